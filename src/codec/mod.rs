@@ -1,0 +1,1 @@
+//! Pixels to bytes and back: lossless tiles, encoder beside decoder. Pure: no wire, no session.
