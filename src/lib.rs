@@ -6,3 +6,6 @@
 
 pub mod codec;
 pub mod screen;
+#[cfg(feature = "net")]
+pub mod source;
+pub mod wire;

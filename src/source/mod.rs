@@ -1,0 +1,110 @@
+//! What feeds a session's pixels into chevet, behind one face. A source writes what changed into the
+//! session's [`Canvas`], tells the rest as [`SourceEvent`]s, and takes input. It never encodes and never
+//! knows who watches.
+
+use crate::screen::{Framebuffer, Grid, Rect, SizeError, TileSet};
+use crate::wire::InputEvent;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// The pixels that a source and its session share: the source writes, the session reads and hashes.
+pub struct Canvas {
+    painting: Mutex<Painting>,
+    changed: Notify,
+}
+
+/// The newest pixels of a source and which tiles it has touched since the session last looked.
+pub struct Painting {
+    pub framebuffer: Framebuffer,
+    pub damage: TileSet,
+    /// Counts the sizes that the screen has had, so that the session notices a resize.
+    pub size_changes: u64,
+    /// When the oldest damage that the session has not seen was noticed.
+    pub damaged_at: Option<std::time::Instant>,
+}
+
+impl Canvas {
+    /// A black canvas of this many pixels.
+    pub fn new(width: u32, height: u32) -> Result<Self, SizeError> {
+        let framebuffer = Framebuffer::new(width, height)?;
+        let damage = TileSet::full(framebuffer.grid().len());
+        Ok(Canvas {
+            painting: Mutex::new(Painting { framebuffer, damage, size_changes: 0, damaged_at: None }),
+            changed: Notify::new(),
+        })
+    }
+
+    /// The painting, for as long as the guard is held. Hold it briefly: source and session share it.
+    pub fn lock(&self) -> MutexGuard<'_, Painting> {
+        // A panic elsewhere leaves at worst torn pixels behind, which the next damage mends.
+        self.painting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the session after damage was added or the size changed.
+    pub fn notify(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Waits until [`Canvas::notify`] has been called since the last wait.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+impl Painting {
+    pub fn grid(&self) -> Grid {
+        self.framebuffer.grid()
+    }
+
+    /// Marks what a rectangle touches as damaged, as of now.
+    pub fn add_damage(&mut self, rect: &Rect) {
+        for tile in self.grid().tiles_in(rect) {
+            self.damage.insert(tile);
+        }
+        self.damaged_at.get_or_insert_with(std::time::Instant::now);
+    }
+
+    /// Starts again with a black screen of another size, all of it damaged.
+    pub fn resize(&mut self, width: u32, height: u32) -> Result<(), SizeError> {
+        self.framebuffer = Framebuffer::new(width, height)?;
+        self.damage = TileSet::full(self.framebuffer.grid().len());
+        self.size_changes += 1;
+        self.damaged_at.get_or_insert_with(std::time::Instant::now);
+        Ok(())
+    }
+}
+
+/// A cursor's picture. Pixels are premultiplied ARGB (`0xAARRGGBB`), row by row, `width * height` of them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CursorShape {
+    pub width: u16,
+    pub height: u16,
+    pub hot_x: u16,
+    pub hot_y: u16,
+    pub pixels: Vec<u32>,
+}
+
+/// Whether a source has a screen to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceState {
+    /// Not connected to its host yet, or trying again; the text says what is being done and why.
+    Waiting(String),
+    Live,
+}
+
+/// What a source tells its session beside pixels.
+#[derive(Clone)]
+pub enum SourceEvent {
+    State(SourceState),
+    Cursor(CursorShape),
+    /// The pointer moved without this session's viewers having asked for it.
+    CursorMoved { x: u16, y: u16 },
+}
+
+/// What a session asks of its source. Every call returns at once.
+pub trait Source: Send + Sync {
+    /// Input for the host, in order.
+    fn input(&self, event: InputEvent);
+    /// A viewer wants the screen to have this size in pixels; a source that cannot, does not.
+    fn resize(&self, width: u32, height: u32);
+}
