@@ -98,7 +98,10 @@ pub enum SourceEvent {
     State(SourceState),
     Cursor(CursorShape),
     /// The pointer moved without this session's viewers having asked for it.
-    CursorMoved { x: u16, y: u16 },
+    CursorMoved {
+        x: u16,
+        y: u16,
+    },
 }
 
 /// What a session asks of its source. Every call returns at once.

@@ -46,9 +46,7 @@ pub fn hash_tile(key: HashKey, framebuffer: &Framebuffer, rect: &Rect) -> TileHa
 
 fn first_lanes(key: HashKey) -> [u32; LANES] {
     let halves = [key.0 as u32, (key.0 >> 32) as u32];
-    std::array::from_fn(|lane| {
-        halves[lane % 2].wrapping_add((lane as u32 + 1).wrapping_mul(PRIME_LANE))
-    })
+    std::array::from_fn(|lane| halves[lane % 2].wrapping_add((lane as u32 + 1).wrapping_mul(PRIME_LANE)))
 }
 
 fn step(lane: u32, pixel: u32) -> u32 {
