@@ -8,4 +8,5 @@ pub mod codec;
 pub mod screen;
 #[cfg(feature = "net")]
 pub mod source;
+pub mod sync;
 pub mod wire;

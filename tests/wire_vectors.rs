@@ -179,6 +179,7 @@ fn update() -> (UpdateHeader, Value) {
         height: 1080,
         captured_us: 123_456_789,
         complete: true,
+        keep: true,
         copies: vec![CopyRect { from: Rect::new(0, 20, 1900, 1000), x: 0, y: 0 }],
         cached: vec![
             CachedTile { tile: 2, hash: TileHash(0x0102_0304_0506_0708) },
@@ -187,7 +188,7 @@ fn update() -> (UpdateHeader, Value) {
         tiles: vec![0, 1, 30, 31, 509],
     };
     let value = json!({"number": 7, "after": 6, "epoch": 1, "width": 1920, "height": 1080,
-        "captured_us": 123_456_789, "complete": true,
+        "captured_us": 123_456_789, "complete": true, "keep": true,
         "copies": [{"x": 0, "y": 20, "width": 1900, "height": 1000, "to_x": 0, "to_y": 0}],
         "cached": [{"tile": 2, "hash": "0102030405060708"}, {"tile": 3, "hash": "0000000000000009"}],
         "tiles": [0, 1, 30, 31, 509], "payload": "aabb"});

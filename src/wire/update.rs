@@ -41,6 +41,8 @@ pub struct UpdateHeader {
     pub captured_us: u64,
     /// With this and all before, the viewer has all that the session has.
     pub complete: bool,
+    /// The tiles that this update replaces are worth keeping in the viewer's cache.
+    pub keep: bool,
     pub copies: Vec<CopyRect>,
     pub cached: Vec<CachedTile>,
     /// The tiles whose pixels follow, ascending.
@@ -60,7 +62,7 @@ impl UpdateHeader {
         {
             put_varint(out, value);
         }
-        out.push(self.complete.into());
+        out.push(u8::from(self.complete) | u8::from(self.keep) << 1);
         put_varint(out, self.copies.len() as u64);
         for copy in &self.copies {
             let Rect { x, y, width, height } = copy.from;
@@ -101,9 +103,11 @@ pub fn read_update(stream: &[u8]) -> Result<(UpdateHeader, &[u8]), WireError> {
         width: side(r, "an update's width")?,
         height: side(r, "an update's height")?,
         captured_us: r.varint("an update's time")?,
-        complete: r.u8("an update's flags")? & 1 == 1,
         ..UpdateHeader::default()
     };
+    let flags = r.u8("an update's flags")?;
+    header.complete = flags & 1 != 0;
+    header.keep = flags & 2 != 0;
     let area = u64::from(header.width) * u64::from(header.height);
     if area == 0 {
         return Err(WireError::Meaningless { what: "an update's screen", value: 0 });
