@@ -142,6 +142,8 @@ mod cost {
     pub const LEVEL5: u32 = 6;
     pub const GROUP: u32 = 20;
     pub const BUSY_KEY: u32 = 2;
+    /// To programs the keypad's keys are other keys, even where a layout gives them ordinary characters.
+    pub const KEYPAD: u32 = 8;
     /// AltGr that chose a symbol on the viewer's keyboard and means nothing for the key pressed here.
     pub const IDLE_SHIFTER: u32 = 7;
 }
@@ -253,16 +255,24 @@ impl KeyMap {
         let mut best: Option<(u32, Plan)> = None;
         for (group, mods) in ways {
             for &keycode in keys {
-                let busy = if held.contains(&keycode) { cost::BUSY_KEY } else { 0 };
+                let mut own = if held.contains(&keycode) { cost::BUSY_KEY } else { 0 };
+                if !symbols::is_keypad(symbol) && self.is_on_keypad(keycode) {
+                    own += cost::KEYPAD;
+                }
                 let Some((cost, plan)) = self.way(symbol, keycode, group, mods, state, held) else {
                     continue;
                 };
-                if best.as_ref().is_none_or(|(least, _)| cost + busy < *least) {
-                    best = Some((cost + busy, plan));
+                if best.as_ref().is_none_or(|(least, _)| cost + own < *least) {
+                    best = Some((cost + own, plan));
                 }
             }
         }
         best.map(|(_, plan)| plan)
+    }
+
+    fn is_on_keypad(&self, keycode: Keycode) -> bool {
+        let all = self.key(keycode).into_iter().flat_map(|key| &key.groups).flat_map(|group| &group.symbols);
+        all.copied().any(symbols::is_keypad)
     }
 
     /// Every choice of the modifiers that choose levels.

@@ -78,7 +78,7 @@ pub(super) fn is_function(symbol: Keysym) -> bool {
     function && !is_keypad(symbol)
 }
 
-fn is_keypad(symbol: Keysym) -> bool {
+pub(super) fn is_keypad(symbol: Keysym) -> bool {
     (0xff80..=0xffbd).contains(&symbol)
 }
 
