@@ -5,6 +5,8 @@
 //! `docs/architecture.md` is the map, `docs/protocol.md` the wire.
 
 pub mod codec;
+#[cfg(feature = "net")]
+pub mod demo;
 pub mod screen;
 #[cfg(feature = "net")]
 pub mod source;
