@@ -204,7 +204,7 @@ impl Desk {
 /// The colour `step` / `steps` of the way from one to the other, 0xRRGGBB.
 fn blend(from: u32, to: u32, step: u32, steps: u32) -> u32 {
     [16, 8, 0].into_iter().fold(0, |colour, shift| {
-        let (a, b) = (from >> shift & 0xff, to >> shift & 0xff);
-        colour << 8 | (a * (steps - step) + b * step) / steps
+        let (a, b) = ((from >> shift) & 0xff, (to >> shift) & 0xff);
+        (colour << 8) | ((a * (steps - step) + b * step) / steps)
     })
 }
