@@ -8,6 +8,8 @@
 pub mod clock;
 pub mod codec;
 #[cfg(feature = "net")]
+pub mod demo;
+#[cfg(feature = "net")]
 pub mod link;
 pub mod screen;
 #[cfg(feature = "net")]

@@ -21,7 +21,3 @@ pub use rect::Rect;
 pub const MAX_SIDE: u32 = 16_384;
 /// The most pixels that a screen may have: 8K UHD (7680 x 4320).
 pub const MAX_PIXELS: u32 = 7_680 * 4_320;
-mod damage;
-mod moves;
-pub use damage::{copy_tiles, find_changes};
-pub use moves::{Move, MoveFinder};
