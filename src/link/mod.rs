@@ -7,7 +7,7 @@ mod tls;
 mod websocket;
 
 pub use dial::{DialError, Target, dial};
-pub use quic::{accept, listen};
+pub use quic::{accept, listen, server_config};
 pub use tls::{Certificate, TlsError, fingerprint_text, parse_fingerprint};
 pub use websocket::{WebSocketFault, join};
 
@@ -231,4 +231,9 @@ impl Inbox {
             Err(_) => gone(),
         }
     }
+}
+
+/// What this program calls itself in Hello, Welcome and Offer.
+pub fn software() -> String {
+    format!("chevet {}", env!("CARGO_PKG_VERSION"))
 }

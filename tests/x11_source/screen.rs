@@ -2,7 +2,7 @@
 
 use crate::server::{Program, Server, eventually};
 use crate::{Shown, show, show_early};
-use chevet::source::{Canvas, Source, SourceEvent, X11Error, X11Source};
+use chevet::source::{Canvas, Source, SourceEvent, X11Error, X11Source, XServer};
 use std::sync::Arc;
 use x11rb::connection::Connection;
 use x11rb::protocol::randr::ConnectionExt as _;
@@ -270,7 +270,7 @@ fn a_name_that_is_no_displays_is_an_error() {
     for name in ["", "1", "display", ":x"] {
         let canvas = Arc::new(Canvas::new(16, 16).unwrap());
         let (sender, _events) = tokio::sync::mpsc::channel(4);
-        let refused = X11Source::start(name, canvas, sender);
+        let refused = X11Source::start(&XServer::at(name), canvas, sender);
         assert!(matches!(refused, Err(X11Error::DisplayName(_))), "{name:?} was taken");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::bell::Bell;
 use super::keyboard::{KeyName, Keyboard};
-use super::{Shared, X11Error};
+use super::{Shared, X11Error, XServer};
 use crate::wire::{Button, InputEvent};
 use std::collections::VecDeque;
 use std::io;
@@ -109,7 +109,7 @@ pub(super) fn run(shared: &Shared) {
 }
 
 fn connect(shared: &Shared) -> Option<Hands> {
-    match Hands::open(&shared.display) {
+    match Hands::open(&shared.server) {
         Ok(hands) => Some(hands),
         Err(error) => {
             tracing::warn!(display = %shared.display, %error, "the session cannot be given input");
@@ -136,9 +136,9 @@ struct Hands {
 }
 
 impl Hands {
-    fn open(display: &str) -> Result<Hands, X11Error> {
-        let (connection, screen) = RustConnection::connect(Some(display))
-            .map_err(|error| X11Error::Connect { display: display.to_owned(), error })?;
+    fn open(server: &XServer) -> Result<Hands, X11Error> {
+        let (connection, screen) =
+            server.connect().map_err(|error| X11Error::Connect { display: server.display.clone(), error })?;
         if connection.extension_information(xtest::X11_EXTENSION_NAME)?.is_none() {
             return Err(X11Error::Extension("XTEST"));
         }

@@ -13,6 +13,7 @@ mod keymap;
 mod merge;
 mod resize;
 mod segment;
+mod server;
 mod spare;
 mod symbols;
 mod watch;
@@ -23,6 +24,7 @@ use crate::wire::InputEvent;
 use bell::Bell;
 use cursor::PointerTrail;
 use input::{Errand, Inbox};
+pub use server::XServer;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -82,6 +84,7 @@ impl From<ReplyOrIdError> for X11Error {
 
 /// What both threads and the handle share.
 struct Shared {
+    server: XServer,
     display: String,
     canvas: Arc<Canvas>,
     /// Wakes the capturing thread for a resize or the end.
@@ -115,24 +118,23 @@ pub struct X11Source {
 impl X11Source {
     /// Shows the display in `canvas` from now on, and tells the rest through `events`. The display need
     /// not be there yet: until it is, and whenever it dies, the source reports [`SourceState::Waiting`]
-    /// and keeps trying. The authority comes from `XAUTHORITY`.
+    /// and keeps trying.
     ///
     /// # Errors
     /// When `display` is not a display's name, or the machine has no thread to give.
     pub fn start(
-        display: &str,
+        server: &XServer,
         canvas: Arc<Canvas>,
         events: Sender<SourceEvent>,
     ) -> Result<X11Source, X11Error> {
-        // An empty name would silently mean $DISPLAY.
-        let well_formed = !display.is_empty()
-            && x11rb::reexports::x11rb_protocol::parse_display::parse_display(Some(display)).is_ok();
-        if !well_formed {
+        let display = server.display.as_str();
+        if !server.is_well_formed() {
             return Err(X11Error::DisplayName(display.to_owned()));
         }
         let no_bell = |error| X11Error::Wake { display: display.to_owned(), error };
         let shared = Arc::new(Shared {
             display: display.to_owned(),
+            server: server.clone(),
             canvas,
             bell: Bell::new().map_err(no_bell)?,
             wanted_size: Mutex::new(None),

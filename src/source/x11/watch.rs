@@ -74,7 +74,9 @@ struct News {
 
 /// Connects and shows the display until the source is dropped (`Ok`) or something breaks.
 fn watch(shared: &Shared, outbox: &mut Outbox, was_live: &mut bool) -> Result<(), X11Error> {
-    let (connection, screen) = RustConnection::connect(Some(&shared.display))
+    let (connection, screen) = shared
+        .server
+        .connect()
         .map_err(|error| X11Error::Connect { display: shared.display.clone(), error })?;
     let mut display = Display::open(&connection, screen)?;
     display.show_all(shared)?;
