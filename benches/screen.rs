@@ -45,6 +45,8 @@ fn moves(criterion: &mut Criterion) {
         scenes::drag(true),
         scenes::video(),
         scenes::typing(),
+        scenes::other_page(),
+        scenes::shuffle(),
     ];
     for scene in &scenes {
         let changed = changes(scene);

@@ -182,7 +182,7 @@ pub(super) enum Part {
 
 impl Part {
     fn holds(self, column: u32, row: u32) -> bool {
-        ((column + row) % 4 == 0) == (self == Part::Sample)
+        (column + row).is_multiple_of(4) == (self == Part::Sample)
     }
 }
 

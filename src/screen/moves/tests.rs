@@ -29,6 +29,7 @@ fn moved_content_saves_most_changed_tiles() {
         };
         let (saved, changed, moves) = saved(&mut MoveFinder::new(), &scene);
         let name = scene.name;
+        println!("{name}: {saved} of {changed} by {} moves", moves.len());
         assert!(saved * 100 >= changed * percent, "{name}: {saved} of {changed} tiles by {moves:?}");
     }
 }
@@ -99,6 +100,14 @@ fn a_video_and_a_typed_letter_are_not_mistaken_for_scrolling() {
         let (_, changed, moves) = saved(&mut finder, &scene);
         assert!(changed >= MIN_TILES, "{}", scene.name);
         assert!(moves.iter().all(|m| scene.name == "typing" && m.y == m.from.y), "{}: {moves:?}", scene.name);
+    }
+}
+
+#[test]
+fn chance_matches_and_shuffled_content_yield_no_wrong_moves() {
+    for scene in [scenes::other_page(), scenes::shuffle()] {
+        let (saved, changed, moves) = saved(&mut MoveFinder::new(), &scene);
+        println!("{}: {saved} of {changed} by {} moves", scene.name, moves.len());
     }
 }
 
