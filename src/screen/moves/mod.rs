@@ -76,7 +76,9 @@ pub struct MoveFinder {
     seeds: Vec<(u32, u32)>,
     growth: Growth,
     candidates: Vec<Move>,
-    /// What is tried first; after a search, what it found.
+    /// What was found last, the latest first.
+    recent: Vec<Displacement>,
+    /// What the sample of the old screen tells of.
     likely: Vec<Displacement>,
 }
 
@@ -97,7 +99,8 @@ impl MoveFinder {
             seeds: Vec::new(),
             growth: Growth::default(),
             candidates: Vec::with_capacity(MAX_CANDIDATES),
-            likely: Vec::with_capacity(REMEMBERED + 1),
+            recent: Vec::with_capacity(REMEMBERED + 1),
+            likely: Vec::with_capacity(REMEMBERED),
         }
     }
 
@@ -120,6 +123,7 @@ impl MoveFinder {
         if self.anchors.list().len() < MIN_VOTES {
             return Vec::new();
         }
+        self.likely.clone_from(&self.recent);
         if !self.vote_for_likely(old, new) {
             self.vote_by_anchors(old, new, density);
         }
@@ -242,9 +246,9 @@ impl MoveFinder {
         for candidate in &self.candidates {
             let dx = candidate.x as i32 - candidate.from.x as i32;
             let dy = candidate.y as i32 - candidate.from.y as i32;
-            self.likely.retain(|likely| *likely != (dx, dy));
-            self.likely.insert(0, (dx, dy));
-            self.likely.truncate(REMEMBERED);
+            self.recent.retain(|recent| *recent != (dx, dy));
+            self.recent.insert(0, (dx, dy));
+            self.recent.truncate(REMEMBERED);
         }
     }
 }
