@@ -6,7 +6,7 @@
 //! blank areas have no edges, and periodic patterns no window that occurs once.
 
 use super::spans::{CHUNK, NO_SPAN, READ, hash_spans};
-use crate::screen::{Framebuffer, Grid, TILE, TileSet};
+use crate::screen::{Framebuffer, Grid, MAX_SIDE, Rect, TILE, TileSet};
 
 /// An anchor stands for this many pixels to the right of its place, in its row and in [`LOWER`].
 pub(super) const WINDOW: u32 = 24;
@@ -120,7 +120,7 @@ impl Anchors {
     /// Looks for the anchors in a part of `tiles` of the old screen.
     pub fn look_up(&mut self, old: &Framebuffer, tiles: &TileSet, part: Part, density: Density) {
         let mut hits = std::mem::take(&mut self.hits);
-        for_each_tile_row(&old.grid(), old.height(), tiles, part, |x, y| {
+        for_each_tile_row(&old.grid(), tiles, part, |x, y| {
             find_hits(old, x, y, density, &mut hits);
             for &(x, span) in &hits {
                 let bit = filter_bit(span);
@@ -186,18 +186,24 @@ impl Part {
     }
 }
 
-/// Visits each pixel row of each tile, as the row's first column and its y: tiles of one row of the grid
-/// together, row of pixels by row of pixels, which is how memory lies.
-fn for_each_tile_row(grid: &Grid, height: u32, tiles: &TileSet, part: Part, mut visit: impl FnMut(u32, u32)) {
-    for grid_row in 0..grid.rows() {
-        let first = grid_row * grid.columns();
-        let top = grid_row * TILE;
-        for y in top..(top + TILE).min(height) {
-            for column in 0..grid.columns() {
-                if part.holds(column, grid_row) && tiles.contains(first + column) {
-                    visit(column * TILE, y);
-                }
-            }
+/// Visits each pixel row of each tile in a part of `tiles`, as the row's first column and its y: tiles of one
+/// row of the grid together, row of pixels by row of pixels, which is how memory lies.
+fn for_each_tile_row(grid: &Grid, tiles: &TileSet, part: Part, mut visit: impl FnMut(u32, u32)) {
+    let mut together = [Rect::default(); (MAX_SIDE / TILE) as usize];
+    let mut tiles = tiles
+        .iter()
+        .map(|tile| grid.rect(tile))
+        .filter(|rect| part.holds(rect.x / TILE, rect.y / TILE))
+        .peekable();
+    while let Some(first) = tiles.next() {
+        together[0] = first;
+        let mut count = 1;
+        while let Some(next) = tiles.next_if(|next| next.y == first.y) {
+            together[count] = next;
+            count += 1;
+        }
+        for y in first.y..first.bottom() {
+            together[..count].iter().for_each(|rect| visit(rect.x, y));
         }
     }
 }
