@@ -29,7 +29,6 @@ fn moved_content_saves_most_changed_tiles() {
         };
         let (saved, changed, moves) = saved(&mut MoveFinder::new(), &scene);
         let name = scene.name;
-        println!("{name}: {saved} of {changed} by {} moves", moves.len());
         assert!(saved * 100 >= changed * percent, "{name}: {saved} of {changed} tiles by {moves:?}");
     }
 }
@@ -107,7 +106,7 @@ fn a_video_and_a_typed_letter_are_not_mistaken_for_scrolling() {
 fn chance_matches_and_shuffled_content_yield_no_wrong_moves() {
     for scene in [scenes::other_page(), scenes::shuffle()] {
         let (saved, changed, moves) = saved(&mut MoveFinder::new(), &scene);
-        println!("{}: {saved} of {changed} by {} moves", scene.name, moves.len());
+        assert!(saved <= changed / 10, "{}: {saved} of {changed} by {moves:?}", scene.name);
     }
 }
 
@@ -201,8 +200,6 @@ fn churn(screen: &mut Framebuffer, random: &mut Random, steps: u32) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
     #[test]
     fn whatever_changes_moves_are_exact_and_can_be_applied(
         width in 1u32..700, height in 1u32..500, seed: u64, before in 1u32..12, after in 1u32..8,
