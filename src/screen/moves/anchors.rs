@@ -1,8 +1,8 @@
 //! Anchors: places that the content itself chooses, so that they travel with it.
 //!
 //! A place is an anchor if a colour edge is there and the hash of the eight pixels that follow falls below a
-//! limit. Anchors of the new screen are taken from one row in four or eight, and looked for in every row of the
-//! old one, by a hash of a larger window. Only windows that occur once on either side speak for a move:
+//! limit. Anchors of the new screen are taken from one row in four or eight, and looked for in every row of
+//! the old one, by a hash of a larger window. Only windows that occur once on either side speak for a move:
 //! blank areas have no edges, and periodic patterns no window that occurs once.
 
 use super::spans::{CHUNK, NO_SPAN, READ, hash_spans};

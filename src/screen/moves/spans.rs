@@ -1,7 +1,7 @@
 //! The hash of every eight pixels in a row, by whatever vector width the processor has.
 //!
-//! One source, compiled twice: the compiler vectorises the loops; only the gathering of bits has a twin of its
-//! own for AVX2. A test holds them together.
+//! One source, compiled twice: the compiler vectorises the loops; only the gathering of bits has a twin of
+//! its own for AVX2. A test holds them together.
 
 /// How many places are hashed at once: the width of a tile.
 pub(super) const CHUNK: usize = 64;
@@ -80,7 +80,10 @@ mod tests {
     proptest! {
         #[test]
         fn both_compilations_and_the_plain_sum_agree(
-            pixels in proptest::collection::vec(prop_oneof![Just(0u32), Just(0xFF_FFFF), 0u32..1 << 24], READ),
+            pixels in proptest::collection::vec(
+                prop_oneof![Just(0u32), Just(0xFF_FFFF), 0u32..1 << 24],
+                READ,
+            ),
             limit: u32,
         ) {
             let pixels: [u32; READ] = pixels.try_into().unwrap();
