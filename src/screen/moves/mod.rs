@@ -105,8 +105,9 @@ impl MoveFinder {
     }
 
     /// The moves, at most [`MAX_MOVES`], that make tiles of `old` equal to `new`; `changed` are the tiles
-    /// that differ. Each is exact: every pixel of its target in `new` is the pixel of its source in `old`. They
-    /// may be applied one after another, each as if its source were read whole before its target is written.
+    /// that differ. Each is exact: every pixel of its target in `new` is the pixel of its source in `old`.
+    /// They may be applied one after another, each as if its source were read whole before its target is
+    /// written.
     ///
     /// Screens of different sizes, or a set of another grid, have no moves.
     pub fn find(&mut self, old: &Framebuffer, new: &Framebuffer, changed: &TileSet) -> Vec<Move> {
