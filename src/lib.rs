@@ -14,6 +14,8 @@ pub mod demo;
 #[cfg(feature = "net")]
 pub mod gateway;
 #[cfg(feature = "net")]
+pub mod host;
+#[cfg(feature = "net")]
 pub mod link;
 pub mod screen;
 #[cfg(feature = "net")]

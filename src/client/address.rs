@@ -106,22 +106,8 @@ async fn find_page(url: &Url) -> Result<Address, AddressError> {
             _ => {}
         }
     }
-    let asked = tokio::time::timeout(PATIENCE, ask(&host, port)).await;
-    let failed = |reason: String| AddressError::Ask { host: format!("{host}:{port}"), reason };
-    let connect = match asked {
-        Ok(answer) => answer.map_err(|error| failed(error.to_string()))?,
-        Err(_) => return Err(failed("no answer within 5 s".into())),
-    };
-    let pins =
-        connect.certificate_sha256.iter().map(|pin| parse_fingerprint(pin).ok_or(AddressError::BadPin));
     Ok(Address {
-        target: Target {
-            udp_port: connect.udp_port,
-            tcp_port: Some(port),
-            tls: false,
-            pins: pins.collect::<Result<_, _>>()?,
-            host,
-        },
+        target: ask_target(&host, port).await?,
         session: session.ok_or_else(not_a_session)?,
         ticket,
     })
@@ -137,6 +123,25 @@ async fn ask(host: &str, port: u16) -> Result<Connect, Box<dyn std::error::Error
     let answer = sender.send_request(request).await?;
     let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await?.to_bytes();
     Ok(serde_json::from_slice(&body)?)
+}
+
+/// How the gateway on `host:port` is reached, as its page tells: for loopback, where nobody stands between.
+pub async fn ask_target(host: &str, port: u16) -> Result<Target, AddressError> {
+    let failed = |reason: String| AddressError::Ask { host: format!("{host}:{port}"), reason };
+    let asked = tokio::time::timeout(PATIENCE, ask(host, port)).await;
+    let connect = match asked {
+        Ok(answer) => answer.map_err(|error| failed(error.to_string()))?,
+        Err(_) => return Err(failed("no answer within 5 s".into())),
+    };
+    let pins =
+        connect.certificate_sha256.iter().map(|pin| parse_fingerprint(pin).ok_or(AddressError::BadPin));
+    Ok(Target {
+        udp_port: connect.udp_port,
+        tcp_port: Some(port),
+        tls: false,
+        pins: pins.collect::<Result<_, _>>()?,
+        host: host.to_owned(),
+    })
 }
 
 /// The host without the brackets of an IPv6 address.

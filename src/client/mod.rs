@@ -32,7 +32,7 @@ mod mirror;
 mod report;
 mod script;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, ask_target};
 pub use connection::{Client, ClientError, Event, Roads, Update};
 pub use headless::{Headless, HeadlessError, run_headless};
 pub use mirror::{MAGIC, Mirror, MirrorError};

@@ -186,6 +186,13 @@ impl Link {
         self.shared.closed.borrow().clone()
     }
 
+    /// Waits for the link's end.
+    pub async fn ended(&self) -> Closed {
+        let mut watch = self.watch_end();
+        let closed = watch.wait_for(Option::is_some).await.ok().and_then(|closed| closed.clone());
+        closed.unwrap_or_else(|| Closed::lost("the connection ended"))
+    }
+
     /// What the transport measures of the path, if it does.
     pub fn path(&self) -> Option<Path> {
         (self.shared.path)()
