@@ -7,6 +7,8 @@
 pub mod codec;
 #[cfg(feature = "net")]
 pub mod demo;
+#[cfg(feature = "net")]
+pub mod doctor;
 pub mod screen;
 #[cfg(feature = "net")]
 pub mod source;
