@@ -4,12 +4,19 @@
 //!
 //! `docs/architecture.md` is the map, `docs/protocol.md` the wire.
 
+#[cfg(feature = "net")]
+pub mod clock;
 pub mod codec;
 #[cfg(feature = "net")]
 pub mod demo;
 #[cfg(feature = "net")]
 pub mod doctor;
+#[cfg(feature = "net")]
+pub mod link;
 pub mod screen;
 #[cfg(feature = "net")]
+pub mod session;
+#[cfg(feature = "net")]
 pub mod source;
+pub mod sync;
 pub mod wire;

@@ -1,14 +1,20 @@
 //! Pixels and what changed in them: framebuffers, rectangles, the tile grid, tile hashes, damage,
 //! and moved content. Pure: this room knows nothing of codecs, wires or sessions.
 
+mod damage;
 mod framebuffer;
 mod grid;
 mod hash;
+mod moves;
 mod rect;
 
+pub use damage::{copy_tiles, find_changes};
 pub use framebuffer::{Framebuffer, SizeError};
 pub use grid::{Grid, TILE, TileId, TileSet};
 pub use hash::{HashKey, TileHash, hash_tile};
+#[cfg(any(test, fuzzing))]
+pub use moves::check_moves;
+pub use moves::{MAX_MOVES, Move, MoveFinder};
 pub use rect::Rect;
 
 /// The longest side of a screen, in pixels.

@@ -1,6 +1,66 @@
 //! The protocol's messages as bytes: what they hold, how they are written and read, and every bound on
 //! what a peer may send. Pure; `docs/protocol.md` describes the same in words.
 
+mod control;
 mod input;
+pub mod limits;
+mod update;
+mod value;
+mod websocket;
 
-pub use input::{Button, InputEvent};
+pub use control::{Attach, Attached, Control, ControlReader, Cursor, KnownScreen, Path, Role, Secret, Token};
+pub use input::{Button, InputEvent, InputReader, Motion, write_event, write_input_start};
+pub use update::{CachedTile, CopyRect, UpdateHeader, read_update};
+pub use value::{Reader, WireError};
+pub use websocket::{Frame, read_frame, write_frame};
+
+/// The major version: both sides must have the same.
+pub const MAJOR: u64 = 1;
+/// The minor version: the lower of both sides' is in use.
+pub const MINOR: u64 = 0;
+/// The ALPN of native QUIC.
+pub const ALPN: &[u8] = b"chevet/1";
+/// The WebSocket subprotocol.
+pub const SUBPROTOCOL: &str = "chevet.1";
+/// The path of WebTransport and WebSocket.
+pub const PATH: &str = "/chevet";
+
+/// The first varint of a unidirectional stream.
+pub mod stream_kind {
+    pub const INPUT: u64 = 1;
+    pub const UPDATE: u64 = 2;
+}
+
+/// Why a link was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CloseCode(pub u32);
+
+impl CloseCode {
+    pub const DONE: CloseCode = CloseCode(0);
+    pub const PROTOCOL: CloseCode = CloseCode(1);
+    pub const VERSION: CloseCode = CloseCode(2);
+    pub const REFUSED: CloseCode = CloseCode(3);
+    pub const NO_SESSION: CloseCode = CloseCode(4);
+    pub const TAKEN_OVER: CloseCode = CloseCode(5);
+    pub const GOING_AWAY: CloseCode = CloseCode(6);
+    pub const LIMIT: CloseCode = CloseCode(7);
+    pub const INTERNAL: CloseCode = CloseCode(8);
+    pub const IDLE: CloseCode = CloseCode(9);
+
+    /// What the code means, for people.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            0 => "done",
+            1 => "protocol error",
+            2 => "version not supported",
+            3 => "refused",
+            4 => "no such session",
+            5 => "taken over",
+            6 => "going away",
+            7 => "limit reached",
+            8 => "internal error",
+            9 => "idle",
+            _ => "unknown reason",
+        }
+    }
+}

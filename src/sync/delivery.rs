@@ -1,0 +1,391 @@
+//! What one viewer has been sent of its session's scene, and what it gets next.
+//!
+//! Streams are reliable: what was sent and not dropped will arrive. So `has` holds, for each tile, the hash of
+//! what the viewer will show once all that is on the way (and the copies that wait to be sent) has been applied.
+//! A tile lacks when that is not the scene's. Nothing else is remembered of earlier states, and a slow
+//! viewer simply skips them.
+
+use super::budget::{Budget, Sent};
+use super::{CacheMirror, Change, Micros, Scene, root};
+use crate::screen::{Framebuffer, Grid, HashKey, Rect, TILE, TileHash, TileId, TileSet, hash_tile};
+use crate::wire::limits::{MAX_COPIES, MAX_UPDATE_TILES};
+use crate::wire::{CachedTile, CopyRect, KnownScreen, UpdateHeader, WireError};
+use std::collections::BTreeMap;
+
+/// Updates that may be on the way to one viewer.
+const MAX_IN_FLIGHT: usize = 64;
+/// An update carries this many tiles at least, so that a narrow path is not fed crumbs.
+const LEAST_TILES: usize = 16;
+/// A tile that was shown this long is worth keeping in the viewer's cache when it is replaced.
+const WORTH_KEEPING: Micros = 300_000;
+/// An update this old whose content is out of date is dropped.
+const SUPERSEDED_AFTER: Micros = 150_000;
+
+/// Where the viewer's pointer is, in pixels: tiles near it go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pointer {
+    pub x: u32,
+    pub y: u32,
+}
+
+/// What was counted of one viewer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryCounters {
+    pub updates: u64,
+    pub tiles: u64,
+    pub cached_tiles: u64,
+    pub copies: u64,
+    pub bytes: u64,
+    /// Updates whose stream was reset because their content was out of date.
+    pub dropped: u64,
+    /// Named tiles that the viewer no longer had.
+    pub misses: u64,
+    /// Tiles that a proof showed to differ, and that were sent again.
+    pub repaired: u64,
+}
+
+struct InFlight {
+    sent: Sent,
+    tiles: Vec<(TileId, TileHash)>,
+    barrier: bool,
+}
+
+/// The session's half of what keeps one viewer's screen the same as its own.
+pub struct Delivery {
+    key: HashKey,
+    grid: Grid,
+    epoch: u64,
+    has: Vec<Option<TileHash>>,
+    sent_at: Vec<Micros>,
+    lacking: TileSet,
+    lacking_since: Vec<Micros>,
+    copies: Vec<CopyRect>,
+    in_flight: BTreeMap<u64, InFlight>,
+    last_number: u64,
+    last_barrier: u64,
+    complete_told: bool,
+    busy_told: bool,
+    bytes_per_tile: u64,
+    cache: CacheMirror,
+    budget: Budget,
+    counters: DeliveryCounters,
+}
+
+impl Delivery {
+    /// For a viewer that shows nothing yet, or `known`, and keeps `cache_bytes` of tiles.
+    pub fn new(scene: &Scene, cache_bytes: u64, known: Option<&KnownScreen>, now: Micros) -> Self {
+        let mut delivery = Delivery {
+            key: scene.key(),
+            grid: scene.grid(),
+            epoch: 0,
+            has: Vec::new(),
+            sent_at: Vec::new(),
+            lacking: TileSet::default(),
+            lacking_since: Vec::new(),
+            copies: Vec::new(),
+            in_flight: BTreeMap::new(),
+            last_number: 0,
+            last_barrier: 0,
+            complete_told: false,
+            busy_told: false,
+            bytes_per_tile: 256,
+            cache: CacheMirror::new(cache_bytes),
+            budget: Budget::new(),
+            counters: DeliveryCounters::default(),
+        };
+        delivery.restart(scene, now);
+        let fits = |known: &&KnownScreen| {
+            known.key == scene.key()
+                && Grid::new(known.width, known.height) == scene.grid()
+                && known.hashes.len() == delivery.has.len()
+        };
+        if let Some(known) = known.filter(fits) {
+            delivery.has = known.hashes.iter().copied().map(Some).collect();
+            delivery.find_lacking(scene, now);
+        }
+        delivery
+    }
+
+    /// The scene has another size: the viewer starts again with a black screen.
+    pub fn restart(&mut self, scene: &Scene, now: Micros) {
+        self.grid = scene.grid();
+        self.epoch += 1;
+        self.has = black(self.key, self.grid);
+        self.sent_at = vec![0; self.grid.len()];
+        self.lacking_since = vec![now; self.grid.len()];
+        self.copies.clear();
+        self.in_flight.values_mut().for_each(|update| update.tiles.clear());
+        self.complete_told = false;
+        self.find_lacking(scene, now);
+    }
+
+    fn find_lacking(&mut self, scene: &Scene, now: Micros) {
+        self.lacking = TileSet::new(self.grid.len());
+        for tile in 0..self.grid.len() as TileId {
+            self.compare(scene, tile, now);
+        }
+    }
+
+    fn compare(&mut self, scene: &Scene, tile: TileId, now: Micros) {
+        if self.has[tile as usize] == Some(scene.hashes()[tile as usize]) {
+            self.lacking.remove(tile);
+        } else if !self.lacking.contains(tile) {
+            self.lacking.insert(tile);
+            self.lacking_since[tile as usize] = now;
+            self.complete_told = false;
+        }
+    }
+
+    /// The scene changed. Moves are taken as copies if the viewer has all that they touch as it was.
+    pub fn changed(&mut self, scene: &Scene, change: &Change, now: Micros) {
+        let has_before = change.moved.iter().all(|moved| self.has[moved.tile as usize] == Some(moved.before));
+        let room = self.copies.len() + change.moves.len() <= MAX_COPIES;
+        if !change.moves.is_empty() && has_before && room {
+            self.copies.extend(change.moves.iter().map(|each| CopyRect {
+                from: each.from,
+                x: each.x,
+                y: each.y,
+            }));
+            for moved in &change.moved {
+                self.has[moved.tile as usize] = Some(moved.after_moves);
+            }
+            self.complete_told = false;
+        }
+        let touched = change.moved.iter().map(|moved| moved.tile);
+        for tile in change.tiles.iter().chain(touched) {
+            self.compare(scene, tile, now);
+        }
+    }
+
+    /// The next update, if there is one to send and room for it; the caller encodes the pixels of its tiles
+    /// and calls [`Delivery::sent`].
+    pub fn next(
+        &mut self,
+        scene: &Scene,
+        pointer: Option<Pointer>,
+        captured_us: Micros,
+        now: Micros,
+    ) -> Option<UpdateHeader> {
+        let nothing_new = self.lacking.is_empty() && self.copies.is_empty() && self.complete_told;
+        if nothing_new || self.in_flight.len() >= MAX_IN_FLIGHT {
+            return None;
+        }
+        let lacking = self.lacking.len();
+        let affordable = (self.budget.room() / self.bytes_per_tile) as usize;
+        if affordable < lacking.min(LEAST_TILES) && !self.in_flight.is_empty() {
+            return None;
+        }
+        let chosen = self.choose(affordable.clamp(LEAST_TILES, MAX_UPDATE_TILES), pointer);
+        let number = self.last_number + 1;
+        let mut header = UpdateHeader {
+            number,
+            after: if self.copies.is_empty() { self.last_barrier } else { number - 1 },
+            epoch: self.epoch,
+            width: scene.framebuffer().width(),
+            height: scene.framebuffer().height(),
+            captured_us,
+            copies: std::mem::take(&mut self.copies),
+            ..UpdateHeader::default()
+        };
+        header.keep = self.replaced_are_worth_keeping(&chosen, now);
+        for &tile in &chosen {
+            let hash = scene.hashes()[tile as usize];
+            if self.cache.uses(hash) {
+                header.cached.push(CachedTile { tile, hash });
+            } else {
+                header.tiles.push(tile);
+            }
+        }
+        self.note_as_had(scene, &chosen, header.keep, now);
+        header.complete = self.lacking.is_empty();
+        self.complete_told = header.complete;
+        Some(header)
+    }
+
+    /// At most `most` lacking tiles, ascending: those near the pointer first, up to half, then the longest lacking.
+    fn choose(&self, most: usize, pointer: Option<Pointer>) -> Vec<TileId> {
+        let mut chosen: Vec<TileId> = self.lacking.iter().collect();
+        if chosen.len() <= most {
+            return chosen;
+        }
+        let near = pointer.map(|at| {
+            let reach = TILE * 2;
+            Rect::new(at.x.saturating_sub(reach), at.y.saturating_sub(reach), 2 * reach, 2 * reach)
+        });
+        let is_near =
+            |tile: TileId| near.is_some_and(|near| !near.intersect(&self.grid.rect(tile)).is_empty());
+        chosen.sort_by_key(|&tile| (self.lacking_since[tile as usize], tile));
+        // A stable partition: the near ones, as many as half, move to the front.
+        let mut places = most / 2;
+        chosen.sort_by_cached_key(|&tile| {
+            let first = places > 0 && is_near(tile);
+            places -= usize::from(first);
+            !first
+        });
+        chosen.truncate(most);
+        chosen.sort_unstable();
+        chosen
+    }
+
+    fn replaced_are_worth_keeping(&self, chosen: &[TileId], now: Micros) -> bool {
+        let rested = |tile: &&TileId| {
+            let sent_at = self.sent_at[**tile as usize];
+            sent_at > 0 && now.saturating_sub(sent_at) >= WORTH_KEEPING
+        };
+        chosen.iter().filter(rested).count() * 2 > chosen.len()
+    }
+
+    fn note_as_had(&mut self, scene: &Scene, chosen: &[TileId], keep: bool, now: Micros) {
+        for &tile in chosen {
+            let index = tile as usize;
+            if let Some(replaced) = self.has[index].filter(|_| keep) {
+                self.cache.insert(replaced, self.grid.rect(tile).area() as u32 * 4);
+            }
+            self.has[index] = Some(scene.hashes()[index]);
+            self.sent_at[index] = now;
+            self.lacking.remove(tile);
+        }
+    }
+
+    /// The update that [`Delivery::next`] gave was sent, with its pixels, as `bytes` bytes.
+    pub fn sent(&mut self, header: &UpdateHeader, bytes: usize, now: Micros) {
+        self.last_number = header.number;
+        let barrier = !header.copies.is_empty();
+        if barrier {
+            self.last_barrier = header.number;
+        }
+        if let Some(per_tile) = (bytes as u64).checked_div(header.tiles.len() as u64) {
+            self.bytes_per_tile = (self.bytes_per_tile * 3 + per_tile.max(16)).div_ceil(4);
+        }
+        let named = header.cached.iter().map(|cached| cached.tile);
+        let tiles = header.tiles.iter().copied().chain(named);
+        let tiles = tiles.filter_map(|tile| Some((tile, self.has[tile as usize]?))).collect();
+        let sent = self.budget.sent(bytes as u64, now);
+        self.in_flight.insert(header.number, InFlight { sent, tiles, barrier });
+        self.counters.updates += 1;
+        self.counters.tiles += header.tiles.len() as u64;
+        self.counters.cached_tiles += header.cached.len() as u64;
+        self.counters.copies += header.copies.len() as u64;
+        self.counters.bytes += bytes as u64;
+    }
+
+    /// The viewer applied an update, and did not have the `missing` ones of its named tiles.
+    pub fn acknowledged(
+        &mut self,
+        scene: &Scene,
+        number: u64,
+        decode_us: Micros,
+        missing: &[TileId],
+        now: Micros,
+    ) -> Result<(), WireError> {
+        if number == 0 || number > self.last_number {
+            return Err(WireError::Meaningless { what: "an Ack of an update never sent", value: number });
+        }
+        // An update that was dropped may have arrived all the same; it no longer counts.
+        let Some(update) = self.in_flight.remove(&number) else { return Ok(()) };
+        self.budget.acknowledged(&update.sent, decode_us, now);
+        for &tile in missing {
+            let Some(&(_, hash)) = update.tiles.iter().find(|&&(sent, _)| sent == tile) else { continue };
+            self.cache.forget(hash);
+            self.counters.misses += 1;
+            self.forget_tile(tile, hash, now);
+        }
+        if !missing.is_empty() && (self.last_barrier > number || !self.copies.is_empty()) {
+            self.forget_all(scene, now);
+        }
+        Ok(())
+    }
+
+    fn forget_tile(&mut self, tile: TileId, believed: TileHash, now: Micros) {
+        let has = &mut self.has[tile as usize];
+        if *has == Some(believed) {
+            *has = None;
+            self.lacking.insert(tile);
+            self.lacking_since[tile as usize] = now;
+            self.complete_told = false;
+        }
+    }
+
+    /// A copy read what the viewer did not have: what it shows is anybody's guess.
+    fn forget_all(&mut self, scene: &Scene, now: Micros) {
+        self.copies.clear();
+        self.has.fill(None);
+        self.find_lacking(scene, now);
+    }
+
+    /// Updates on the way all of whose content is out of date; their streams are to be reset and the viewer told.
+    pub fn superseded(&mut self, scene: &Scene, now: Micros) -> Vec<u64> {
+        if !self.copies.is_empty() {
+            return Vec::new();
+        }
+        let last_barrier = self.last_barrier;
+        let stale = |(number, update): (&u64, &InFlight)| {
+            let old = now.saturating_sub(update.sent.at) > SUPERSEDED_AFTER;
+            let differs = |&(tile, hash): &(TileId, TileHash)| scene.hashes()[tile as usize] != hash;
+            let droppable = *number > last_barrier && !update.barrier && !update.tiles.is_empty();
+            (old && droppable && update.tiles.iter().all(differs)).then_some(*number)
+        };
+        let numbers: Vec<u64> = self.in_flight.iter().filter_map(stale).collect();
+        for number in &numbers {
+            let Some(update) = self.in_flight.remove(number) else { continue };
+            self.budget.dropped(&update.sent);
+            self.counters.dropped += 1;
+            for (tile, hash) in update.tiles {
+                self.forget_tile(tile, hash, now);
+            }
+        }
+        numbers
+    }
+
+    /// The viewer's proof; `None` if it is of a state that is no longer the newest.
+    pub fn prove(&self, scene: &Scene, number: u64, proof: u64) -> Option<bool> {
+        let newest = number == self.last_number && self.complete_told && self.lacking.is_empty();
+        newest.then(|| root(scene.hashes().iter().copied()) == proof)
+    }
+
+    /// After a proof failed: the viewer's own hashes. What differs is sent again.
+    pub fn repair(&mut self, scene: &Scene, number: u64, hashes: &[TileHash], now: Micros) {
+        if number != self.last_number || hashes.len() != self.has.len() || !self.copies.is_empty() {
+            return;
+        }
+        for (tile, &hash) in hashes.iter().enumerate() {
+            if self.has[tile] != Some(hash) {
+                self.has[tile] = Some(hash);
+                self.counters.repaired += 1;
+                self.compare(scene, tile as TileId, now);
+            }
+        }
+    }
+
+    /// Whether the viewer should be told that pixels lack, or no longer do; `None` if it knows.
+    pub fn busy_news(&mut self) -> Option<bool> {
+        let busy = !self.lacking.is_empty() || !self.copies.is_empty();
+        let news = busy != self.busy_told;
+        self.busy_told = busy;
+        news.then_some(busy)
+    }
+
+    /// Whether something on the way may have become out of date.
+    pub fn is_waiting(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    pub fn counters(&self) -> DeliveryCounters {
+        self.counters
+    }
+}
+
+/// What a viewer has that was just told the screen's size: black tiles.
+fn black(key: HashKey, grid: Grid) -> Vec<Option<TileHash>> {
+    let Ok(square) = Framebuffer::new(TILE, TILE) else { return vec![None; grid.len()] };
+    (0..grid.len() as TileId)
+        .map(|tile| {
+            let Rect { width, height, .. } = grid.rect(tile);
+            Some(hash_tile(key, &square, &Rect::new(0, 0, width, height)))
+        })
+        .collect()
+}

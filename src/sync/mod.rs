@@ -1,0 +1,22 @@
+//! What a viewer has, lacks and gets next; and the viewer's own half. State machines without I/O: times
+//! are passed in, bytes are handed out. `scene` is what the session shows, `delivery` what one viewer has been
+//! sent of it, `budget` how much may be on the way, `viewer` the other end, `cache` and `proof` what both share.
+
+mod attachment;
+mod budget;
+mod cache;
+mod delivery;
+mod proof;
+mod scene;
+mod viewer;
+
+pub use attachment::{Attachment, Exactness, Identity, News, SILENT_AFTER};
+pub use budget::Budget;
+pub use cache::{CacheMirror, TileCache};
+pub use delivery::{Delivery, DeliveryCounters, Pointer};
+pub use proof::root;
+pub use scene::{Change, Scene};
+pub use viewer::{Applied, Viewer, ViewerError};
+
+/// A point in time, in microseconds on some monotonic clock.
+pub type Micros = u64;

@@ -1,0 +1,334 @@
+//! The viewer's half: updates in, in whatever order they arrive; a screen, acknowledgements and proofs out.
+
+use super::{TileCache, root};
+use crate::codec::{DecodeError, Decoder};
+use crate::screen::{Framebuffer, Grid, HashKey, Rect, SizeError, TileHash, TileId, hash_tile};
+use crate::wire::limits::{MAX_WAITING, MAX_WAITING_BYTES};
+use crate::wire::{KnownScreen, UpdateHeader, WireError, read_update};
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a session sent that a viewer cannot use. The link is to be closed.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewerError {
+    #[error("an update could not be read: {0}")]
+    Wire(#[from] WireError),
+    #[error("the tiles of update {update} could not be decoded: {source}")]
+    Decode { update: u64, source: DecodeError },
+    #[error("an update's screen is not possible: {0}")]
+    Size(#[from] SizeError),
+    #[error("{updates} updates ({bytes} bytes) wait for an earlier one, which is more than a viewer holds")]
+    TooManyWaiting { updates: usize, bytes: usize },
+}
+
+/// An update that was applied to the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    pub number: u64,
+    pub captured_us: u64,
+    pub complete: bool,
+    /// Tiles with new content, by any way, ascending.
+    pub tiles: Vec<TileId>,
+    /// The screen began anew with this update, maybe in another size.
+    pub new_screen: bool,
+    /// Named tiles that the cache did not hold.
+    pub missing: Vec<TileId>,
+    pub copies: usize,
+    pub cached_tiles: usize,
+    pub pixel_tiles: usize,
+    /// The whole stream's bytes.
+    pub bytes: usize,
+}
+
+/// A viewer's screen and what it knows of it.
+pub struct Viewer {
+    key: HashKey,
+    epoch: u64,
+    framebuffer: Option<Framebuffer>,
+    /// The number of the last update that wrote each tile.
+    written_by: Vec<u64>,
+    /// Hashes as far as they were asked for since each tile was written.
+    hashes: Vec<Option<TileHash>>,
+    cache: TileCache,
+    decoder: Decoder,
+    /// Every update up to this number was applied or dropped, and these above it.
+    done_below: u64,
+    done: BTreeSet<u64>,
+    waiting: BTreeMap<u64, (UpdateHeader, Bytes)>,
+    waiting_bytes: usize,
+    newest: u64,
+    newest_complete: bool,
+    proven: u64,
+}
+
+impl Viewer {
+    /// A viewer of a session whose hashes have this key, with a cache of at most `cache_bytes`.
+    pub fn new(key: HashKey, cache_bytes: usize) -> Self {
+        Viewer {
+            key,
+            epoch: 0,
+            framebuffer: None,
+            written_by: Vec::new(),
+            hashes: Vec::new(),
+            cache: TileCache::new(cache_bytes),
+            decoder: Decoder::new(),
+            done_below: 0,
+            done: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            waiting_bytes: 0,
+            newest: 0,
+            newest_complete: false,
+            proven: 0,
+        }
+    }
+
+    /// The screen, once the first update has come.
+    pub fn framebuffer(&self) -> Option<&Framebuffer> {
+        self.framebuffer.as_ref()
+    }
+
+    pub fn key(&self) -> HashKey {
+        self.key
+    }
+
+    /// A new link to the session: numbers start again, the screen stays. `resumed` says that the session
+    /// goes by what this viewer still shows; otherwise the next update starts with black.
+    pub fn relink(&mut self, key: HashKey, resumed: bool) {
+        self.done_below = 0;
+        self.done.clear();
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        self.newest = 0;
+        self.newest_complete = false;
+        self.proven = 0;
+        self.written_by.fill(0);
+        self.epoch = u64::from(resumed && self.framebuffer.is_some());
+        if key != self.key {
+            self.key = key;
+            self.hashes.fill(None);
+            self.cache = TileCache::new(self.cache.limit());
+        }
+    }
+
+    /// What this viewer shows, for a resume.
+    pub fn known_screen(&mut self) -> Option<KnownScreen> {
+        let (width, height) = self.framebuffer.as_ref().map(|screen| (screen.width(), screen.height()))?;
+        Some(KnownScreen { key: self.key, width, height, hashes: self.hashes() })
+    }
+
+    /// Takes a whole update stream. Returns what could be applied, this one or ones that had waited for it.
+    pub fn take(&mut self, stream: Bytes) -> Result<Vec<Applied>, ViewerError> {
+        let (header, payload) = read_update(&stream)?;
+        if self.is_done(header.number) || self.waiting.contains_key(&header.number) {
+            return Err(WireError::Meaningless { what: "an update sent twice", value: header.number }.into());
+        }
+        let payload = stream.slice_ref(payload);
+        self.waiting_bytes += payload.len();
+        self.waiting.insert(header.number, (header, payload));
+        self.apply_ready()
+    }
+
+    /// The session says that an update will not come.
+    pub fn dropped(&mut self, number: u64) -> Result<Vec<Applied>, ViewerError> {
+        self.finish(number);
+        self.apply_ready()
+    }
+
+    fn apply_ready(&mut self) -> Result<Vec<Applied>, ViewerError> {
+        let mut applied = Vec::new();
+        while let Some(number) = self.first_ready() {
+            let Some((header, payload)) = self.waiting.remove(&number) else { break };
+            self.waiting_bytes -= payload.len();
+            applied.push(self.apply(&header, &payload)?);
+            self.finish(number);
+        }
+        if self.waiting.len() > MAX_WAITING || self.waiting_bytes > MAX_WAITING_BYTES {
+            return Err(ViewerError::TooManyWaiting {
+                updates: self.waiting.len(),
+                bytes: self.waiting_bytes,
+            });
+        }
+        // Numbers far above the first gap cannot be remembered without bound.
+        if self.done.len() > MAX_WAITING * 4 {
+            return Err(ViewerError::TooManyWaiting { updates: self.done.len(), bytes: 0 });
+        }
+        Ok(applied)
+    }
+
+    fn first_ready(&self) -> Option<u64> {
+        self.waiting.values().map(|(header, _)| header).find(|h| h.after <= self.done_below).map(|h| h.number)
+    }
+
+    fn is_done(&self, number: u64) -> bool {
+        number <= self.done_below || self.done.contains(&number)
+    }
+
+    fn finish(&mut self, number: u64) {
+        if !self.is_done(number) {
+            self.done.insert(number);
+        }
+        while self.done.first() == Some(&(self.done_below + 1)) {
+            self.done.pop_first();
+            self.done_below += 1;
+        }
+    }
+
+    fn apply(&mut self, header: &UpdateHeader, payload: &[u8]) -> Result<Applied, ViewerError> {
+        let mut applied = Applied {
+            number: header.number,
+            captured_us: header.captured_us,
+            complete: header.complete,
+            tiles: Vec::new(),
+            new_screen: false,
+            missing: Vec::new(),
+            copies: header.copies.len(),
+            cached_tiles: header.cached.len(),
+            pixel_tiles: header.tiles.len(),
+            bytes: payload.len(),
+        };
+        if header.number > self.newest {
+            self.newest = header.number;
+            self.newest_complete = header.complete;
+        }
+        if header.epoch < self.epoch {
+            return Ok(applied);
+        }
+        let same_size = |screen: &Framebuffer| screen.grid() == header.grid();
+        if header.epoch > self.epoch || !self.framebuffer.as_ref().is_some_and(same_size) {
+            self.start_screen(header)?;
+            applied.new_screen = true;
+        }
+        let Some(screen) = &mut self.framebuffer else { return Ok(applied) };
+        let grid = screen.grid();
+        for copy in &header.copies {
+            screen.copy_within(copy.from, copy.x, copy.y);
+            for tile in grid.tiles_in(&copy.target()) {
+                self.written_by[tile as usize] = header.number;
+                self.hashes[tile as usize] = None;
+                applied.tiles.push(tile);
+            }
+        }
+        if header.keep {
+            self.keep_replaced(header, grid);
+        }
+        self.apply_cached(header, grid, &mut applied);
+        self.apply_pixels(header, payload, grid, &mut applied)?;
+        applied.tiles.sort_unstable();
+        applied.tiles.dedup();
+        Ok(applied)
+    }
+
+    fn start_screen(&mut self, header: &UpdateHeader) -> Result<(), SizeError> {
+        let screen = Framebuffer::new(header.width, header.height)?;
+        let tiles = screen.grid().len();
+        self.epoch = header.epoch;
+        self.written_by = vec![0; tiles];
+        self.hashes = vec![None; tiles];
+        self.framebuffer = Some(screen);
+        Ok(())
+    }
+
+    fn keep_replaced(&mut self, header: &UpdateHeader, grid: Grid) {
+        let named = header.cached.iter().map(|cached| cached.tile);
+        for tile in header.tiles.iter().copied().chain(named) {
+            if self.written_by[tile as usize] >= header.number {
+                continue;
+            }
+            let hash = self.hash(tile);
+            let Some(screen) = &self.framebuffer else { return };
+            self.cache.insert(hash, || read_tile(screen, &grid.rect(tile)));
+        }
+    }
+
+    fn apply_cached(&mut self, header: &UpdateHeader, grid: Grid, applied: &mut Applied) {
+        let Some(screen) = &mut self.framebuffer else { return };
+        for cached in &header.cached {
+            let index = cached.tile as usize;
+            if self.written_by[index] >= header.number {
+                continue;
+            }
+            let rect = grid.rect(cached.tile);
+            match self.cache.get(cached.hash) {
+                Some(pixels) if pixels.len() as u64 == rect.area() => {
+                    write_tile(screen, &rect, pixels);
+                    self.written_by[index] = header.number;
+                    self.hashes[index] = Some(cached.hash);
+                    applied.tiles.push(cached.tile);
+                }
+                _ => applied.missing.push(cached.tile),
+            }
+        }
+    }
+
+    fn apply_pixels(
+        &mut self,
+        header: &UpdateHeader,
+        payload: &[u8],
+        grid: Grid,
+        applied: &mut Applied,
+    ) -> Result<(), ViewerError> {
+        if header.tiles.is_empty() {
+            return Ok(());
+        }
+        let Some(screen) = &mut self.framebuffer else { return Ok(()) };
+        let (written_by, hashes) = (&mut self.written_by, &mut self.hashes);
+        let sink = |index: usize, rect: &Rect, pixels: &[u32]| {
+            let tile = header.tiles[index];
+            if written_by[tile as usize] < header.number {
+                write_tile(screen, rect, pixels);
+                written_by[tile as usize] = header.number;
+                hashes[tile as usize] = None;
+                applied.tiles.push(tile);
+            }
+        };
+        self.decoder
+            .decode(payload, grid, &header.tiles, sink)
+            .map_err(|source| ViewerError::Decode { update: header.number, source })
+    }
+
+    fn hash(&mut self, tile: TileId) -> TileHash {
+        let Some(screen) = &self.framebuffer else { return TileHash::default() };
+        let rect = screen.grid().rect(tile);
+        *self.hashes[tile as usize].get_or_insert_with(|| hash_tile(self.key, screen, &rect))
+    }
+
+    /// The hash of every tile on the screen, computed where it is not known.
+    pub fn hashes(&mut self) -> Vec<TileHash> {
+        (0..self.hashes.len() as TileId).map(|tile| self.hash(tile)).collect()
+    }
+
+    /// Whether everything that was sent has been applied, and was all that the session had.
+    pub fn is_settled(&self) -> bool {
+        self.newest > 0 && self.newest_complete && self.done_below == self.newest && self.waiting.is_empty()
+    }
+
+    /// The newest update's number and the root over the screen, once for each settled state.
+    pub fn proof(&mut self) -> Option<(u64, u64)> {
+        if !self.is_settled() || self.proven == self.newest {
+            return None;
+        }
+        self.proven = self.newest;
+        let hashes = self.hashes();
+        Some((self.newest, root(hashes)))
+    }
+
+    /// The number of the newest update applied.
+    pub fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// Bytes that this viewer holds beside its framebuffer: cached tiles and waiting updates.
+    pub fn held_bytes(&self) -> usize {
+        self.cache.bytes() + self.waiting_bytes
+    }
+}
+
+fn read_tile(screen: &Framebuffer, rect: &Rect) -> Box<[u32]> {
+    (rect.y..rect.bottom()).flat_map(|y| screen.row(rect.x, y, rect.width)).copied().collect()
+}
+
+fn write_tile(screen: &mut Framebuffer, rect: &Rect, pixels: &[u32]) {
+    for (row, pixels) in pixels.chunks_exact(rect.width as usize).enumerate() {
+        screen.row_mut(rect.x, rect.y + row as u32, rect.width).copy_from_slice(pixels);
+    }
+}

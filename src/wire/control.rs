@@ -1,0 +1,437 @@
+//! The messages of the control stream.
+
+use super::limits::*;
+use super::value::*;
+use super::{CloseCode, WireError};
+use crate::screen::{HashKey, TileHash};
+
+/// What the dialling side is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Viewer,
+    Host,
+}
+
+/// Names one viewer across its links. It is a secret: who has it may continue the viewer's input.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Token(pub [u8; 16]);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(secret)")
+    }
+}
+
+/// What a returning viewer still shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownScreen {
+    pub key: HashKey,
+    pub width: u32,
+    pub height: u32,
+    /// One hash a tile, in the grid's order.
+    pub hashes: Vec<TileHash>,
+}
+
+/// A viewer's wish to see a session.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Attach {
+    pub session: String,
+    pub ticket: Vec<u8>,
+    /// The size that the viewer would like, in pixels; 0 leaves it.
+    pub width: u32,
+    pub height: u32,
+    pub cache_bytes: u64,
+    /// Reserved for decoders that a viewer has; 0 in this version.
+    pub features: u64,
+    pub token: Option<Token>,
+    pub screen: Option<KnownScreen>,
+}
+
+impl std::fmt::Debug for Attach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Attach({:?}, {}x{})", self.session, self.width, self.height)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    pub token: Token,
+    pub key: HashKey,
+    pub width: u32,
+    pub height: u32,
+    /// The number of the next input event that the session expects.
+    pub next_input: u64,
+    pub title: String,
+}
+
+/// A cursor's picture: premultiplied R, G, B, A bytes, row by row. Width 0: the cursor is hidden.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Cursor {
+    pub width: u16,
+    pub height: u16,
+    pub hot_x: u16,
+    pub hot_y: u16,
+    pub rgba: Vec<u8>,
+}
+
+/// What the session side measures of the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Path {
+    pub round_trip_us: u64,
+    pub bytes_per_second: u64,
+    pub lost_per_million: u64,
+    pub in_flight_bytes: u64,
+}
+
+/// A message of the control stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    Hello { major: u64, minor: u64, role: Role, software: String },
+    Welcome { major: u64, minor: u64, software: String },
+    Attach(Attach),
+    Attached(Attached),
+    Ack { update: u64, decode_us: u64, missing: Vec<u32> },
+    Resize { width: u32, height: u32 },
+    Cursor(Cursor),
+    CursorAt { x: u32, y: u32 },
+    State { live: bool, text: String },
+    InputAck { next: u64 },
+    Proof { update: u64, root: u64 },
+    Verdict { update: u64, agreed: bool },
+    HashesWanted { update: u64 },
+    Hashes { update: u64, hashes: Vec<TileHash> },
+    Ping { number: u64, time_us: u64 },
+    Pong { number: u64, ping_time_us: u64, time_us: u64 },
+    Dropped { update: u64 },
+    Path(Path),
+    Closing { code: CloseCode, reason: String },
+    Offer { session: String, title: String, secret: Secret },
+    Busy { busy: bool },
+}
+
+/// A secret that a peer shows; it never reaches a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Vec<u8>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Control {
+    /// Appends the message with its type and length.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let mut body = Vec::new();
+        let kind = self.write_body(&mut body);
+        put_varint(out, kind);
+        put_bytes(out, &body);
+    }
+
+    /// The message as bytes of its own.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write(&mut out);
+        out
+    }
+
+    fn write_body(&self, out: &mut Vec<u8>) -> u64 {
+        match self {
+            Control::Hello { major, minor, role, software } => {
+                put_varint(out, *major);
+                put_varint(out, *minor);
+                out.push(match role {
+                    Role::Viewer => 1,
+                    Role::Host => 2,
+                });
+                put_text(out, software, MAX_NAME);
+                1
+            }
+            Control::Welcome { major, minor, software } => {
+                put_varint(out, *major);
+                put_varint(out, *minor);
+                put_text(out, software, MAX_NAME);
+                2
+            }
+            Control::Attach(attach) => {
+                write_attach(attach, out);
+                3
+            }
+            Control::Attached(attached) => {
+                out.extend_from_slice(&attached.token.0);
+                put_u64(out, attached.key.0);
+                put_varint(out, attached.width.into());
+                put_varint(out, attached.height.into());
+                put_varint(out, attached.next_input);
+                put_text(out, &attached.title, MAX_NAME);
+                4
+            }
+            Control::Ack { update, decode_us, missing } => {
+                put_varint(out, *update);
+                put_varint(out, *decode_us);
+                put_varint(out, missing.len() as u64);
+                missing.iter().for_each(|&tile| put_varint(out, tile.into()));
+                5
+            }
+            Control::Resize { width, height } => {
+                put_varint(out, (*width).into());
+                put_varint(out, (*height).into());
+                6
+            }
+            Control::Cursor(cursor) => {
+                for value in [cursor.width, cursor.height, cursor.hot_x, cursor.hot_y] {
+                    put_varint(out, value.into());
+                }
+                out.extend_from_slice(&cursor.rgba);
+                7
+            }
+            Control::CursorAt { x, y } => {
+                put_varint(out, (*x).into());
+                put_varint(out, (*y).into());
+                8
+            }
+            Control::State { live, text } => {
+                out.push((*live).into());
+                put_text(out, text, MAX_REASON);
+                9
+            }
+            Control::InputAck { next } => {
+                put_varint(out, *next);
+                10
+            }
+            Control::Proof { update, root } => {
+                put_varint(out, *update);
+                put_u64(out, *root);
+                11
+            }
+            Control::Verdict { update, agreed } => {
+                put_varint(out, *update);
+                out.push((*agreed).into());
+                12
+            }
+            Control::HashesWanted { update } => {
+                put_varint(out, *update);
+                13
+            }
+            Control::Hashes { update, hashes } => {
+                put_varint(out, *update);
+                put_hashes(out, hashes);
+                14
+            }
+            Control::Ping { number, time_us } => {
+                put_varint(out, *number);
+                put_varint(out, *time_us);
+                15
+            }
+            Control::Pong { number, ping_time_us, time_us } => {
+                put_varint(out, *number);
+                put_varint(out, *ping_time_us);
+                put_varint(out, *time_us);
+                16
+            }
+            Control::Dropped { update } => {
+                put_varint(out, *update);
+                17
+            }
+            Control::Path(path) => {
+                put_varint(out, path.round_trip_us);
+                put_varint(out, path.bytes_per_second);
+                put_varint(out, path.lost_per_million);
+                put_varint(out, path.in_flight_bytes);
+                18
+            }
+            Control::Closing { code, reason } => {
+                put_varint(out, code.0.into());
+                put_text(out, reason, MAX_REASON);
+                19
+            }
+            Control::Offer { session, title, secret } => {
+                put_text(out, session, MAX_NAME);
+                put_text(out, title, MAX_NAME);
+                put_bytes(out, &secret.0);
+                20
+            }
+            Control::Busy { busy } => {
+                out.push((*busy).into());
+                21
+            }
+        }
+    }
+
+    /// Reads the body of a message of type `kind`; `None` for a type that this version does not know.
+    pub fn read(kind: u64, body: &[u8]) -> Result<Option<Control>, WireError> {
+        let r = &mut Reader::new(body);
+        Ok(Some(match kind {
+            1 => Control::Hello {
+                major: r.varint("Hello's version")?,
+                minor: r.varint("Hello's version")?,
+                role: match r.u8("Hello's role")? {
+                    1 => Role::Viewer,
+                    2 => Role::Host,
+                    other => {
+                        return Err(WireError::Meaningless { what: "Hello's role", value: other.into() });
+                    }
+                },
+                software: r.text(MAX_NAME, "Hello's software")?,
+            },
+            2 => Control::Welcome {
+                major: r.varint("Welcome's version")?,
+                minor: r.varint("Welcome's version")?,
+                software: r.text(MAX_NAME, "Welcome's software")?,
+            },
+            3 => Control::Attach(read_attach(r)?),
+            4 => Control::Attached(Attached {
+                token: Token(r.bytes16("Attached's token")?),
+                key: HashKey(r.u64("Attached's key")?),
+                width: side(r, "Attached's width")?,
+                height: side(r, "Attached's height")?,
+                next_input: r.varint("Attached's input number")?,
+                title: r.text(MAX_NAME, "Attached's title")?,
+            }),
+            5 => {
+                let update = r.varint("Ack's update")?;
+                let decode_us = r.varint("Ack's time")?;
+                let count = r.count(MAX_TILES, "Ack's missing tiles")?;
+                // Each tile takes a byte at least, so a short body cannot ask for a long list.
+                let count = if count > r.rest().len() {
+                    return Err(WireError::Truncated { what: "Ack's missing tiles" });
+                } else {
+                    count
+                };
+                let mut missing = Vec::with_capacity(count);
+                for _ in 0..count {
+                    missing.push(r.bounded(MAX_TILES as u64, "Ack's missing tile")? as u32);
+                }
+                Control::Ack { update, decode_us, missing }
+            }
+            6 => Control::Resize { width: side(r, "Resize's width")?, height: side(r, "Resize's height")? },
+            7 => {
+                let width = r.bounded(MAX_CURSOR_SIDE, "the cursor's width")? as u16;
+                let height = r.bounded(MAX_CURSOR_SIDE, "the cursor's height")? as u16;
+                let hot_x = r.bounded(MAX_CURSOR_SIDE, "the cursor's hot spot")? as u16;
+                let hot_y = r.bounded(MAX_CURSOR_SIDE, "the cursor's hot spot")? as u16;
+                let rgba = r.take(width as usize * height as usize * 4, "the cursor's pixels")?.to_vec();
+                Control::Cursor(Cursor { width, height, hot_x, hot_y, rgba })
+            }
+            8 => Control::CursorAt { x: side(r, "CursorAt's x")?, y: side(r, "CursorAt's y")? },
+            9 => Control::State { live: r.flag("State's state")?, text: r.text(MAX_REASON, "State's text")? },
+            10 => Control::InputAck { next: r.varint("InputAck's number")? },
+            11 => Control::Proof { update: r.varint("Proof's update")?, root: r.u64("Proof's root")? },
+            12 => Control::Verdict {
+                update: r.varint("Verdict's update")?,
+                agreed: r.flag("Verdict's answer")?,
+            },
+            13 => Control::HashesWanted { update: r.varint("HashesWanted's update")? },
+            14 => {
+                Control::Hashes { update: r.varint("Hashes' update")?, hashes: hashes(r, "Hashes' hashes")? }
+            }
+            15 => Control::Ping { number: r.varint("Ping's number")?, time_us: r.varint("Ping's time")? },
+            16 => Control::Pong {
+                number: r.varint("Pong's number")?,
+                ping_time_us: r.varint("Pong's time")?,
+                time_us: r.varint("Pong's time")?,
+            },
+            17 => Control::Dropped { update: r.varint("Dropped's update")? },
+            18 => Control::Path(Path {
+                round_trip_us: r.varint("Path's round trip")?,
+                bytes_per_second: r.varint("Path's rate")?,
+                lost_per_million: r.varint("Path's loss")?,
+                in_flight_bytes: r.varint("Path's bytes in flight")?,
+            }),
+            19 => Control::Closing {
+                code: CloseCode(r.u32("Closing's code")?),
+                reason: r.text(MAX_REASON, "Closing's reason")?,
+            },
+            20 => Control::Offer {
+                session: r.text(MAX_NAME, "Offer's session")?,
+                title: r.text(MAX_NAME, "Offer's title")?,
+                secret: Secret(r.bytes(MAX_TICKET, "Offer's secret")?.to_vec()),
+            },
+            21 => Control::Busy { busy: r.flag("Busy's state")? },
+            _ => return Ok(None),
+        }))
+    }
+}
+
+fn write_attach(attach: &Attach, out: &mut Vec<u8>) {
+    put_text(out, &attach.session, MAX_NAME);
+    put_bytes(out, &attach.ticket);
+    put_varint(out, attach.width.into());
+    put_varint(out, attach.height.into());
+    put_varint(out, attach.cache_bytes);
+    put_u64(out, attach.features);
+    out.push(attach.token.is_some().into());
+    if let Some(token) = &attach.token {
+        out.extend_from_slice(&token.0);
+    }
+    out.push(attach.screen.is_some().into());
+    if let Some(screen) = &attach.screen {
+        put_u64(out, screen.key.0);
+        put_varint(out, screen.width.into());
+        put_varint(out, screen.height.into());
+        put_hashes(out, &screen.hashes);
+    }
+}
+
+fn read_attach(r: &mut Reader) -> Result<Attach, WireError> {
+    Ok(Attach {
+        session: r.text(MAX_NAME, "Attach's session")?,
+        ticket: r.bytes(MAX_TICKET, "Attach's ticket")?.to_vec(),
+        width: side(r, "Attach's width")?,
+        height: side(r, "Attach's height")?,
+        cache_bytes: r.varint("Attach's cache")?,
+        features: r.u64("Attach's features")?,
+        token: match r.flag("Attach's token")? {
+            true => Some(Token(r.bytes16("Attach's token")?)),
+            false => None,
+        },
+        screen: match r.flag("Attach's screen")? {
+            true => Some(KnownScreen {
+                key: HashKey(r.u64("Attach's hash key")?),
+                width: side(r, "Attach's known width")?,
+                height: side(r, "Attach's known height")?,
+                hashes: hashes(r, "Attach's hashes")?,
+            }),
+            false => None,
+        },
+    })
+}
+
+/// Cuts a control stream into messages, whatever pieces it comes in. Holds at most one message.
+#[derive(Default)]
+pub struct ControlReader {
+    buffer: Vec<u8>,
+    start: usize,
+}
+
+impl ControlReader {
+    pub fn new() -> Self {
+        ControlReader::default()
+    }
+
+    /// Takes in the next bytes of the stream. Call [`ControlReader::next`] until it has no more.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next whole message; types unknown to this version are passed over.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Result<Option<Control>, WireError> {
+        loop {
+            let mut reader = Reader::new(&self.buffer[self.start..]);
+            let Ok(kind) = reader.varint("a control message's type") else { return Ok(None) };
+            let length = match reader.count(MAX_CONTROL, "a control message's length") {
+                Err(WireError::Truncated { .. }) => return Ok(None),
+                other => other?,
+            };
+            let Ok(body) = reader.take(length, "a control message") else { return Ok(None) };
+            let message = Control::read(kind, body);
+            self.start = self.buffer.len() - reader.rest().len();
+            if let Some(message) = message? {
+                return Ok(Some(message));
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Every bound on what a peer may send. Each one has a test.
+
+/// The body of a control message, in bytes.
+pub const MAX_CONTROL: usize = 1 << 20;
+/// Session names, titles and the names of software, in bytes.
+pub const MAX_NAME: usize = 256;
+/// The reason in a Closing, and the text of a State, in bytes.
+pub const MAX_REASON: usize = 1_024;
+/// Tickets and secrets, in bytes.
+pub const MAX_TICKET: usize = 1_024;
+/// The text of one input event, in bytes.
+pub const MAX_TEXT: usize = 4_096;
+/// One input event, in bytes.
+pub const MAX_EVENT: usize = MAX_TEXT;
+/// The tiles of the largest screen: a long thin one has the most.
+pub const MAX_TILES: usize = 16_384;
+/// Copies in one update.
+pub const MAX_COPIES: usize = 256;
+/// Tiles with pixels in one update.
+pub const MAX_UPDATE_TILES: usize = 4_096;
+/// An update stream, in bytes.
+pub const MAX_UPDATE: usize = 64 << 20;
+/// The side of a cursor, in pixels.
+pub const MAX_CURSOR_SIDE: u64 = 256;
+/// Updates that wait for an earlier one.
+pub const MAX_WAITING: usize = 256;
+/// Bytes of updates that wait for an earlier one.
+pub const MAX_WAITING_BYTES: usize = 64 << 20;
+/// Viewers of one session.
+pub const MAX_VIEWERS: usize = 64;
+/// A datagram, in bytes.
+pub const MAX_DATAGRAM: usize = 1_200;
+/// A WebSocket message, in bytes.
+pub const MAX_WEBSOCKET: usize = 65_536;
+/// Unidirectional streams that a peer may have open on a WebSocket.
+pub const MAX_STREAMS: usize = 256;

@@ -1,0 +1,186 @@
+//! The beginning of an update stream: everything but the tiles' pixels.
+
+use super::limits::*;
+use super::stream_kind;
+use super::value::*;
+use crate::screen::{Grid, MAX_PIXELS, Rect, TileHash, TileId};
+
+/// The content of `from` moves to `(x, y)` of the viewer's own screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyRect {
+    pub from: Rect,
+    pub x: u32,
+    pub y: u32,
+}
+
+impl CopyRect {
+    pub fn target(&self) -> Rect {
+        Rect::new(self.x, self.y, self.from.width, self.from.height)
+    }
+}
+
+/// A tile that the viewer's cache holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CachedTile {
+    pub tile: TileId,
+    pub hash: TileHash,
+}
+
+/// What an update says before its pixels.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct UpdateHeader {
+    /// Counts up from 1 on each link.
+    pub number: u64,
+    /// Every update up to this one must have been applied or dropped first.
+    pub after: u64,
+    /// Counts the sizes that the screen has had on this link.
+    pub epoch: u64,
+    pub width: u32,
+    pub height: u32,
+    /// When the newest damage in it was noticed, by the session's clock.
+    pub captured_us: u64,
+    /// With this and all before, the viewer has all that the session has.
+    pub complete: bool,
+    /// The tiles that this update replaces are worth keeping in the viewer's cache.
+    pub keep: bool,
+    pub copies: Vec<CopyRect>,
+    pub cached: Vec<CachedTile>,
+    /// The tiles whose pixels follow, ascending.
+    pub tiles: Vec<TileId>,
+}
+
+impl UpdateHeader {
+    pub fn grid(&self) -> Grid {
+        Grid::new(self.width, self.height)
+    }
+
+    /// Appends the stream's kind and the header. The payload follows it.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        put_varint(out, stream_kind::UPDATE);
+        for value in
+            [self.number, self.after, self.epoch, self.width.into(), self.height.into(), self.captured_us]
+        {
+            put_varint(out, value);
+        }
+        out.push(u8::from(self.complete) | u8::from(self.keep) << 1);
+        put_varint(out, self.copies.len() as u64);
+        for copy in &self.copies {
+            let Rect { x, y, width, height } = copy.from;
+            for value in [x, y, width, height, copy.x, copy.y] {
+                put_varint(out, value.into());
+            }
+        }
+        put_varint(out, self.cached.len() as u64);
+        let mut next = 0;
+        for cached in &self.cached {
+            put_varint(out, (cached.tile - next).into());
+            put_u64(out, cached.hash.0);
+            next = cached.tile + 1;
+        }
+        let runs: Vec<&[TileId]> = self.tiles.chunk_by(|a, b| a + 1 == *b).collect();
+        put_varint(out, runs.len() as u64);
+        let mut next = 0;
+        for run in runs {
+            put_varint(out, (run[0] - next).into());
+            put_varint(out, run.len() as u64);
+            next = run[0] + run.len() as TileId;
+        }
+    }
+}
+
+/// Reads an update stream, the kind included: the header and the payload. Everything that the header names
+/// lies inside its screen.
+pub fn read_update(stream: &[u8]) -> Result<(UpdateHeader, &[u8]), WireError> {
+    let r = &mut Reader::new(stream);
+    let kind = r.varint("a stream's kind")?;
+    if kind != stream_kind::UPDATE {
+        return Err(WireError::Meaningless { what: "a stream's kind", value: kind });
+    }
+    let mut header = UpdateHeader {
+        number: r.varint("an update's number")?,
+        after: r.varint("an update's order")?,
+        epoch: r.varint("an update's epoch")?,
+        width: side(r, "an update's width")?,
+        height: side(r, "an update's height")?,
+        captured_us: r.varint("an update's time")?,
+        ..UpdateHeader::default()
+    };
+    let flags = r.u8("an update's flags")?;
+    header.complete = flags & 1 != 0;
+    header.keep = flags & 2 != 0;
+    let area = u64::from(header.width) * u64::from(header.height);
+    if area == 0 {
+        return Err(WireError::Meaningless { what: "an update's screen", value: 0 });
+    }
+    if area > MAX_PIXELS.into() {
+        return Err(WireError::TooMuch { what: "an update's screen", value: area, limit: MAX_PIXELS.into() });
+    }
+    if header.number == 0 || header.after >= header.number {
+        return Err(WireError::Meaningless { what: "an update's order", value: header.after });
+    }
+    header.copies = read_copies(r, Rect::new(0, 0, header.width, header.height))?;
+    let tiles = header.grid().len() as u64;
+    header.cached = read_cached(r, tiles)?;
+    header.tiles = read_runs(r, tiles)?;
+    Ok((header, r.rest()))
+}
+
+fn read_copies(r: &mut Reader, screen: Rect) -> Result<Vec<CopyRect>, WireError> {
+    let count = r.count(MAX_COPIES, "an update's copies")?;
+    let mut copies = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut value = || side(r, "a copy");
+        let from = Rect::new(value()?, value()?, value()?, value()?);
+        let copy = CopyRect { from, x: value()?, y: value()? };
+        if from.is_empty() || !screen.contains(&from) || !screen.contains(&copy.target()) {
+            return Err(WireError::Meaningless { what: "a copy outside the screen", value: from.x.into() });
+        }
+        copies.push(copy);
+    }
+    Ok(copies)
+}
+
+fn read_cached(r: &mut Reader, tiles: u64) -> Result<Vec<CachedTile>, WireError> {
+    let count = r.count(tiles as usize, "an update's cached tiles")?;
+    if count > r.rest().len() / 9 {
+        return Err(WireError::Truncated { what: "an update's cached tiles" });
+    }
+    let mut cached = Vec::with_capacity(count);
+    let mut next = 0;
+    for _ in 0..count {
+        let tile = next + r.bounded(tiles, "a cached tile")?;
+        within(tile, tiles, "a cached tile")?;
+        cached.push(CachedTile { tile: tile as TileId, hash: TileHash(r.u64("a cached tile's hash")?) });
+        next = tile + 1;
+    }
+    Ok(cached)
+}
+
+fn read_runs(r: &mut Reader, tiles: u64) -> Result<Vec<TileId>, WireError> {
+    let runs = r.count(MAX_UPDATE_TILES, "an update's runs")?;
+    let mut listed = Vec::new();
+    let mut next = 0;
+    for _ in 0..runs {
+        let first = next + r.bounded(tiles, "a run of tiles")?;
+        let length = r.bounded(MAX_UPDATE_TILES as u64, "a run of tiles")?;
+        if length == 0 {
+            return Err(WireError::Meaningless { what: "a run of tiles", value: 0 });
+        }
+        within(first + length - 1, tiles, "a run of tiles")?;
+        let total = listed.len() as u64 + length;
+        if total > MAX_UPDATE_TILES as u64 {
+            return Err(WireError::TooMuch {
+                what: "an update's tiles",
+                value: total,
+                limit: MAX_UPDATE_TILES as u64,
+            });
+        }
+        listed.extend(first as TileId..(first + length) as TileId);
+        next = first + length;
+    }
+    Ok(listed)
+}
+
+fn within(tile: u64, tiles: u64, what: &'static str) -> Result<(), WireError> {
+    if tile < tiles { Ok(()) } else { Err(WireError::TooMuch { what, value: tile, limit: tiles - 1 }) }
+}

@@ -1,0 +1,286 @@
+//! Golden vectors of the wire, shared with the browser client. `CHEVET_WRITE_VECTORS=1` writes them anew.
+
+use chevet::screen::{HashKey, Rect, TileHash};
+use chevet::wire::*;
+use serde_json::{Value, json};
+use std::path::Path as FilePath;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+fn controls() -> Vec<(&'static str, Control, Value)> {
+    let token = Token(std::array::from_fn(|index| index as u8));
+    let known = KnownScreen {
+        key: HashKey(0x0102_0304_0506_0708),
+        width: 100,
+        height: 64,
+        hashes: vec![TileHash(1), TileHash(u64::MAX)],
+    };
+    let attach = Attach {
+        session: "démo".into(),
+        ticket: vec![1, 2, 255],
+        width: 1920,
+        height: 1080,
+        cache_bytes: 64 << 20,
+        features: 0,
+        token: None,
+        screen: None,
+    };
+    let resume = Attach { token: Some(token), screen: Some(known), ..attach.clone() };
+    let attached = Attached {
+        token,
+        key: HashKey(0x1122_3344_5566_7788),
+        width: 1920,
+        height: 1080,
+        next_input: 70_000,
+        title: "Dossier patient".into(),
+    };
+    let token_hex = "000102030405060708090a0b0c0d0e0f";
+    vec![
+        (
+            "Hello",
+            Control::Hello { major: 1, minor: 0, role: Role::Viewer, software: "chevet test".into() },
+            json!({"major": 1, "minor": 0, "role": 1, "software": "chevet test"}),
+        ),
+        (
+            "Welcome",
+            Control::Welcome { major: 1, minor: 63, software: "".into() },
+            json!({"major": 1, "minor": 63, "software": ""}),
+        ),
+        (
+            "Attach",
+            Control::Attach(attach),
+            json!({"session": "démo", "ticket": "0102ff", "width": 1920, "height": 1080,
+                "cache_bytes": 64 << 20, "features": "0000000000000000", "token": null, "screen": null}),
+        ),
+        (
+            "Attach",
+            Control::Attach(resume),
+            json!({"session": "démo", "ticket": "0102ff", "width": 1920, "height": 1080,
+                "cache_bytes": 64 << 20, "features": "0000000000000000", "token": token_hex,
+                "screen": {"key": "0102030405060708", "width": 100, "height": 64,
+                    "hashes": ["0000000000000001", "ffffffffffffffff"]}}),
+        ),
+        (
+            "Attached",
+            Control::Attached(attached),
+            json!({"token": token_hex, "key": "1122334455667788", "width": 1920, "height": 1080,
+                "next_input": 70_000, "title": "Dossier patient"}),
+        ),
+        (
+            "Ack",
+            Control::Ack { update: 16_384, decode_us: 1_073_741_824, missing: vec![0, 64, 16_000] },
+            json!({"update": 16_384, "decode_us": 1_073_741_824, "missing": [0, 64, 16_000]}),
+        ),
+        ("Resize", Control::Resize { width: 1366, height: 768 }, json!({"width": 1366, "height": 768})),
+        (
+            "Cursor",
+            Control::Cursor(Cursor { width: 2, height: 1, hot_x: 1, hot_y: 0, rgba: (0..8).collect() }),
+            json!({"width": 2, "height": 1, "hot_x": 1, "hot_y": 0, "rgba": "0001020304050607"}),
+        ),
+        (
+            "Cursor",
+            Control::Cursor(Cursor::default()),
+            json!({"width": 0, "height": 0, "hot_x": 0, "hot_y": 0, "rgba": ""}),
+        ),
+        ("CursorAt", Control::CursorAt { x: 5, y: 1079 }, json!({"x": 5, "y": 1079})),
+        (
+            "State",
+            Control::State { live: false, text: "en attente".into() },
+            json!({"live": false, "text": "en attente"}),
+        ),
+        ("InputAck", Control::InputAck { next: 9 }, json!({"next": 9})),
+        (
+            "Proof",
+            Control::Proof { update: 3, root: 0xCBF2_9CE4_8422_2325 },
+            json!({"update": 3, "root": "cbf29ce484222325"}),
+        ),
+        ("Verdict", Control::Verdict { update: 3, agreed: true }, json!({"update": 3, "agreed": true})),
+        ("HashesWanted", Control::HashesWanted { update: 3 }, json!({"update": 3})),
+        (
+            "Hashes",
+            Control::Hashes { update: 3, hashes: vec![TileHash(2)] },
+            json!({"update": 3, "hashes": ["0000000000000002"]}),
+        ),
+        (
+            "Ping",
+            Control::Ping { number: 1, time_us: 9_007_199_254_740_991 },
+            json!({"number": 1, "time_us": 9_007_199_254_740_991u64}),
+        ),
+        (
+            "Pong",
+            Control::Pong { number: 1, ping_time_us: 5, time_us: 6 },
+            json!({"number": 1, "ping_time_us": 5, "time_us": 6}),
+        ),
+        ("Dropped", Control::Dropped { update: 44 }, json!({"update": 44})),
+        (
+            "Path",
+            Control::Path(Path {
+                round_trip_us: 800,
+                bytes_per_second: 1_000_000,
+                lost_per_million: 5_000,
+                in_flight_bytes: 0,
+            }),
+            json!({"round_trip_us": 800, "bytes_per_second": 1_000_000, "lost_per_million": 5_000,
+                "in_flight_bytes": 0}),
+        ),
+        (
+            "Closing",
+            Control::Closing { code: CloseCode::TAKEN_OVER, reason: "poste 12".into() },
+            json!({"code": 5, "reason": "poste 12"}),
+        ),
+        (
+            "Offer",
+            Control::Offer { session: "a".into(), title: "A".into(), secret: Secret(vec![9]) },
+            json!({"session": "a", "title": "A", "secret": "09"}),
+        ),
+        ("Busy", Control::Busy { busy: true }, json!({"busy": true})),
+    ]
+}
+
+fn events() -> Vec<(&'static str, InputEvent, Value)> {
+    vec![
+        ("KeyDown", InputEvent::KeyDown { key: 4, keysym: 0x61 }, json!({"key": 4, "keysym": 0x61})),
+        (
+            "KeyUp",
+            InputEvent::KeyUp { key: 0, keysym: 0x0100_20AC },
+            json!({"key": 0, "keysym": 0x0100_20AC}),
+        ),
+        ("Text", InputEvent::Text("œ€".into()), json!({"text": "œ€"})),
+        ("ReleaseAll", InputEvent::ReleaseAll, json!({})),
+        ("PointerMove", InputEvent::PointerMove { x: 63, y: 64 }, json!({"x": 63, "y": 64})),
+        (
+            "PointerButton",
+            InputEvent::PointerButton { button: Button::Right, down: true, x: 1, y: 2 },
+            json!({"button": 3, "down": true, "x": 1, "y": 2}),
+        ),
+        (
+            "Wheel",
+            InputEvent::Wheel { horizontal: -120, vertical: 40, x: 1, y: 2 },
+            json!({"horizontal": -120, "vertical": 40, "x": 1, "y": 2}),
+        ),
+    ]
+}
+
+fn update() -> (UpdateHeader, Value) {
+    let header = UpdateHeader {
+        number: 7,
+        after: 6,
+        epoch: 1,
+        width: 1920,
+        height: 1080,
+        captured_us: 123_456_789,
+        complete: true,
+        keep: true,
+        copies: vec![CopyRect { from: Rect::new(0, 20, 1900, 1000), x: 0, y: 0 }],
+        cached: vec![
+            CachedTile { tile: 2, hash: TileHash(0x0102_0304_0506_0708) },
+            CachedTile { tile: 3, hash: TileHash(9) },
+        ],
+        tiles: vec![0, 1, 30, 31, 509],
+    };
+    let value = json!({"number": 7, "after": 6, "epoch": 1, "width": 1920, "height": 1080,
+        "captured_us": 123_456_789, "complete": true, "keep": true,
+        "copies": [{"x": 0, "y": 20, "width": 1900, "height": 1000, "to_x": 0, "to_y": 0}],
+        "cached": [{"tile": 2, "hash": "0102030405060708"}, {"tile": 3, "hash": "0000000000000009"}],
+        "tiles": [0, 1, 30, 31, 509], "payload": "aabb"});
+    (header, value)
+}
+
+fn check(file: &str, messages: Vec<Value>) -> Vec<Vec<u8>> {
+    let path = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/wire").join(file);
+    let wanted = json!({ "messages": messages });
+    if std::env::var_os("CHEVET_WRITE_VECTORS").is_some() {
+        std::fs::write(&path, serde_json::to_string_pretty(&wanted).unwrap() + "\n").unwrap();
+    }
+    let found: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(found, wanted, "{file} differs from what this version writes");
+    let listed = found["messages"].as_array().unwrap();
+    listed.iter().map(|message| unhex(message["hex"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn control_messages_are_written_and_read_as_recorded() {
+    let messages = controls();
+    let recorded = messages
+        .iter()
+        .map(|(name, message, value)| json!({"name": name, "hex": hex(&message.to_bytes()), "value": value}))
+        .collect();
+    for (bytes, (name, message, _)) in check("control.json", recorded).iter().zip(&messages) {
+        let mut reader = ControlReader::new();
+        // Byte by byte, and after a message of a type that nobody knows.
+        for &byte in [&[0x3F, 2, 0xAA, 0xBB][..], bytes].concat().iter() {
+            assert_eq!(reader.next(), Ok(None));
+            reader.push(&[byte]);
+        }
+        assert_eq!(reader.next().unwrap().as_ref(), Some(message), "{name}");
+    }
+}
+
+#[test]
+fn input_events_are_written_and_read_as_recorded() {
+    let events = events();
+    let recorded = events
+        .iter()
+        .map(|(name, event, value)| {
+            let mut bytes = Vec::new();
+            write_event(&mut bytes, event);
+            json!({"name": name, "hex": hex(&bytes), "value": value})
+        })
+        .collect();
+    let mut stream = Vec::new();
+    write_input_start(&mut stream, 1_000);
+    check("input.json", recorded).iter().for_each(|bytes| stream.extend_from_slice(bytes));
+    let mut reader = InputReader::new();
+    reader.push(&stream);
+    for (index, (name, event, _)) in events.into_iter().enumerate() {
+        assert!(reader.next() == Ok(Some((1_000 + index as u64, event))), "{name}");
+    }
+    assert!(reader.next() == Ok(None));
+}
+
+#[test]
+fn updates_motions_and_frames_are_written_and_read_as_recorded() {
+    let (header, value) = update();
+    let mut bytes = Vec::new();
+    header.write(&mut bytes);
+    bytes.extend_from_slice(&[0xAA, 0xBB]);
+    let listed = check("update.json", vec![json!({"name": "Update", "hex": hex(&bytes), "value": value})]);
+    assert_eq!(read_update(&listed[0]), Ok((header, &[0xAA, 0xBB][..])));
+
+    let motion = Motion { counter: 300, next_input: 2, x: 100, y: 16_000 };
+    let mut bytes = Vec::new();
+    motion.write(&mut bytes);
+    let value = json!({"counter": 300, "next_input": 2, "x": 100, "y": 16_000});
+    let listed = check("motion.json", vec![json!({"name": "Motion", "hex": hex(&bytes), "value": value})]);
+    assert_eq!(Motion::read(&listed[0]), Ok(Some(motion)));
+
+    let frames = [
+        (Frame::Control(&[1, 2]), json!({"kind": "control", "data": "0102"})),
+        (
+            Frame::Stream { stream: 64, end: true, data: &[3] },
+            json!({"kind": "stream", "stream": 64, "end": true, "data": "03"}),
+        ),
+        (Frame::Reset { stream: 5, code: 7 }, json!({"kind": "reset", "stream": 5, "code": 7})),
+        (Frame::Datagram(&[4]), json!({"kind": "datagram", "data": "04"})),
+    ];
+    let recorded = frames
+        .iter()
+        .map(|(frame, value)| {
+            let mut bytes = Vec::new();
+            write_frame(&mut bytes, frame);
+            json!({"name": "Frame", "hex": hex(&bytes), "value": value})
+        })
+        .collect();
+    for (bytes, (frame, _)) in check("frame.json", recorded).iter().zip(frames) {
+        assert_eq!(read_frame(bytes), Ok(Some(frame)));
+    }
+}
