@@ -12,6 +12,8 @@ pub mod codec;
 #[cfg(feature = "net")]
 pub mod demo;
 #[cfg(feature = "net")]
+pub mod doctor;
+#[cfg(feature = "net")]
 pub mod gateway;
 #[cfg(feature = "net")]
 pub mod host;

@@ -5,7 +5,9 @@ mod gateway;
 mod host;
 mod view;
 
+use chevet::doctor::Verdict;
 use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -55,13 +57,24 @@ impl Cli {
         let filter = EnvFilter::try_from_env("CHEVET_LOG").unwrap_or_else(|_| EnvFilter::new(level));
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
         match self.command {
-            Command::Demo(demo) => runtime()?.block_on(demo.run()),
-            Command::Gateway(gateway) => runtime()?.block_on(gateway.run()),
-            Command::Host(host) => runtime()?.block_on(host.run()),
-            Command::View(view) => runtime()?.block_on(view.run()),
-            Command::Doctor(doctor) => Ok(chevet::doctor::run(doctor.json)),
+            Command::Demo(demo) => runtime()?.block_on(demo.run())?,
+            Command::Gateway(gateway) => runtime()?.block_on(gateway.run())?,
+            Command::Host(host) => runtime()?.block_on(host.run())?,
+            Command::View(view) => runtime()?.block_on(view.run())?,
+            Command::Doctor(doctor) => return doctor.run(),
         }
-        .map(|_| ExitCode::SUCCESS)
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl DoctorCommand {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let mut out = std::io::stdout();
+        let colour = out.is_terminal();
+        Ok(match chevet::doctor::run(self.json, colour, &mut out)? {
+            Verdict::Fail => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        })
     }
 }
 
