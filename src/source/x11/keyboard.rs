@@ -200,15 +200,16 @@ impl Keyboard {
     /// Leaves the server's keyboard as it was found.
     pub(super) fn close(mut self, connection: &RustConnection) -> Result<(), X11Error> {
         self.release_all(connection)?;
-        if self.repeated {
-            set_repeat(connection, AutoRepeatMode::ON)?;
-        }
         connection.flush()?;
         // Programs may still be looking up the last keys.
         std::thread::sleep(Duration::from_millis(self.spares.rest_left_millis(self.now_millis())));
         self.refresh(connection)?;
         for keycode in self.spares.keycodes() {
             map_symbol(connection, keycode, 0)?;
+        }
+        // Last: from here on nobody listens who would switch it off again.
+        if self.repeated {
+            set_repeat(connection, AutoRepeatMode::ON)?;
         }
         Ok(())
     }
