@@ -100,6 +100,11 @@ fn what_is_drawn_on_xvfb_is_on_the_canvas_when_it_rests() {
 }
 
 #[test]
+fn what_is_drawn_without_shared_memory_is_on_the_canvas_when_it_rests() {
+    random_drawing_on(Program::XvfbWithoutShm);
+}
+
+#[test]
 fn what_is_drawn_on_tigervnc_is_on_the_canvas_when_it_rests() {
     random_drawing_on(Program::Tigervnc);
 }
@@ -283,4 +288,17 @@ fn dropping_a_source_ends_its_threads_and_connections() {
         Arc::clone(&shown.canvas)
     };
     eventually("the threads let go of the canvas", || Arc::strong_count(&canvas) == 1);
+}
+
+#[test]
+fn dropping_a_source_ends_its_threads_even_when_the_server_hangs() {
+    let server = Server::start(Program::Xvfb, 320, 240, 24);
+    let shown = show(&server.display);
+    let canvas = Arc::clone(&shown.canvas);
+    server.signal("-STOP");
+    shown.source.resize(100, 100);
+    shown.source.input(chevet::wire::InputEvent::KeyDown { key: 4, keysym: 97 });
+    drop(shown);
+    eventually("the threads let go of the canvas", || Arc::strong_count(&canvas) == 1);
+    server.signal("-CONT");
 }

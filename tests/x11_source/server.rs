@@ -9,6 +9,8 @@ use x11rb::rust_connection::RustConnection;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Program {
     Xvfb,
+    /// An X server that shares no memory, as over a network.
+    XvfbWithoutShm,
     Tigervnc,
 }
 
@@ -41,9 +43,12 @@ impl Server {
 
     fn launch(program: Program, display: Option<&str>, width: u32, height: u32, depth: u32) -> Server {
         let (mut command, package) = match program {
-            Program::Xvfb => {
+            Program::Xvfb | Program::XvfbWithoutShm => {
                 let mut command = Command::new("Xvfb");
                 command.args(["-screen", "0", &format!("{width}x{height}x{depth}"), "-nolisten", "tcp"]);
+                if program == Program::XvfbWithoutShm {
+                    command.args(["-extension", "MIT-SHM"]);
+                }
                 (command, "xvfb")
             }
             Program::Tigervnc => {
@@ -76,6 +81,12 @@ impl Server {
         self.display.clone()
     }
 
+    /// The server hangs, or goes on.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Gives the keyboard another layout, as a user's session would.
     pub fn set_layout(&self, arguments: &[&str]) {
         let mut command = Command::new("setxkbmap");
@@ -87,6 +98,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         // SIGTERM lets it take its lock and socket away.
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();

@@ -24,6 +24,8 @@ use x11rb::rust_connection::RustConnection;
 const CORE_KEYBOARD: xkb::DeviceSpec = 0x100;
 /// `SetMods` takes the modifiers that the key is mapped to.
 const USE_MODMAP: u8 = 4;
+/// The most keys that a viewer may hold at once; people have ten fingers, hostile viewers more.
+const MOST_HELD: usize = 256;
 /// How often to look for a spare keycode before a symbol is given up.
 const MOST_WAITS: usize = 4;
 
@@ -128,6 +130,9 @@ impl Keyboard {
             let held = self.held.remove(index);
             self.fake(connection, &Step::Up(held.keycode))?;
         }
+        if self.held.len() >= MOST_HELD {
+            return Ok(());
+        }
         self.refresh(connection)?;
         let is_modifier = symbols::is_modifier(symbol);
         let plan = if is_modifier {
@@ -157,8 +162,14 @@ impl Keyboard {
     }
 
     /// Types text, each character as a key. Control and Alt held by the viewer are lifted meanwhile: an
-    /// input method's text, or a paste that Ctrl+V asked for, is no row of shortcuts.
-    pub(super) fn write(&mut self, connection: &RustConnection, text: &str) -> Result<(), X11Error> {
+    /// input method's text, or a paste that Ctrl+V asked for, is no row of shortcuts. Ends early when the
+    /// source is stopping: text full of rare characters takes its time.
+    pub(super) fn write(
+        &mut self,
+        connection: &RustConnection,
+        text: &str,
+        is_stopping: impl Fn() -> bool,
+    ) -> Result<(), X11Error> {
         self.refresh(connection)?;
         let shortcut = self.map.shortcut_mods();
         let lifted: Vec<Keycode> = self
@@ -172,6 +183,9 @@ impl Keyboard {
         // "\r\n" is one line's end.
         for character in text.chars().filter(|&character| character != '\r') {
             let symbol = symbols::of_char(character);
+            if is_stopping() {
+                break;
+            }
             if symbol == 0 {
                 continue;
             }

@@ -28,7 +28,12 @@ pub(super) fn run(shared: &Shared, mut outbox: Outbox) {
     let mut retry = FIRST_RETRY;
     while !shared.is_stopping() {
         let mut was_live = false;
-        if let Err(error) = watch(shared, &mut outbox, &mut was_live) {
+        let ended = watch(shared, &mut outbox, &mut was_live);
+        shared.capture_line.untie();
+        if let Err(error) = ended {
+            if shared.is_stopping() {
+                return;
+            }
             if was_live {
                 shared.inbox.push(Errand::Disconnect);
                 retry = FIRST_RETRY;
@@ -76,6 +81,7 @@ struct News {
 fn watch(shared: &Shared, outbox: &mut Outbox, was_live: &mut bool) -> Result<(), X11Error> {
     let (connection, screen) = RustConnection::connect(Some(&shared.display))
         .map_err(|error| X11Error::Connect { display: shared.display.clone(), error })?;
+    shared.capture_line.tie(connection.stream()).map_err(X11Error::Wait)?;
     let mut display = Display::open(&connection, screen)?;
     display.show_all(shared)?;
     shared.trail().clear();
