@@ -63,6 +63,11 @@ fn what_users_press_arrives_on_a_server_with_the_french_layout() {
 }
 
 #[test]
+fn what_users_press_arrives_on_xorg() {
+    table_on(Program::XorgDummy, &[&["fr"]]);
+}
+
+#[test]
 fn what_users_press_arrives_on_a_server_whose_layout_changes_in_between() {
     let layouts: &[&[&str]] = &[&["ch", "fr"], &["fr", "bepo"], &["us,gr"], &["us", "-variant", "intl"]];
     table_on(Program::Xvfb, layouts);

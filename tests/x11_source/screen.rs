@@ -100,6 +100,11 @@ fn what_is_drawn_on_xvfb_is_on_the_canvas_when_it_rests() {
 }
 
 #[test]
+fn what_is_drawn_on_xorg_is_on_the_canvas_when_it_rests() {
+    random_drawing_on(Program::XorgDummy);
+}
+
+#[test]
 fn what_is_drawn_without_shared_memory_is_on_the_canvas_when_it_rests() {
     random_drawing_on(Program::XvfbWithoutShm);
 }
@@ -142,7 +147,16 @@ fn only_what_was_drawn_is_damaged_and_nothing_wakes_a_session_at_rest() {
 
 #[test]
 fn a_viewers_size_becomes_tigervncs_size_and_only_the_newest_counts() {
-    let server = Server::start(Program::Tigervnc, 800, 600, 24);
+    resizing(Program::Tigervnc);
+}
+
+#[test]
+fn a_viewers_size_becomes_xorgs_size_and_only_the_newest_counts() {
+    resizing(Program::XorgDummy);
+}
+
+fn resizing(program: Program) {
+    let server = Server::start(program, 800, 600, 24);
     let (connection, screen) = server.connect();
     let root = connection.setup().roots[screen].root;
     let shown = show(&server.display);

@@ -12,6 +12,8 @@ pub enum Program {
     /// An X server that shares no memory, as over a network.
     XvfbWithoutShm,
     Tigervnc,
+    /// Xorg with the dummy driver; it takes its configuration from root only.
+    XorgDummy,
 }
 
 /// A running X server; dropping it ends it.
@@ -56,6 +58,13 @@ impl Server {
                 command.args(["-geometry", &format!("{width}x{height}"), "-depth", &depth.to_string()]);
                 command.args(["-SecurityTypes", "None", "-localhost", "-rfbport", &free_port().to_string()]);
                 (command, "tigervnc-standalone-server")
+            }
+            Program::XorgDummy => {
+                let mut command = Command::new("Xorg");
+                let config = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/x11_source/dummy.conf");
+                command.args(["-config", config, "-novtswitch", "-sharevts", "-nolisten", "tcp"]);
+                command.args(["-logfile", "/dev/null"]);
+                (command, "xserver-xorg-core (and xserver-xorg-video-dummy)")
             }
         };
         // The server writes its number when it is ready; its standard output is free for that.
