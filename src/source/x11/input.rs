@@ -6,7 +6,7 @@ use super::{Shared, X11Error};
 use crate::wire::{Button, InputEvent};
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use x11rb::connection::{Connection, RequestConnection};
 use x11rb::protocol::xproto::{
@@ -147,7 +147,7 @@ impl Hands {
         }
         // Another client's grab of the server must not hold the session's input back.
         connection.xtest_grab_control(true)?;
-        let keyboard = Keyboard::open(&connection)?;
+        let keyboard = Keyboard::open(&connection, Arc::clone(&shared.stopping))?;
         let root = connection.setup().roots[screen].root;
         let (across, down) = (Wheel::default(), Wheel::default());
         Ok(Hands { connection, root, keyboard, buttons: Vec::new(), across, down })
@@ -171,7 +171,7 @@ impl Hands {
                 self.keyboard.up(&self.connection, KeyName::new(key, keysym))?;
             }
             InputEvent::Text(text) => {
-                self.keyboard.write(&self.connection, &text, || shared.is_stopping())?;
+                self.keyboard.write(&self.connection, &text)?;
             }
             InputEvent::ReleaseAll => self.release_all()?,
             InputEvent::PointerMove { x, y } => self.point(x, y, shared)?,

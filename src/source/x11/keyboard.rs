@@ -10,6 +10,8 @@ use super::X11Error;
 use super::keymap::{Group, Key, KeyMap, KeyType, Keycode, Keysym, Mods, OutOfRange, Plan, State, Step};
 use super::spare::{Place, Spares};
 use super::symbols;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use x11rb::connection::Connection;
 use x11rb::errors::ReplyError;
@@ -26,8 +28,10 @@ const CORE_KEYBOARD: xkb::DeviceSpec = 0x100;
 const USE_MODMAP: u8 = 4;
 /// The most keys that a viewer may hold at once; people have ten fingers, hostile viewers more.
 const MOST_HELD: usize = 256;
-/// How often to look for a spare keycode before a symbol is given up.
-const MOST_WAITS: usize = 4;
+/// How long to wait before looking again whether a spare keycode has rested.
+const SPARE_POLL: Duration = Duration::from_millis(20);
+/// How long programs have for looking up the last keys when the source goes: dropping it waits for this.
+const LAST_LOOK: Duration = Duration::from_millis(400);
 
 /// What a viewer calls a key: the physical key, or the symbol where that is not known.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,13 +58,15 @@ pub(super) struct Keyboard {
     is_stale: bool,
     held: Vec<HeldKey>,
     spares: Spares,
+    /// The source is being dropped: nothing is worth a long wait any more.
+    stopping: Arc<AtomicBool>,
     born: Instant,
     /// The server repeated held keys when we came.
     repeated: bool,
 }
 
 impl Keyboard {
-    pub(super) fn open(connection: &RustConnection) -> Result<Keyboard, X11Error> {
+    pub(super) fn open(connection: &RustConnection, stopping: Arc<AtomicBool>) -> Result<Keyboard, X11Error> {
         if !connection.xkb_use_extension(1, 0)?.reply()?.supported {
             return Err(X11Error::Extension("XKEYBOARD"));
         }
@@ -89,6 +95,7 @@ impl Keyboard {
             is_stale: false,
             held: Vec::new(),
             spares: Spares::default(),
+            stopping,
             born: Instant::now(),
             repeated: repeated == AutoRepeatMode::ON,
         })
@@ -164,12 +171,7 @@ impl Keyboard {
     /// Types text, each character as a key. Control and Alt held by the viewer are lifted meanwhile: an
     /// input method's text, or a paste that Ctrl+V asked for, is no row of shortcuts. Ends early when the
     /// source is stopping: text full of rare characters takes its time.
-    pub(super) fn write(
-        &mut self,
-        connection: &RustConnection,
-        text: &str,
-        is_stopping: impl Fn() -> bool,
-    ) -> Result<(), X11Error> {
+    pub(super) fn write(&mut self, connection: &RustConnection, text: &str) -> Result<(), X11Error> {
         self.refresh(connection)?;
         let shortcut = self.map.shortcut_mods();
         let lifted: Vec<Keycode> = self
@@ -183,7 +185,7 @@ impl Keyboard {
         // "\r\n" is one line's end.
         for character in text.chars().filter(|&character| character != '\r') {
             let symbol = symbols::of_char(character);
-            if is_stopping() {
+            if self.stopping.load(Ordering::Acquire) {
                 break;
             }
             if symbol == 0 {
@@ -216,7 +218,8 @@ impl Keyboard {
         self.release_all(connection)?;
         connection.flush()?;
         // Programs may still be looking up the last keys.
-        std::thread::sleep(Duration::from_millis(self.spares.rest_left_millis(self.now_millis())));
+        let rest = Duration::from_millis(self.spares.rest_left_millis(self.now_millis()));
+        std::thread::sleep(rest.min(LAST_LOOK));
         self.refresh(connection)?;
         for keycode in self.spares.keycodes() {
             map_symbol(connection, keycode, 0)?;
@@ -242,7 +245,7 @@ impl Keyboard {
 
     /// Puts a symbol that the map lacks on a keycode that has none. Returns whether there was one.
     fn map_spare(&mut self, connection: &RustConnection, symbol: Keysym) -> Result<bool, X11Error> {
-        for _ in 0..MOST_WAITS {
+        loop {
             let held = self.held_codes();
             let now = self.now_millis();
             match self.spares.place(symbol, now, self.map.blank_keys(), &held) {
@@ -251,15 +254,15 @@ impl Keyboard {
                     self.map = read_map(connection)?;
                     return Ok(true);
                 }
-                // A program must have looked up the key before its meaning changes.
-                Place::Wait(millis) => {
+                // A program must have looked up the key before its meaning changes. Nothing is used
+                // meanwhile, so the wait ends.
+                Place::Wait(millis) if !self.stopping.load(Ordering::Acquire) => {
                     connection.flush()?;
-                    std::thread::sleep(Duration::from_millis(millis));
+                    std::thread::sleep(SPARE_POLL.min(Duration::from_millis(millis)));
                 }
-                Place::Nowhere => break,
+                Place::Wait(_) | Place::Nowhere => return Ok(false),
             }
         }
-        Ok(false)
     }
 
     fn press(&mut self, connection: &RustConnection, plan: &Plan) -> Result<(), X11Error> {

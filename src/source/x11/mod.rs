@@ -89,7 +89,7 @@ struct Shared {
     /// Wakes the capturing thread for a resize or the end.
     bell: Bell,
     wanted_size: Mutex<Option<(u32, u32)>>,
-    stopping: AtomicBool,
+    stopping: Arc<AtomicBool>,
     inbox: Inbox,
     trail: Mutex<PointerTrail>,
     capture_line: Lifeline,
@@ -141,7 +141,7 @@ impl X11Source {
             canvas,
             bell: Bell::new().map_err(no_bell)?,
             wanted_size: Mutex::new(None),
-            stopping: AtomicBool::new(false),
+            stopping: Arc::new(AtomicBool::new(false)),
             inbox: Inbox::new().map_err(no_bell)?,
             trail: Mutex::new(PointerTrail::default()),
             capture_line: Lifeline::default(),
