@@ -10,6 +10,7 @@ mod cursor;
 mod input;
 mod keyboard;
 mod keymap;
+mod lifeline;
 mod merge;
 mod resize;
 mod segment;
@@ -24,6 +25,7 @@ use crate::wire::InputEvent;
 use bell::Bell;
 use cursor::PointerTrail;
 use input::{Errand, Inbox};
+use lifeline::Lifeline;
 pub use server::XServer;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -90,9 +92,11 @@ struct Shared {
     /// Wakes the capturing thread for a resize or the end.
     bell: Bell,
     wanted_size: Mutex<Option<(u32, u32)>>,
-    stopping: AtomicBool,
+    stopping: Arc<AtomicBool>,
     inbox: Inbox,
     trail: Mutex<PointerTrail>,
+    capture_line: Lifeline,
+    input_line: Lifeline,
 }
 
 impl Shared {
@@ -109,7 +113,8 @@ impl Shared {
     }
 }
 
-/// A session's X display as a source.
+/// A session's X display as a source. Dropping it lifts every key and button that it holds, which may take
+/// some tenths of a second.
 pub struct X11Source {
     shared: Arc<Shared>,
     input_ended: Mutex<mpsc::Receiver<()>>,
@@ -138,9 +143,11 @@ impl X11Source {
             canvas,
             bell: Bell::new().map_err(no_bell)?,
             wanted_size: Mutex::new(None),
-            stopping: AtomicBool::new(false),
+            stopping: Arc::new(AtomicBool::new(false)),
             inbox: Inbox::new().map_err(no_bell)?,
             trail: Mutex::new(PointerTrail::default()),
+            capture_line: Lifeline::default(),
+            input_line: Lifeline::default(),
         });
         let (ended, input_ended) = mpsc::channel();
         // From here on dropping the handle stops whichever thread has started.
@@ -181,6 +188,9 @@ impl Drop for X11Source {
         // The sender is dropped when the thread has lifted everything: an error is the sign to go on.
         let ended = self.input_ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         let _ = ended.recv_timeout(FAREWELL);
+        // A thread that waits for a hung server's answer is freed by the end of its connection.
+        self.shared.capture_line.cut();
+        self.shared.input_line.cut();
     }
 }
 
