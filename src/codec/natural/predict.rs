@@ -66,6 +66,7 @@ pub(super) fn first_residual_row(cells: &[u8], residuals: &mut [u8]) {
 /// are written. `above` has a cell more on the right.
 ///
 /// The scalar twin of the vector chain in `chain`, and the way of processors without one.
+#[cfg(any(test, not(target_arch = "x86_64")))]
 #[inline(always)]
 pub(super) fn restore_row<const PREDICTOR: u8, const LANES: usize>(
     cells: &mut [[u8; LANES]],

@@ -125,11 +125,18 @@ function restore(plane: Uint8Array, width: number, height: number, predictor: nu
   }
 }
 
+// Comparing by the sign bit of a difference: on noise a branch is mispredicted half the time.
+
+/** The lesser of two small integers. */
+const least = (one: number, other: number) => other + ((one - other) & ((one - other) >> 31));
+/** The greater of two small integers. */
+const most = (one: number, other: number) => one - ((one - other) & ((one - other) >> 31));
+
 /** W + N - NW, kept between W and N. */
 function median(w: number, n: number, nw: number): number {
-  const low = w < n ? w : n;
-  const high = w < n ? n : w;
-  return nw <= low ? high : nw >= high ? low : w + n - nw;
+  const low = least(w, n);
+  const high = most(w, n);
+  return low + high - least(most(nw, low), high);
 }
 
 function medianRow(plane: Uint8Array, start: number, width: number): void {
@@ -169,13 +176,9 @@ function slopeRow(plane: Uint8Array, start: number, width: number): void {
   for (let at = start + 1; at <= start + width; at++) {
     const ne = plane[at - STRIDE + 1]!;
     // Half the slope, rounded towards zero. The bounds lie within a byte, so that no other clamp is needed.
-    let sloped = w + (((ne - nw) / 2) | 0);
-    const low = n < ne ? n : ne;
-    const high = n < ne ? ne : n;
-    const least = w < low ? w : low;
-    const most = w > high ? w : high;
-    sloped = sloped < least ? least : sloped > most ? most : sloped;
-    w = (plane[at]! + ((median(w, n, nw) + sloped + 1) >> 1)) & 0xff;
+    const sloped = w + ((ne - nw - ((ne - nw) >> 31)) >> 1);
+    const kept = least(most(sloped, least(w, least(n, ne))), most(w, most(n, ne)));
+    w = (plane[at]! + ((median(w, n, nw) + kept + 1) >> 1)) & 0xff;
     plane[at] = w;
     nw = n;
     n = ne;
