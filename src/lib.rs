@@ -4,8 +4,16 @@
 //!
 //! `docs/architecture.md` is the map, `docs/protocol.md` the wire.
 
+#[cfg(feature = "net")]
+pub mod clock;
 pub mod codec;
+#[cfg(feature = "net")]
+pub mod demo;
+#[cfg(feature = "net")]
+pub mod link;
 pub mod screen;
+#[cfg(feature = "net")]
+pub mod session;
 #[cfg(feature = "net")]
 pub mod source;
 pub mod sync;

@@ -2,6 +2,12 @@
 //! session's [`Canvas`], tells the rest as [`SourceEvent`]s, and takes input. It never encodes and never
 //! knows who watches.
 
+mod pattern;
+mod x11;
+
+pub use pattern::{PatternConfig, PatternSource};
+pub use x11::{X11Error, X11Source};
+
 use crate::screen::{Framebuffer, Grid, Rect, SizeError, TileSet};
 use crate::wire::InputEvent;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -68,6 +68,11 @@ impl Budget {
         self.rates.iter().map(|&(_, rate)| rate).max().unwrap_or(0)
     }
 
+    /// The shortest time between sending and acknowledgement so far.
+    pub fn shortest_round_trip(&self) -> Option<Micros> {
+        (self.shortest_round_trip != Micros::MAX).then_some(self.shortest_round_trip)
+    }
+
     pub fn sent(&mut self, bytes: u64, now: Micros) -> Sent {
         if self.in_flight == 0 {
             // Nothing was on the way: the time of idleness is not the path's.

@@ -2,6 +2,7 @@
 //! are passed in, bytes are handed out. `scene` is what the session shows, `delivery` what one viewer has been
 //! sent of it, `budget` how much may be on the way, `viewer` the other end, `cache` and `proof` what both share.
 
+mod attachment;
 mod budget;
 mod cache;
 mod delivery;
@@ -9,6 +10,7 @@ mod proof;
 mod scene;
 mod viewer;
 
+pub use attachment::{Attachment, Exactness, Identity, News, SILENT_AFTER};
 pub use budget::Budget;
 pub use cache::{CacheMirror, TileCache};
 pub use delivery::{Delivery, DeliveryCounters, Pointer};

@@ -272,10 +272,10 @@ impl Viewer {
         }
         let Some(screen) = &mut self.framebuffer else { return Ok(()) };
         let (written_by, hashes) = (&mut self.written_by, &mut self.hashes);
-        let sink = |index: usize, rect: Rect, pixels: &[u32]| {
+        let sink = |index: usize, rect: &Rect, pixels: &[u32]| {
             let tile = header.tiles[index];
             if written_by[tile as usize] < header.number {
-                write_tile(screen, &rect, pixels);
+                write_tile(screen, rect, pixels);
                 written_by[tile as usize] = header.number;
                 hashes[tile as usize] = None;
                 applied.tiles.push(tile);

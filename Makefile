@@ -1,0 +1,72 @@
+# chevet: every job that a newcomer, a maintainer or a build machine has. `make` alone lists them.
+
+CARGO ?= cargo
+# How long each fuzz target runs.
+SECONDS_EACH ?= 20
+CARGO_FUZZ_VERSION = 0.13.2
+
+WEB = src/web
+WEB_SOURCES = $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' \
+	-not -path '*/.test/*' 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench fuzz lint web build clean packages packages-demo packages-test
+
+help: ## list these jobs
+	@echo "make JOB, where JOB is one of"
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+
+demo: packages-demo build ## show a real desktop in your browser, with everything installed and built that it needs
+	target/release/chevet demo
+
+test: packages-test web ## run every test: the page's checks and tests, then cargo's
+	cd $(WEB) && npm run check
+	cd $(WEB) && npm run test
+	$(CARGO) test
+
+bench: packages web ## run all benchmarks
+	$(CARGO) bench
+
+fuzz: packages ## run each fuzz target for SECONDS_EACH seconds (default 20)
+	@test "$$($(CARGO) fuzz --version 2>/dev/null)" = "cargo-fuzz $(CARGO_FUZZ_VERSION)" \
+		|| $(CARGO) install cargo-fuzz --version $(CARGO_FUZZ_VERSION) --locked
+	@rustup toolchain list | grep -q ^nightly || rustup toolchain install nightly --profile minimal
+	@targets="$$($(CARGO) +nightly fuzz list)" && test -n "$$targets" || { echo "there are no fuzz targets" >&2; exit 1; }; \
+	for target in $$targets; do \
+		echo "== $$target, $(SECONDS_EACH) s"; \
+		$(CARGO) +nightly fuzz run "$$target" -- -max_total_time=$(SECONDS_EACH) -rss_limit_mb=4096 || exit 1; \
+	done
+
+lint: packages web ## check formatting, warnings, types and documentation
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --no-default-features -- -D warnings
+	cd $(WEB) && npm run check
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps
+
+web: $(WEB)/dist/.built ## build the page that the binary serves
+
+build: packages web ## build the release binary, target/release/chevet
+	$(CARGO) build --release
+
+clean: ## remove everything that was built
+	$(CARGO) clean
+	rm -rf $(WEB)/dist $(WEB)/.test $(WEB)/node_modules
+
+packages:
+	@scripts/install.sh build
+
+packages-demo:
+	@scripts/install.sh build demo
+
+packages-test:
+	@scripts/install.sh build demo test
+
+# The stamps say when it was last done for what is there now.
+$(WEB)/node_modules/.installed: $(WEB)/package-lock.json $(WEB)/package.json
+	cd $(WEB) && npm ci --no-audit --no-fund
+	@touch $@
+
+$(WEB)/dist/.built: $(WEB)/node_modules/.installed $(WEB_SOURCES)
+	cd $(WEB) && npm run build
+	@touch $@

@@ -1,0 +1,83 @@
+//! The encoder: each tile to its class, each class to its section.
+
+use super::classify::classify;
+use super::entropy::Packer;
+use super::interface::InterfaceEncoder;
+use super::natural::NaturalEncoder;
+use super::payload::{Class, write_classes};
+use crate::screen::{Framebuffer, TileId};
+
+/// What became of the tiles of a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct EncodeStats {
+    pub interface_tiles: u32,
+    pub grey_tiles: u32,
+    pub colour_tiles: u32,
+    /// Bytes of the palette, flags and indices of interface tiles.
+    pub interface_bytes: usize,
+    /// Bytes of the predicted planes of grey and colour tiles.
+    pub natural_bytes: usize,
+}
+
+/// Encodes tiles. Keep one and use it again: its buffers and tables are reused.
+pub struct Encoder {
+    packer: Packer,
+    interface: InterfaceEncoder,
+    natural: NaturalEncoder,
+    classes: Vec<Class>,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Encoder::new()
+    }
+}
+
+impl Encoder {
+    pub fn new() -> Self {
+        Encoder {
+            packer: Packer::new(),
+            interface: InterfaceEncoder::new(),
+            natural: NaturalEncoder::new(),
+            classes: Vec::new(),
+        }
+    }
+
+    /// Appends to `out` a payload with the pixels of `tiles`, which must be of the framebuffer's grid.
+    /// The decoder needs the same tiles in the same order; ascending compresses best.
+    pub fn encode(&mut self, framebuffer: &Framebuffer, tiles: &[TileId], out: &mut Vec<u8>) -> EncodeStats {
+        let grid = framebuffer.grid();
+        let mut stats = EncodeStats::default();
+        self.classes.clear();
+        self.interface.start();
+        self.natural.start();
+        for &tile in tiles {
+            let rect = grid.rect(tile);
+            let mut class = classify(framebuffer, &rect);
+            // A palette that grew too long sends the tile to the planes instead.
+            if class == Class::Interface && !self.interface.add(framebuffer, &rect) {
+                class = Class::Colour;
+            }
+            match class {
+                Class::Interface => stats.interface_tiles += 1,
+                Class::Grey => stats.grey_tiles += 1,
+                Class::Colour => stats.colour_tiles += 1,
+            }
+            if class != Class::Interface {
+                self.natural.add(framebuffer, &rect, class);
+            }
+            self.classes.push(class);
+        }
+        write_classes(&self.classes, out);
+        let start = out.len();
+        if stats.interface_tiles > 0 {
+            self.interface.finish(&mut self.packer, out);
+        }
+        stats.interface_bytes = out.len() - start;
+        if stats.grey_tiles + stats.colour_tiles > 0 {
+            self.natural.finish(&mut self.packer, out);
+        }
+        stats.natural_bytes = out.len() - start - stats.interface_bytes;
+        stats
+    }
+}

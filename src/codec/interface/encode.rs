@@ -1,0 +1,186 @@
+//! Encodes interface tiles.
+
+use super::palette::{Palette, escapes};
+use super::{MAX_COLOURS, Row};
+use crate::codec::TILE_PIXELS;
+use crate::codec::entropy::{Content, Packer};
+use crate::codec::payload::write_varint;
+use crate::screen::{Framebuffer, Rect, TILE};
+
+/// A run of at most this many repeated rows inside a strip stays in the strip: glyphs stay whole.
+const SHORT_REPEAT: usize = 2;
+
+/// Gathers interface tiles and writes their section.
+pub(in crate::codec) struct InterfaceEncoder {
+    palette: Palette,
+    flags: Vec<u8>,
+    /// Colour numbers, in order of first use.
+    numbers: Vec<u16>,
+    counts: Vec<u32>,
+    order: Vec<u16>,
+    /// By colour number: the code's first byte, and a second one or [`NO_SECOND`].
+    codes: Vec<(u8, u16)>,
+    part: Vec<u8>,
+}
+
+const NO_SECOND: u16 = 256;
+
+impl InterfaceEncoder {
+    pub(in crate::codec) fn new() -> Self {
+        InterfaceEncoder {
+            palette: Palette::new(),
+            flags: Vec::new(),
+            numbers: Vec::new(),
+            counts: Vec::new(),
+            order: Vec::new(),
+            codes: Vec::new(),
+            part: Vec::new(),
+        }
+    }
+
+    pub(in crate::codec) fn start(&mut self) {
+        self.palette.start();
+        self.flags.clear();
+        self.numbers.clear();
+    }
+
+    /// Adds a tile; false if its colours no longer fit the palette: it was then not added.
+    pub(in crate::codec) fn add(&mut self, framebuffer: &Framebuffer, rect: &Rect) -> bool {
+        let (flags, numbers, colours) = (self.flags.len(), self.numbers.len(), self.palette.colours().len());
+        if self.add_rows(framebuffer, rect).is_some() {
+            return true;
+        }
+        self.flags.truncate(flags);
+        self.numbers.truncate(numbers);
+        self.palette.truncate(colours);
+        false
+    }
+
+    fn add_rows(&mut self, framebuffer: &Framebuffer, rect: &Rect) -> Option<()> {
+        let (width, height) = (rect.width as usize, rect.height as usize);
+        let row = |y: usize| framebuffer.row(rect.x, rect.y + y as u32, rect.width);
+        let mut rows = [Row::Same; TILE as usize];
+        for y in 0..height {
+            rows[y] = if y > 0 && row(y) == row(y - 1) {
+                Row::Same
+            } else if is_solid(row(y)) {
+                Row::Solid
+            } else {
+                Row::Strip
+            };
+        }
+        absorb_short_repeats(&mut rows[..height]);
+        for four in rows[..height].chunks(4) {
+            self.flags.push(four.iter().rev().fold(0, |byte, &row| byte << 2 | row as u8));
+        }
+        let mut y = 0;
+        while y < height {
+            match rows[y] {
+                Row::Same => y += 1,
+                Row::Solid => {
+                    let number = self.palette.number(row(y)[0])?;
+                    self.numbers.push(number);
+                    y += 1;
+                }
+                Row::Strip => {
+                    let strip = rows[y..height].iter().take_while(|&&row| row == Row::Strip).count();
+                    let start = self.numbers.len();
+                    self.numbers.resize(start + strip * width, 0);
+                    for line in 0..strip {
+                        let pixels = row(y + line);
+                        let column = self.numbers[start + line..].iter_mut().step_by(strip);
+                        for (number, &pixel) in column.zip(pixels) {
+                            *number = self.palette.number(pixel)?;
+                        }
+                    }
+                    y += strip;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Writes the section of the tiles added since the start.
+    pub(in crate::codec) fn finish(&mut self, packer: &mut Packer, out: &mut Vec<u8>) {
+        self.assign_codes();
+        self.part.clear();
+        let planes: [fn(u32) -> u32; 3] = [|colour| colour >> 16, |colour| colour >> 8, |colour| colour];
+        for plane in planes {
+            let mut before = 0u8;
+            for &number in &self.order {
+                let value = plane(self.palette.colours()[number as usize]) as u8;
+                self.part.push(value.wrapping_sub(before));
+                before = value;
+            }
+        }
+        self.part.extend_from_slice(&self.flags);
+        let start = self.part.len();
+        if escapes(self.order.len()) == 0 {
+            self.part.extend(self.numbers.iter().map(|&number| self.codes[number as usize].0));
+        } else {
+            for &number in &self.numbers {
+                let (first, second) = self.codes[number as usize];
+                self.part.push(first);
+                if second != NO_SECOND {
+                    self.part.push(second as u8);
+                }
+            }
+        }
+        write_varint(self.order.len() as u64, out);
+        write_varint((self.part.len() - start) as u64, out);
+        packer.pack(Content::Repetitive, &self.part, out);
+    }
+
+    /// Puts the colours in the order in which they are sent: those with one-byte codes first, which are
+    /// the most frequent, each group sorted so that differences are small.
+    fn assign_codes(&mut self) {
+        let colours = self.palette.colours();
+        let count = colours.len();
+        debug_assert!(count <= MAX_COLOURS);
+        self.order.clear();
+        self.order.extend(0..count as u16);
+        let direct = if escapes(count) > 0 { 256 - escapes(count) } else { count };
+        if direct < count {
+            self.counts.clear();
+            self.counts.resize(count, 0);
+            self.numbers.iter().for_each(|&number| self.counts[number as usize] += 1);
+            let counts = &self.counts;
+            self.order.select_nth_unstable_by_key(direct, |&number| {
+                (std::cmp::Reverse(counts[number as usize]), number)
+            });
+        }
+        let (frequent, rare) = self.order.split_at_mut(direct);
+        frequent.sort_unstable_by_key(|&number| colours[number as usize]);
+        rare.sort_unstable_by_key(|&number| colours[number as usize]);
+        self.codes.clear();
+        self.codes.resize(count, (0, NO_SECOND));
+        for (place, &number) in frequent.iter().enumerate() {
+            self.codes[number as usize] = (place as u8, NO_SECOND);
+        }
+        for (place, &number) in rare.iter().enumerate() {
+            self.codes[number as usize] = ((direct + place / 256) as u8, (place % 256) as u16);
+        }
+    }
+}
+
+fn is_solid(row: &[u32]) -> bool {
+    // The last pixel settles most rows that are not.
+    row[row.len() - 1] == row[0] && row.iter().all(|&pixel| pixel == row[0])
+}
+
+fn absorb_short_repeats(rows: &mut [Row]) {
+    let mut y = 1;
+    while y < rows.len() {
+        if rows[y] != Row::Same || rows[y - 1] != Row::Strip {
+            y += 1;
+            continue;
+        }
+        let repeats = rows[y..].iter().take_while(|&&row| row == Row::Same).count();
+        if repeats <= SHORT_REPEAT && rows.get(y + repeats) == Some(&Row::Strip) {
+            rows[y..y + repeats].fill(Row::Strip);
+        }
+        y += repeats;
+    }
+}
+
+const _: () = assert!(MAX_COLOURS <= TILE_PIXELS * 16, "colour numbers fit 16 bits");

@@ -1,0 +1,140 @@
+//! Decodes natural tiles.
+
+use super::planes::{fill_sides, join_grey_row, join_row};
+use super::predict::{MEAN, MEDIAN, PREDICTORS, SLOPE, SOFT, restore_first_row, restore_row};
+use super::{ACTIVITIES, PLANE, STRIDE, block_count, blocks, planes_of};
+use crate::codec::TILE_PIXELS;
+use crate::codec::decoder::Placed;
+use crate::codec::entropy::Unpacker;
+use crate::codec::payload::{DecodeError, Reader};
+use crate::screen::{Rect, TILE};
+
+/// Decodes the section of natural tiles.
+pub(in crate::codec) struct NaturalDecoder {
+    map: Vec<u8>,
+    streams: [Vec<u8>; ACTIVITIES],
+    residuals: Box<[[u8; TILE_PIXELS]; 3]>,
+    planes: Box<[[u8; PLANE]; 3]>,
+    pixels: Box<[u32; TILE_PIXELS]>,
+}
+
+impl NaturalDecoder {
+    pub(in crate::codec) fn new() -> Self {
+        NaturalDecoder {
+            map: Vec::new(),
+            streams: Default::default(),
+            residuals: Box::new([[0; TILE_PIXELS]; 3]),
+            planes: Box::new([[0; PLANE]; 3]),
+            pixels: Box::new([0; TILE_PIXELS]),
+        }
+    }
+
+    pub(in crate::codec) fn decode<Tiles: Iterator<Item = Placed>>(
+        &mut self,
+        unpacker: &mut Unpacker,
+        reader: &mut Reader<'_>,
+        tiles: impl Fn() -> Tiles,
+        sink: &mut impl FnMut(usize, &Rect, &[u32]),
+    ) -> Result<(), DecodeError> {
+        let count = tiles().count();
+        let blocks: usize = tiles().map(|tile| block_count(&tile.rect) * planes_of(tile.class)).sum();
+        self.map.resize(count + blocks, 0);
+        unpacker.unpack(reader, &mut self.map)?;
+        let (predictors, activities) = self.map.split_at(count);
+        check(predictors, PREDICTORS, "a predictor")?;
+        check(activities, ACTIVITIES, "an activity class")?;
+        let sizes = stream_sizes(tiles(), activities);
+        for (stream, &size) in self.streams.iter_mut().zip(&sizes).skip(1).filter(|(_, size)| **size > 0) {
+            stream.resize(size, 0);
+            unpacker.unpack(reader, stream)?;
+        }
+        let mut streams = self.streams.each_ref().map(|stream| &stream[..]);
+        let mut activities = activities;
+        for (tile, &predictor) in tiles().zip(predictors) {
+            let rect = &tile.rect;
+            let planes = planes_of(tile.class);
+            for plane in 0..planes {
+                let (kinds, more) = activities.split_at(block_count(rect));
+                activities = more;
+                place_blocks(rect, kinds, &mut streams, &mut self.residuals[plane]);
+                let (cells, residuals) = (&mut self.planes[plane], &self.residuals[plane]);
+                match predictor {
+                    MEDIAN => restore_plane::<MEDIAN>(rect, residuals, cells),
+                    MEAN => restore_plane::<MEAN>(rect, residuals, cells),
+                    SLOPE => restore_plane::<SLOPE>(rect, residuals, cells),
+                    _ => restore_plane::<SOFT>(rect, residuals, cells),
+                }
+            }
+            let pixels = &mut self.pixels[..rect.area() as usize];
+            for (y, row) in pixels.chunks_exact_mut(rect.width as usize).enumerate() {
+                let start = y * STRIDE + 1;
+                match planes {
+                    1 => join_grey_row(&self.planes[0], start, row),
+                    _ => join_row(&self.planes, start, row),
+                }
+            }
+            sink(tile.index, rect, pixels);
+        }
+        Ok(())
+    }
+}
+
+fn check(values: &[u8], end: usize, what: &'static str) -> Result<(), DecodeError> {
+    match values.iter().max() {
+        Some(&most) if most as usize >= end => {
+            Err(DecodeError::OutOfRange { what, value: most.into(), limit: end as u64 - 1 })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How many residuals each activity class has.
+fn stream_sizes(tiles: impl Iterator<Item = Placed>, activities: &[u8]) -> [usize; ACTIVITIES] {
+    let mut sizes = [0; ACTIVITIES];
+    let mut activities = activities.iter();
+    for tile in tiles {
+        for _ in 0..planes_of(tile.class) {
+            for ((_, _, columns, lines), &kind) in blocks(&tile.rect).zip(&mut activities) {
+                sizes[kind as usize] += columns * lines;
+            }
+        }
+    }
+    sizes
+}
+
+/// Takes each block of a plane from its stream; the streams are long enough by [`stream_sizes`].
+fn place_blocks(
+    rect: &Rect,
+    kinds: &[u8],
+    streams: &mut [&[u8]; ACTIVITIES],
+    residuals: &mut [u8; TILE_PIXELS],
+) {
+    for ((x, y, columns, lines), &kind) in blocks(rect).zip(kinds) {
+        let start = y * TILE as usize + x;
+        if kind == 0 {
+            (0..lines).for_each(|line| residuals[start + line * TILE as usize..][..columns].fill(0));
+            continue;
+        }
+        let stream = &mut streams[kind as usize];
+        let (block, rest) = stream.split_at(columns * lines);
+        *stream = rest;
+        for (line, cells) in block.chunks_exact(columns).enumerate() {
+            residuals[start + line * TILE as usize..][..columns].copy_from_slice(cells);
+        }
+    }
+}
+
+fn restore_plane<const PREDICTOR: u8>(rect: &Rect, residuals: &[u8; TILE_PIXELS], cells: &mut [u8; PLANE]) {
+    let width = rect.width as usize;
+    for y in 0..rect.height as usize {
+        let row = &residuals[y * TILE as usize..][..width];
+        if y == 0 {
+            cells[0] = 0;
+            restore_first_row(&mut cells[..STRIDE], row);
+        } else {
+            fill_sides(cells, width, y);
+            let (above, here) = cells[(y - 1) * STRIDE..(y + 1) * STRIDE].split_at_mut(STRIDE);
+            restore_row::<PREDICTOR>(here, above, row);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Encodes natural tiles.
+
+use super::planes::{fill_sides, split_row};
+use super::predict::{MEAN, MEDIAN, PREDICTORS, SLOPE, SOFT, first_residual_row, residual_row};
+use super::{ACTIVITIES, PLANE, STRIDE, block_count, blocks, planes_of};
+use crate::codec::TILE_PIXELS;
+use crate::codec::entropy::{Content, Packer};
+use crate::codec::payload::Class;
+use crate::screen::{Framebuffer, Rect};
+
+type Residuals = [[u8; TILE_PIXELS]; 3];
+
+/// Gathers natural tiles and writes their section.
+pub(in crate::codec) struct NaturalEncoder {
+    planes: Box<[[u8; PLANE]; 3]>,
+    residuals: Box<[Residuals; PREDICTORS]>,
+    predictors: Vec<u8>,
+    activities: Vec<u8>,
+    streams: [Vec<u8>; ACTIVITIES],
+}
+
+impl NaturalEncoder {
+    pub(in crate::codec) fn new() -> Self {
+        NaturalEncoder {
+            planes: Box::new([[0; PLANE]; 3]),
+            residuals: Box::new([[[0; TILE_PIXELS]; 3]; PREDICTORS]),
+            predictors: Vec::new(),
+            activities: Vec::new(),
+            streams: Default::default(),
+        }
+    }
+
+    pub(in crate::codec) fn start(&mut self) {
+        self.predictors.clear();
+        self.activities.clear();
+        self.streams.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Adds a tile of class grey or colour.
+    pub(in crate::codec) fn add(&mut self, framebuffer: &Framebuffer, rect: &Rect, class: Class) {
+        let planes = planes_of(class);
+        self.split(framebuffer, rect, planes);
+        let mut best = (u32::MAX, 0);
+        for predictor in 0..PREDICTORS {
+            let mut activity = 0;
+            for plane in 0..planes {
+                let residuals = &mut self.residuals[predictor][plane];
+                let cells = &self.planes[plane];
+                activity += match predictor as u8 {
+                    MEDIAN => predict_plane::<MEDIAN>(cells, rect, residuals),
+                    MEAN => predict_plane::<MEAN>(cells, rect, residuals),
+                    SLOPE => predict_plane::<SLOPE>(cells, rect, residuals),
+                    _ => predict_plane::<SOFT>(cells, rect, residuals),
+                };
+            }
+            best = best.min((activity, predictor));
+        }
+        self.predictors.push(best.1 as u8);
+        let width = rect.width as usize;
+        for plane in 0..planes {
+            let residuals = &self.residuals[best.1][plane];
+            for (x, y, columns, lines) in blocks(rect) {
+                let line = |line: usize| &residuals[(y + line) * width + x..][..columns];
+                let activity: u32 = (0..lines).map(|at| activity_of(line(at))).sum();
+                let kind = activity_class(activity);
+                self.activities.push(kind as u8);
+                if kind > 0 {
+                    (0..lines).for_each(|at| self.streams[kind].extend_from_slice(line(at)));
+                }
+            }
+        }
+        debug_assert!(self.activities.len() >= planes * block_count(rect));
+    }
+
+    fn split(&mut self, framebuffer: &Framebuffer, rect: &Rect, planes: usize) {
+        for y in 0..rect.height as usize {
+            let row = framebuffer.row(rect.x, rect.y + y as u32, rect.width);
+            split_row(row, &mut self.planes, y * STRIDE + 1);
+            for plane in &mut self.planes[..planes] {
+                if y == 0 {
+                    plane[0] = 0;
+                } else {
+                    fill_sides(plane, rect.width as usize, y);
+                }
+            }
+        }
+    }
+
+    /// Writes the section of the tiles added since the start.
+    pub(in crate::codec) fn finish(&mut self, packer: &mut Packer, out: &mut Vec<u8>) {
+        self.predictors.append(&mut self.activities);
+        packer.pack(Content::Repetitive, &self.predictors, out);
+        for stream in self.streams.iter().filter(|stream| !stream.is_empty()) {
+            packer.pack(Content::Noise, stream, out);
+        }
+    }
+}
+
+/// Writes a plane's residuals without gaps and returns their activity.
+fn predict_plane<const PREDICTOR: u8>(
+    cells: &[u8; PLANE],
+    rect: &Rect,
+    residuals: &mut [u8; TILE_PIXELS],
+) -> u32 {
+    let width = rect.width as usize;
+    let mut activity = 0;
+    for (y, row) in residuals[..rect.area() as usize].chunks_exact_mut(width).enumerate() {
+        let start = y * STRIDE;
+        if y == 0 {
+            first_residual_row(&cells[..STRIDE], row);
+        } else {
+            let (above, here) = cells[start - STRIDE..start + STRIDE].split_at(STRIDE);
+            residual_row::<PREDICTOR>(here, above, row);
+        }
+        activity += activity_of(row);
+    }
+    activity
+}
+
+/// The sum of the residuals' distances from zero.
+fn activity_of(residuals: &[u8]) -> u32 {
+    residuals.iter().map(|&residual| u32::from((residual as i8).unsigned_abs())).sum()
+}
+
+/// Classes double in activity: below half a level a pixel, below one, below two and so on, in a whole block.
+fn activity_class(activity: u32) -> usize {
+    if activity == 0 { 0 } else { 1 + (activity >> 4).max(1).ilog2() as usize }
+}

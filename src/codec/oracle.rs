@@ -1,0 +1,54 @@
+//! What tests and fuzz targets hold the codec to.
+
+use super::{DecodeError, Decoder, Encoder};
+use crate::screen::{Framebuffer, Grid, TileId};
+
+/// Decodes into a black framebuffer of the grid's size (`width` and `height` in pixels).
+pub fn decode_to_framebuffer(
+    payload: &[u8],
+    width: u32,
+    height: u32,
+    tiles: &[TileId],
+) -> Result<Framebuffer, DecodeError> {
+    let mut framebuffer = Framebuffer::new(width, height).expect("the oracle is asked for possible sizes");
+    Decoder::new().decode(payload, Grid::new(width, height), tiles, |_, rect, pixels| {
+        for (y, row) in pixels.chunks_exact(rect.width as usize).enumerate() {
+            framebuffer.row_mut(rect.x, rect.y + y as u32, rect.width).copy_from_slice(row);
+        }
+    })?;
+    Ok(framebuffer)
+}
+
+/// Panics unless `tiles` of the framebuffer come back exactly, and nothing else does.
+pub fn assert_roundtrip(encoder: &mut Encoder, framebuffer: &Framebuffer, tiles: &[TileId]) {
+    let mut payload = Vec::new();
+    let stats = encoder.encode(framebuffer, tiles, &mut payload);
+    assert_eq!((stats.interface_tiles + stats.grey_tiles + stats.colour_tiles) as usize, tiles.len());
+    let decoded = decode_to_framebuffer(&payload, framebuffer.width(), framebuffer.height(), tiles)
+        .expect("what was encoded decodes");
+    let grid = framebuffer.grid();
+    for tile in 0..grid.len() as TileId {
+        let rect = grid.rect(tile);
+        for y in rect.y..rect.bottom() {
+            let expected = if tiles.contains(&tile) {
+                framebuffer.row(rect.x, y, rect.width)
+            } else {
+                &[0; 64][..rect.width as usize]
+            };
+            assert_eq!(decoded.row(rect.x, y, rect.width), expected, "tile {tile}, row {y}");
+        }
+    }
+}
+
+/// Panics if arbitrary bytes make the decoder hand over anything but each tile at most once, whole.
+pub fn assert_survives(payload: &[u8], width: u32, height: u32, tiles: &[TileId]) {
+    let grid = Grid::new(width, height);
+    let mut seen = vec![false; tiles.len()];
+    let result = Decoder::new().decode(payload, grid, tiles, |index, rect, pixels| {
+        assert_eq!(*rect, grid.rect(tiles[index]));
+        assert_eq!(pixels.len() as u64, rect.area());
+        assert!(pixels.iter().all(|pixel| *pixel < 1 << 24));
+        assert!(!std::mem::replace(&mut seen[index], true));
+    });
+    assert!(result.is_err() || seen.iter().all(|seen| *seen));
+}

@@ -1,0 +1,140 @@
+use super::oracle::{assert_roundtrip, assert_survives, decode_to_framebuffer};
+use super::{DecodeError, Encoder};
+use crate::screen::{Framebuffer, Grid, Rect, TileId};
+use proptest::prelude::*;
+
+/// A stream of reproducible numbers.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as u32
+    }
+}
+
+/// Paints one kind of content into a rectangle.
+fn paint(framebuffer: &mut Framebuffer, rect: Rect, kind: u8, seed: u64) {
+    let mut noise = Noise(seed);
+    let base = noise.next() & 0x00FF_FFFF;
+    for y in rect.y..rect.bottom() {
+        for x in rect.x..rect.right() {
+            framebuffer.row_mut(x, y, 1)[0] = match kind {
+                // flat; text-like; grey noise; colour noise; gradients; many colours; grey gradient; two colours
+                0 => base,
+                1 if noise.next() % 4 == 0 => base ^ (noise.next() % 9 * 0x0011_1111),
+                1 => base,
+                2 => (100 + noise.next() % 24) * 0x0001_0101,
+                3 => noise.next() & 0x00FF_FFFF,
+                4 => (x * 3 & 0xFF) << 16 | (y * 2 & 0xFF) << 8 | (x + y & 0xFF),
+                5 if x % 3 == 0 => noise.next() & 0x00FF_FFFF,
+                5 => base,
+                6 => ((x / 2 + y) & 0xFF) * 0x0001_0101,
+                _ => [0, 0x00FF_FFFF][(noise.next() & 1) as usize],
+            };
+        }
+    }
+}
+
+fn screen() -> impl Strategy<Value = Framebuffer> {
+    let patch = (0u32..200, 0u32..200, 1u32..200, 1u32..200, 0u8..8, any::<u64>());
+    (1u32..200, 1u32..200, prop::collection::vec(patch, 1..6)).prop_map(|(width, height, patches)| {
+        let mut framebuffer = Framebuffer::new(width, height).unwrap();
+        for (x, y, w, h, kind, seed) in patches {
+            let rect = Rect::new(x, y, w, h).intersect(&framebuffer.bounds());
+            paint(&mut framebuffer, rect, kind, seed);
+        }
+        framebuffer
+    })
+}
+
+fn some_tiles(framebuffer: &Framebuffer, choice: u64) -> Vec<TileId> {
+    (0..framebuffer.grid().len() as TileId).filter(|tile| choice >> (tile % 64) & 1 == 1).collect()
+}
+
+proptest! {
+    #[test]
+    fn any_tiles_of_any_screen_come_back_exactly(screen in screen(), choice: u64) {
+        let mut encoder = Encoder::new();
+        assert_roundtrip(&mut encoder, &screen, &some_tiles(&screen, choice));
+        // Once more, with tables and buffers that have been used.
+        assert_roundtrip(&mut encoder, &screen, &some_tiles(&screen, u64::MAX));
+    }
+
+    #[test]
+    fn arbitrary_bytes_end_in_an_error_or_in_tiles(
+        payload in prop::collection::vec(any::<u8>(), 0..300), width in 1u32..200, height in 1u32..200,
+    ) {
+        let tiles: Vec<TileId> = (0..Grid::new(width, height).len() as TileId).collect();
+        assert_survives(&payload, width, height, &tiles);
+    }
+
+    #[test]
+    fn a_corrupted_payload_ends_in_an_error_or_in_tiles(
+        screen in screen(), flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in any::<prop::sample::Index>(), truncate: bool,
+    ) {
+        let tiles = some_tiles(&screen, u64::MAX);
+        let mut payload = Vec::new();
+        Encoder::new().encode(&screen, &tiles, &mut payload);
+        for (at, flip) in flips {
+            let at = at.index(payload.len());
+            payload[at] ^= flip;
+        }
+        if truncate {
+            payload.truncate(cut.index(payload.len()));
+        }
+        assert_survives(&payload, screen.width(), screen.height(), &tiles);
+    }
+}
+
+#[test]
+fn no_tiles_make_an_empty_payload() {
+    let screen = Framebuffer::new(64, 64).unwrap();
+    let mut payload = Vec::new();
+    Encoder::new().encode(&screen, &[], &mut payload);
+    assert!(payload.is_empty());
+    assert!(decode_to_framebuffer(&payload, 64, 64, &[]).is_ok());
+}
+
+#[test]
+fn a_payload_is_appended_to_what_is_there() {
+    let screen = Framebuffer::new(64, 64).unwrap();
+    let mut payload = vec![1, 2, 3];
+    Encoder::new().encode(&screen, &[0], &mut payload);
+    assert_eq!(payload[..3], [1, 2, 3]);
+    assert_eq!(decode_to_framebuffer(&payload[3..], 64, 64, &[0]), Ok(screen));
+}
+
+#[test]
+fn a_class_of_a_later_version_is_named_in_the_error() {
+    assert_eq!(decode_to_framebuffer(&[7], 64, 64, &[0]), Err(DecodeError::UnknownClass(7)));
+}
+
+#[test]
+fn a_tile_outside_the_grid_is_refused() {
+    assert_eq!(decode_to_framebuffer(&[0], 64, 64, &[1]), Err(DecodeError::NoSuchTile(1)));
+}
+
+#[test]
+fn bytes_after_the_payload_are_refused() {
+    let screen = Framebuffer::new(64, 64).unwrap();
+    let mut payload = Vec::new();
+    Encoder::new().encode(&screen, &[0], &mut payload);
+    payload.push(0);
+    assert_eq!(decode_to_framebuffer(&payload, 64, 64, &[0]), Err(DecodeError::TrailingBytes(1)));
+}
+
+#[test]
+fn more_colours_than_a_palette_holds_still_come_back() {
+    // Every row repeats a pattern that looks like interface content, in ever new colours.
+    let mut screen = Framebuffer::new(512, 512).unwrap();
+    for (index, pixel) in screen.pixels_mut().iter_mut().enumerate() {
+        *pixel = if index % 8 == 0 { index as u32 } else { 0x00FF_FFFF };
+    }
+    let tiles = some_tiles(&screen, u64::MAX);
+    let mut payload = Vec::new();
+    let stats = Encoder::new().encode(&screen, &tiles, &mut payload);
+    assert!(stats.interface_tiles > 0 && stats.colour_tiles > 0, "{stats:?}");
+    assert_roundtrip(&mut Encoder::new(), &screen, &tiles);
+}

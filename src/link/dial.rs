@@ -1,0 +1,151 @@
+//! Opening links to a gateway.
+
+use super::{Closed, Inbox, Link, Road, TlsError, WebSocketFault, quic, tls, websocket};
+use crate::wire;
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use rustls_pki_types::ServerName;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest, http};
+
+/// A dialled peer must have answered by then.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What a socket buffers: a burst of updates, not more.
+const SOCKET_BUFFER: usize = 4 << 20;
+
+/// Where a gateway is reached, and how it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// A name or an address, without brackets.
+    pub host: String,
+    pub udp_port: Option<u16>,
+    pub tcp_port: Option<u16>,
+    /// Whether the TCP port speaks TLS.
+    pub tls: bool,
+    /// SHA-256 of acceptable certificates; empty: one that a public authority signed.
+    pub pins: Vec<[u8; 32]>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    #[error("finding the address of {host}: {source}; check the name and the network")]
+    Resolve { host: String, source: std::io::Error },
+    #[error("{host} has no address")]
+    NoAddress { host: String },
+    #[error("{host} offers no {road}")]
+    NotOffered { host: String, road: &'static str },
+    #[error("connecting to {address} by {road}: {reason}")]
+    Failed { address: SocketAddr, road: &'static str, reason: String },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Opens a link to `target` by one road.
+pub async fn dial(target: &Target, road: Road) -> Result<(Link, Inbox), DialError> {
+    let port = match road {
+        Road::WebSocket => target.tcp_port,
+        Road::Quic | Road::WebTransport => target.udp_port,
+    };
+    let port = port.ok_or(DialError::NotOffered { host: target.host.clone(), road: road.name() })?;
+    let mut last = DialError::NoAddress { host: target.host.clone() };
+    for address in resolve(&target.host, port).await? {
+        let failed = |reason: String| DialError::Failed { address, road: road.name(), reason };
+        let attempt = async {
+            match road {
+                Road::WebSocket => dial_websocket(target, address).await.map_err(|e| failed(e.to_string())),
+                _ => dial_quic(target, address).await.map_err(|e| failed(e.to_string())),
+            }
+        };
+        match tokio::time::timeout(PATIENCE, attempt).await {
+            Ok(Ok((link, inbox))) => {
+                link.welcome_updates();
+                return Ok((link, inbox));
+            }
+            Ok(Err(error)) => last = error,
+            Err(_) => last = failed(format!("no answer within {} s", PATIENCE.as_secs())),
+        }
+    }
+    Err(last)
+}
+
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+    let failed = |source| DialError::Resolve { host: host.to_owned(), source };
+    Ok(tokio::net::lookup_host((host, port)).await.map_err(failed)?.take(4).collect())
+}
+
+async fn dial_quic(target: &Target, address: SocketAddr) -> Result<(Link, Inbox), WebSocketFault> {
+    let mut config = quinn::ClientConfig::new(Arc::new(tls::quic_client(&target.pins)?));
+    config.transport_config(Arc::new(quic::transport()));
+    let local: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let endpoint = quinn::Endpoint::new(
+        quinn::EndpointConfig::default(),
+        None,
+        udp_socket(local)?,
+        Arc::new(quinn::TokioRuntime),
+    )?;
+    let connection = endpoint.connect_with(config, address, &target.host)?.await?;
+    Ok(quic::open(connection).await?)
+}
+
+async fn dial_websocket(target: &Target, address: SocketAddr) -> Result<(Link, Inbox), WebSocketFault> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
+    let scheme = if target.tls { "wss" } else { "ws" };
+    let mut request = format!("{scheme}://{host}:{}{}", address.port(), wire::PATH).into_client_request()?;
+    request
+        .headers_mut()
+        .insert(http::header::SEC_WEBSOCKET_PROTOCOL, http::HeaderValue::from_static(wire::SUBPROTOCOL));
+    if !target.tls {
+        return finish_websocket(request, stream).await;
+    }
+    let config = tls::client(&target.pins, b"http/1.1")?;
+    let name = ServerName::try_from(target.host.clone())?;
+    let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    finish_websocket(request, stream).await
+}
+
+async fn finish_websocket(
+    request: http::Request<()>,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> Result<(Link, Inbox), WebSocketFault> {
+    let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
+    let (sink, stream) = socket.split();
+    let sink = Box::pin(
+        sink.sink_map_err(WebSocketFault::from)
+            .with(|bytes: Bytes| std::future::ready(Ok::<_, WebSocketFault>(Message::Binary(bytes)))),
+    );
+    let stream = stream.filter_map(|message| {
+        std::future::ready(match message {
+            Ok(Message::Binary(bytes)) => Some(Ok(bytes)),
+            Ok(Message::Close(frame)) => Some(Err(Box::new(Closed::lost(
+                frame.map(|frame| frame.reason.to_string()).unwrap_or_default(),
+            )) as WebSocketFault)),
+            Ok(_) => None,
+            Err(error) => Some(Err(error.into())),
+        })
+    });
+    Ok(websocket::join(sink, stream))
+}
+
+/// A UDP socket with large buffers, as far as the system gives them.
+pub(super) fn udp_socket(address: SocketAddr) -> std::io::Result<UdpSocket> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // The system caps what it gives without a word; `chevet doctor` looks at the caps.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}

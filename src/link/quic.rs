@@ -1,0 +1,352 @@
+//! QUIC and WebTransport on one UDP port, told apart by ALPN.
+
+use super::{Certificate, Closed, Inbox, Incoming, Link, Outgoing, Road, TlsError};
+use crate::wire::{self, CloseCode, ControlReader, InputReader, Motion, Path, stream_kind};
+use bytes::Bytes;
+use quinn::VarInt;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use web_transport_quinn::{self as wt, RecvStream, SendStream, Session, SessionError};
+
+/// The code of a reset update stream.
+const SUPERSEDED: u32 = 1;
+/// How long a closing link may still send what it holds.
+const FAREWELL: Duration = Duration::from_millis(200);
+const CHUNK: usize = 64 << 10;
+/// What a session may have under way to one viewer, and the other way round.
+const RECEIVE_WINDOW: u32 = 64 << 20;
+/// A link on which nothing was heard for this long is gone.
+const IDLE: Duration = Duration::from_secs(10);
+/// An update's stream is written this far ahead of what the path takes.
+const SEND_WINDOW: u64 = 64 << 20;
+
+/// An endpoint for native QUIC and WebTransport at `address`.
+pub fn listen(address: SocketAddr, certificate: &Certificate) -> Result<quinn::Endpoint, TlsError> {
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(certificate.quic_server()?));
+    config.transport_config(Arc::new(transport()));
+    let socket = super::dial::udp_socket(address).map_err(|source| TlsError::Listen { address, source })?;
+    quinn::Endpoint::new(
+        quinn::EndpointConfig::default(),
+        Some(config),
+        socket,
+        Arc::new(quinn::TokioRuntime),
+    )
+    .map_err(|source| TlsError::Listen { address, source })
+}
+
+pub(super) fn transport() -> quinn::TransportConfig {
+    let mut transport = quinn::TransportConfig::default();
+    transport
+        .max_idle_timeout(quinn::IdleTimeout::try_from(IDLE).ok())
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
+        .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW))
+        .send_window(SEND_WINDOW)
+        .max_concurrent_uni_streams(VarInt::from_u32(128))
+        .max_concurrent_bidi_streams(VarInt::from_u32(4))
+        .datagram_receive_buffer_size(Some(64 << 10));
+    transport
+}
+
+/// Makes a link of an incoming connection, of either kind. The peer has a few seconds for it.
+pub async fn accept(connection: quinn::Connection) -> Result<(Link, Inbox), Closed> {
+    let handshake = connection.handshake_data();
+    let data = handshake.and_then(|data| data.downcast::<quinn::crypto::rustls::HandshakeData>().ok());
+    let native = data.and_then(|data| data.protocol).is_some_and(|protocol| protocol == wire::ALPN);
+    let (session, road) = if native {
+        (Session::raw(connection), Road::Quic)
+    } else {
+        let lost = |error: wt::ServerError| Closed::lost(format!("WebTransport handshake: {error}"));
+        let request = wt::Request::accept(connection).await.map_err(lost)?;
+        if request.connect().url.path() != wire::PATH {
+            let _ = request.reject(wt::http::StatusCode::NOT_FOUND).await;
+            return Err(Closed::lost("WebTransport to a path that does not exist"));
+        }
+        (request.ok().await.map_err(lost)?, Road::WebTransport)
+    };
+    let (send, receive) = session.accept_bi().await.map_err(closed)?;
+    Ok(start(session, road, send, receive))
+}
+
+/// Makes a link of a connection that this side opened.
+pub(super) async fn open(connection: quinn::Connection) -> Result<(Link, Inbox), Closed> {
+    let session = Session::raw(connection);
+    let (send, receive) = session.open_bi().await.map_err(closed)?;
+    Ok(start(session, Road::Quic, send, receive))
+}
+
+fn start(session: Session, road: Road, send: SendStream, receive: RecvStream) -> (Link, Inbox) {
+    let measured = session.clone();
+    let (link, inbox, to_send, arrived) = Link::new(road, move || Some(path(&measured)));
+    let _ = send.set_priority(i32::MAX - 1);
+    tokio::spawn(send_all(session.clone(), link.clone(), send, to_send));
+    let end = {
+        let link = link.clone();
+        move |result: Result<(), Closed>| {
+            if let Err(closed) = result {
+                link.end(closed);
+            }
+        }
+    };
+    let (ended, control) = (end.clone(), arrived.clone());
+    tokio::spawn(async move { ended(read_control(receive, control).await) });
+    let (ended, datagrams, on) = (end.clone(), arrived.clone(), session.clone());
+    tokio::spawn(async move { ended(read_datagrams(on, datagrams).await) });
+    let streams_of = link.clone();
+    tokio::spawn(async move { end(read_streams(session, streams_of, arrived).await) });
+    (link, inbox)
+}
+
+fn path(session: &Session) -> Path {
+    let connection: &quinn::Connection = session;
+    let stats = connection.stats().path;
+    let round_trip = stats.rtt.as_micros().max(1) as u64;
+    Path {
+        round_trip_us: round_trip,
+        bytes_per_second: stats.cwnd.saturating_mul(1_000_000) / round_trip,
+        lost_per_million: stats.lost_packets.saturating_mul(1_000_000) / stats.sent_packets.max(1),
+        in_flight_bytes: 0,
+    }
+}
+
+async fn send_all(
+    session: Session,
+    link: Link,
+    mut control: SendStream,
+    mut to_send: mpsc::Receiver<Outgoing>,
+) {
+    let mut ended = link.watch_end();
+    let updates = Updates::default();
+    let mut input = None;
+    let result = loop {
+        let message = tokio::select! {
+            biased;
+            message = to_send.recv() => message,
+            _ = ended.wait_for(Option::is_some) => None,
+        };
+        let sent = match message {
+            None => break Ok(()),
+            Some(Outgoing::Control(bytes)) => control.write_chunk(bytes).await.map_err(lost),
+            Some(Outgoing::Input(bytes)) => write_input(&session, &mut input, bytes).await,
+            Some(Outgoing::Datagram(bytes)) => {
+                // A datagram may be lost; so one that does not fit the moment is simply not sent.
+                let _ = session.send_datagram(bytes);
+                Ok(())
+            }
+            Some(Outgoing::Update { number, stream }) => {
+                updates.start(session.clone(), number, stream);
+                Ok(())
+            }
+            Some(Outgoing::Reset { number }) => {
+                updates.reset(number);
+                Ok(())
+            }
+        };
+        if sent.is_err() {
+            break sent;
+        }
+    };
+    if let Err(closed) = result {
+        link.end(closed);
+    }
+    // What still waits, a Closing above all, goes out before the connection is closed.
+    while let Ok(message) = to_send.try_recv() {
+        if let Outgoing::Control(bytes) = message {
+            let _ = control.write_chunk(bytes).await;
+        }
+    }
+    let _ = control.finish();
+    let _ = tokio::time::timeout(FAREWELL, control.stopped()).await;
+    let closed = link.closed().unwrap_or_else(|| Closed::lost(""));
+    session.close(closed.code.0, closed.reason.as_bytes());
+}
+
+async fn write_input(session: &Session, input: &mut Option<SendStream>, bytes: Bytes) -> Result<(), Closed> {
+    let stream = match input {
+        Some(stream) => stream,
+        None => {
+            let stream = session.open_uni().await.map_err(closed)?;
+            let _ = stream.set_priority(i32::MAX);
+            input.insert(stream)
+        }
+    };
+    stream.write_chunk(bytes).await.map_err(lost)
+}
+
+/// The update streams under way, each in a task of its own that can be told to reset it.
+#[derive(Clone, Default)]
+struct Updates(Arc<Mutex<HashMap<u64, oneshot::Sender<()>>>>);
+
+impl Updates {
+    fn start(&self, session: Session, number: u64, bytes: Bytes) {
+        let (reset, when_reset) = oneshot::channel();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(number, reset);
+        let all = self.clone();
+        tokio::spawn(async move {
+            let _ = write_update(session, number, bytes, when_reset).await;
+            all.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+        });
+    }
+
+    fn reset(&self, number: u64) {
+        if let Some(reset) = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&number) {
+            let _ = reset.send(());
+        }
+    }
+}
+
+/// Writes an update and stays until it has arrived, so that it can be reset until then.
+async fn write_update(
+    session: Session,
+    number: u64,
+    bytes: Bytes,
+    mut when_reset: oneshot::Receiver<()>,
+) -> Result<(), Closed> {
+    let mut stream = session.open_uni().await.map_err(closed)?;
+    let _ = stream.set_priority(-(number.min(i32::MAX as u64 / 2) as i32));
+    let written = async {
+        stream.write_chunk(bytes).await.map_err(lost)?;
+        let _ = stream.finish();
+        stream.stopped().await.map_err(closed)?;
+        Ok(())
+    };
+    let reset = tokio::select! {
+        written = written => return written,
+        Ok(()) = &mut when_reset => true,
+        else => false,
+    };
+    if reset {
+        let _ = stream.reset(SUPERSEDED);
+    }
+    Ok(())
+}
+
+async fn read_control(mut stream: RecvStream, arrived: mpsc::Sender<Incoming>) -> Result<(), Closed> {
+    let mut reader = ControlReader::new();
+    while let Some(chunk) = stream.read_chunk(CHUNK, true).await.map_err(lost_reading)? {
+        reader.push(&chunk.bytes);
+        while let Some(message) = reader.next().map_err(|error| Closed::violation(&error))? {
+            if arrived.send(Incoming::Control(message)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Err(Closed { code: CloseCode::DONE, reason: "the control stream ended".into(), by_peer: true })
+}
+
+async fn read_datagrams(session: Session, arrived: mpsc::Sender<Incoming>) -> Result<(), Closed> {
+    loop {
+        let datagram = session.read_datagram().await.map_err(closed)?;
+        if let Some(motion) = Motion::read(&datagram).map_err(|error| Closed::violation(&error))? {
+            // A motion that finds no room is out of date by the time there is.
+            if let Err(mpsc::error::TrySendError::Closed(_)) = arrived.try_send(Incoming::Motion(motion)) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn read_streams(session: Session, link: Link, arrived: mpsc::Sender<Incoming>) -> Result<(), Closed> {
+    loop {
+        let stream = session.accept_uni().await.map_err(closed)?;
+        let (link, arrived) = (link.clone(), arrived.clone());
+        tokio::spawn(async move {
+            if let Err(closed) = read_stream(stream, &link, arrived).await {
+                link.end(closed);
+            }
+        });
+    }
+}
+
+async fn read_stream(
+    mut stream: RecvStream,
+    link: &Link,
+    arrived: mpsc::Sender<Incoming>,
+) -> Result<(), Closed> {
+    let Ok(Some(first)) = stream.read_chunk(CHUNK, true).await else { return Ok(()) };
+    match first.bytes.first().copied().map(u64::from) {
+        Some(stream_kind::INPUT) => read_input(stream, first.bytes, arrived).await,
+        Some(stream_kind::UPDATE) => {
+            let mut gathered = Vec::new();
+            let result = gather(&mut stream, first.bytes, &mut gathered, link).await;
+            link.gathered(&gathered);
+            if result? {
+                let _ = arrived.send(Incoming::Update(gathered.into())).await;
+            }
+            Ok(())
+        }
+        // Streams of a kind that this version does not know are passed over.
+        _ => {
+            let _ = stream.stop(0);
+            Ok(())
+        }
+    }
+}
+
+async fn read_input(
+    mut stream: RecvStream,
+    first: Bytes,
+    arrived: mpsc::Sender<Incoming>,
+) -> Result<(), Closed> {
+    let mut reader = InputReader::new();
+    let mut next = Some(first);
+    while let Some(bytes) = next {
+        reader.push(&bytes);
+        while let Some((number, event)) = reader.next().map_err(|error| Closed::violation(&error))? {
+            if arrived.send(Incoming::Input(number, event)).await.is_err() {
+                return Ok(());
+            }
+        }
+        let chunk = stream.read_chunk(CHUNK, true).await.map_err(lost_reading)?;
+        next = chunk.map(|chunk| chunk.bytes);
+    }
+    Ok(())
+}
+
+/// Reads an update stream to its end; `false` if it was reset.
+async fn gather(
+    stream: &mut RecvStream,
+    first: Bytes,
+    gathered: &mut Vec<u8>,
+    link: &Link,
+) -> Result<bool, Closed> {
+    link.gather(gathered, &first)?;
+    loop {
+        match stream.read_chunk(CHUNK, true).await {
+            Ok(Some(chunk)) => link.gather(gathered, &chunk.bytes)?,
+            Ok(None) => return Ok(true),
+            // A reset: the session says Dropped for it. A lost connection is told by the other tasks.
+            Err(_) => return Ok(false),
+        }
+    }
+}
+
+fn lost(error: wt::WriteError) -> Closed {
+    match error {
+        wt::WriteError::SessionError(error) => closed(error),
+        other => Closed::lost(other.to_string()),
+    }
+}
+
+fn lost_reading(error: wt::ReadError) -> Closed {
+    match error {
+        wt::ReadError::SessionError(error) => closed(error),
+        other => Closed::lost(other.to_string()),
+    }
+}
+
+fn closed(error: SessionError) -> Closed {
+    match error {
+        SessionError::WebTransportError(wt::WebTransportError::Closed(code, reason)) => {
+            Closed { code: CloseCode(code), reason, by_peer: true }
+        }
+        SessionError::ConnectionError(quinn::ConnectionError::ApplicationClosed(close)) => Closed {
+            code: CloseCode(u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX)),
+            reason: String::from_utf8_lossy(&close.reason).into_owned(),
+            by_peer: true,
+        },
+        other => Closed::lost(other.to_string()),
+    }
+}

@@ -1,0 +1,195 @@
+//! Certificates and TLS 1.3, by rustls with aws-lc-rs (post-quantum key exchange where the peer has it).
+
+use crate::wire;
+use aws_lc_rs::digest;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs as provider, verify_tls12_signature, verify_tls13_signature};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Browsers accept a certificate by its hash only if it is valid for less than 14 days.
+const SELF_SIGNED_DAYS: u64 = 13;
+
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("reading the certificate or key {path}: {reason}")]
+    File { path: PathBuf, reason: String },
+    #[error("the certificate cannot be used: {0}")]
+    Unusable(#[from] rustls::Error),
+    #[error("making a self-signed certificate: {0}")]
+    SelfSigned(#[from] rcgen::Error),
+    #[error("the TLS library offers no cipher that QUIC needs")]
+    NoQuicCipher,
+    #[error(
+        "cannot listen on UDP {address}: {source}; another program may have the port: choose another with \
+         `listen` in the configuration or with --listen"
+    )]
+    Listen { address: SocketAddr, source: std::io::Error },
+}
+
+/// A certificate chain and its key.
+pub struct Certificate {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    self_signed: bool,
+}
+
+impl Certificate {
+    /// From PEM files: the chain, the server's own certificate first, and its key.
+    pub fn from_files(chain: &Path, key: &Path) -> Result<Self, TlsError> {
+        let failed = |path: &Path, reason: String| TlsError::File { path: path.to_owned(), reason };
+        let certificates = CertificateDer::pem_file_iter(chain)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| failed(chain, error.to_string()))?;
+        if certificates.is_empty() {
+            return Err(failed(chain, "there is no certificate in it".into()));
+        }
+        let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| failed(key, error.to_string()))?;
+        Ok(Certificate { chain: certificates, key: key_der, self_signed: false })
+    }
+
+    /// A new ECDSA P-256 certificate for these names, valid for 13 days, which browsers take by its hash.
+    pub fn self_signed(names: &[String]) -> Result<Self, TlsError> {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+        let mut params = rcgen::CertificateParams::new(names)?;
+        let now = std::time::SystemTime::now();
+        let hour = Duration::from_secs(3_600);
+        params.not_before = (now - hour).into();
+        params.not_after = (now - hour + SELF_SIGNED_DAYS as u32 * 24 * hour).into();
+        let certificate = params.self_signed(&key)?;
+        let key = PrivateKeyDer::try_from(key.serialize_der())
+            .map_err(|_| TlsError::Unusable(rustls::Error::General("the new key".into())))?;
+        Ok(Certificate { chain: vec![certificate.der().clone()], key, self_signed: true })
+    }
+
+    pub fn is_self_signed(&self) -> bool {
+        self.self_signed
+    }
+
+    /// The SHA-256 of the server's own certificate.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        fingerprint(&self.chain[0])
+    }
+
+    /// For HTTPS and WebSocket over TCP.
+    pub fn tcp_server(&self) -> Result<ServerConfig, TlsError> {
+        self.server(vec![b"http/1.1".to_vec()])
+    }
+
+    pub(super) fn quic_server(&self) -> Result<QuicServerConfig, TlsError> {
+        let alpn = vec![wire::ALPN.to_vec(), web_transport_quinn::ALPN.as_bytes().to_vec()];
+        QuicServerConfig::try_from(self.server(alpn)?).map_err(|_| TlsError::NoQuicCipher)
+    }
+
+    fn server(&self, alpn: Vec<Vec<u8>>) -> Result<ServerConfig, TlsError> {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_no_client_auth()
+            .with_single_cert(self.chain.clone(), self.key.clone_key())?;
+        config.alpn_protocols = alpn;
+        config.max_early_data_size = 0;
+        Ok(config)
+    }
+}
+
+fn fingerprint(certificate: &CertificateDer) -> [u8; 32] {
+    let digest = digest::digest(&digest::SHA256, certificate);
+    let mut fingerprint = [0; 32];
+    fingerprint.copy_from_slice(digest.as_ref());
+    fingerprint
+}
+
+/// A fingerprint in hexadecimal digits.
+pub fn fingerprint_text(fingerprint: &[u8; 32]) -> String {
+    fingerprint.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads 64 hexadecimal digits, with or without colons.
+pub fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text
+        .bytes()
+        .filter(|&byte| byte != b':')
+        .map(|b| char::from(b).to_digit(16).map(|d| d as u8))
+        .collect::<Option<_>>()?;
+    let (pairs, rest) = digits.as_chunks::<2>();
+    let bytes: Vec<u8> = pairs.iter().map(|[high, low]| high << 4 | low).collect();
+    if rest.is_empty() { bytes.try_into().ok() } else { None }
+}
+
+/// A client's TLS: the given fingerprints and nothing else, or, without any, the public authorities.
+pub(super) fn client(pins: &[[u8; 32]], alpn: &[u8]) -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(provider::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13])?;
+    let mut config = if pins.is_empty() {
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        builder.with_root_certificates(roots).with_no_client_auth()
+    } else {
+        let verifier = Pinned { pins: pins.to_vec(), provider };
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
+    };
+    config.alpn_protocols = vec![alpn.to_vec()];
+    Ok(config)
+}
+
+pub(super) fn quic_client(pins: &[[u8; 32]]) -> Result<QuicClientConfig, TlsError> {
+    QuicClientConfig::try_from(client(pins, wire::ALPN)?).map_err(|_| TlsError::NoQuicCipher)
+}
+
+/// Accepts exactly the certificates whose hash is known; that they hold the key is checked as always.
+#[derive(Debug)]
+struct Pinned {
+    pins: Vec<[u8; 32]>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.pins.contains(&fingerprint(end_entity)) {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(rustls::Error::General(
+                "the gateway's certificate is not the one that was pinned: the gateway may have made a new \
+                 one (take the address anew), or somebody stands between"
+                    .into(),
+            ))
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

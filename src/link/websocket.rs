@@ -1,0 +1,255 @@
+//! The WebSocket road: one ordered connection that carries the control stream, update streams in pieces,
+//! input and motions. What matters most is written first, and an update that is out of date is cut short.
+
+use super::{Closed, Inbox, Incoming, Link, Outgoing, Road};
+use crate::wire::limits::MAX_STREAMS;
+use crate::wire::{ControlReader, Frame, InputReader, Motion, read_frame, stream_kind, write_frame};
+use bytes::Bytes;
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Payload of one frame of an update: small enough that a keystroke's answer never waits long behind it.
+const PIECE: usize = 16 << 10;
+/// How long a closing link may still send what it holds.
+const FAREWELL: Duration = Duration::from_millis(200);
+const SUPERSEDED: u64 = 1;
+
+/// Why a WebSocket failed, in its library's words.
+pub type WebSocketFault = Box<dyn std::error::Error + Send + Sync>;
+
+/// Makes a link of an open WebSocket, as a sink and a stream of its binary messages.
+pub fn join(
+    sink: impl Sink<Bytes, Error = WebSocketFault> + Send + Unpin + 'static,
+    stream: impl Stream<Item = Result<Bytes, WebSocketFault>> + Send + Unpin + 'static,
+) -> (Link, Inbox) {
+    let (link, inbox, to_send, arrived) = Link::new(Road::WebSocket, || None);
+    tokio::spawn(write_all(sink, link.clone(), to_send));
+    let reading = link.clone();
+    tokio::spawn(async move {
+        let mut ended = reading.watch_end();
+        let closed = tokio::select! {
+            closed = read_all(stream, &reading, arrived) => closed,
+            _ = ended.wait_for(Option::is_some) => return,
+        };
+        reading.end(closed);
+    });
+    (link, inbox)
+}
+
+struct Update {
+    stream: u64,
+    bytes: Bytes,
+    written: usize,
+}
+
+/// What is to be written, in order of importance.
+#[derive(Default)]
+struct Queue {
+    urgent: std::collections::VecDeque<Vec<u8>>,
+    updates: BTreeMap<u64, Update>,
+    input_stream: Option<u64>,
+    streams: u64,
+}
+
+impl Queue {
+    fn take(&mut self, message: Outgoing) {
+        let mut frame = Vec::new();
+        match message {
+            Outgoing::Control(bytes) => {
+                for piece in bytes.chunks(PIECE) {
+                    let mut frame = Vec::with_capacity(piece.len() + 1);
+                    write_frame(&mut frame, &Frame::Control(piece));
+                    self.urgent.push_back(frame);
+                }
+                return;
+            }
+            Outgoing::Input(bytes) => {
+                let stream = self.input_stream.unwrap_or_else(|| self.new_stream());
+                self.input_stream = Some(stream);
+                write_frame(&mut frame, &Frame::Stream { stream, end: false, data: &bytes });
+            }
+            Outgoing::Datagram(bytes) => write_frame(&mut frame, &Frame::Datagram(&bytes)),
+            Outgoing::Update { number, stream: bytes } => {
+                let stream = self.new_stream();
+                self.updates.insert(number, Update { stream, bytes, written: 0 });
+                return;
+            }
+            Outgoing::Reset { number } => match self.updates.remove(&number) {
+                Some(update) if update.written > 0 => {
+                    write_frame(&mut frame, &Frame::Reset { stream: update.stream, code: SUPERSEDED });
+                }
+                _ => return,
+            },
+        }
+        self.urgent.push_back(frame);
+    }
+
+    fn new_stream(&mut self) -> u64 {
+        self.streams += 1;
+        self.streams - 1
+    }
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        if let Some(frame) = self.urgent.pop_front() {
+            return Some(frame);
+        }
+        let mut first = self.updates.first_entry()?;
+        let update = first.get_mut();
+        let end = (update.written + PIECE).min(update.bytes.len());
+        let data = &update.bytes[update.written..end];
+        let mut frame = Vec::with_capacity(data.len() + 10);
+        let last = end == update.bytes.len();
+        write_frame(&mut frame, &Frame::Stream { stream: update.stream, end: last, data });
+        update.written = end;
+        if last {
+            first.remove();
+        }
+        Some(frame)
+    }
+}
+
+async fn write_all(
+    mut sink: impl Sink<Bytes, Error = WebSocketFault> + Unpin,
+    link: Link,
+    mut to_send: mpsc::Receiver<Outgoing>,
+) {
+    let mut ended = link.watch_end();
+    let mut queue = Queue::default();
+    let written = loop {
+        while let Ok(message) = to_send.try_recv() {
+            queue.take(message);
+        }
+        if link.closed().is_some() {
+            break Ok(());
+        }
+        let written = match queue.next() {
+            Some(frame) => tokio::select! {
+                written = sink.send(frame.into()) => written,
+                _ = ended.wait_for(Option::is_some) => break Ok(()),
+            },
+            None => tokio::select! {
+                biased;
+                message = to_send.recv() => match message {
+                    Some(message) => { queue.take(message); Ok(()) }
+                    None => break Ok(()),
+                },
+                _ = ended.wait_for(Option::is_some) => break Ok(()),
+            },
+        };
+        if written.is_err() {
+            break written;
+        }
+    };
+    if let Err(error) = written {
+        link.end(Closed::lost(error.to_string()));
+    }
+    let farewell = async {
+        while let Ok(message) = to_send.try_recv() {
+            queue.take(message);
+        }
+        while let Some(frame) = queue.urgent.pop_front() {
+            if sink.send(frame.into()).await.is_err() {
+                return;
+            }
+        }
+        let _ = sink.close().await;
+    };
+    let _ = tokio::time::timeout(FAREWELL, farewell).await;
+}
+
+enum Arriving {
+    Input(InputReader),
+    Update(Vec<u8>),
+    Unknown,
+}
+
+async fn read_all(
+    mut stream: impl Stream<Item = Result<Bytes, WebSocketFault>> + Unpin,
+    link: &Link,
+    arrived: mpsc::Sender<Incoming>,
+) -> Closed {
+    let mut control = ControlReader::new();
+    let mut streams: HashMap<u64, Arriving> = HashMap::new();
+    while let Some(message) = stream.next().await {
+        let message = match message {
+            Ok(message) => message,
+            Err(error) => return Closed::lost(error.to_string()),
+        };
+        let taken = match read_frame(&message) {
+            Ok(Some(frame)) => take_frame(frame, &mut control, &mut streams, link, &arrived).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(Closed::violation(&error)),
+        };
+        if let Err(closed) = taken {
+            return closed;
+        }
+    }
+    Closed::lost("the connection ended")
+}
+
+async fn take_frame(
+    frame: Frame<'_>,
+    control: &mut ControlReader,
+    streams: &mut HashMap<u64, Arriving>,
+    link: &Link,
+    arrived: &mpsc::Sender<Incoming>,
+) -> Result<(), Closed> {
+    let violation = |error| Closed::violation(&error);
+    let gone = |_| Closed::lost("nobody reads this link");
+    match frame {
+        Frame::Control(bytes) => {
+            control.push(bytes);
+            while let Some(message) = control.next().map_err(violation)? {
+                arrived.send(Incoming::Control(message)).await.map_err(gone)?;
+            }
+        }
+        Frame::Datagram(bytes) => {
+            if let Some(motion) = Motion::read(bytes).map_err(violation)? {
+                // A motion that finds no room is out of date by the time there is.
+                let _ = arrived.try_send(Incoming::Motion(motion));
+            }
+        }
+        Frame::Reset { stream, .. } => {
+            if let Some(Arriving::Update(gathered)) = streams.remove(&stream) {
+                link.gathered(&gathered);
+            }
+        }
+        Frame::Stream { stream, end, data } => {
+            if !streams.contains_key(&stream) {
+                if streams.len() >= MAX_STREAMS {
+                    return Err(Closed {
+                        code: crate::wire::CloseCode::LIMIT,
+                        reason: "too many streams at once".into(),
+                        by_peer: false,
+                    });
+                }
+                streams.insert(stream, begin(data));
+            }
+            match streams.get_mut(&stream) {
+                Some(Arriving::Input(reader)) => {
+                    reader.push(data);
+                    while let Some((number, event)) = reader.next().map_err(violation)? {
+                        arrived.send(Incoming::Input(number, event)).await.map_err(gone)?;
+                    }
+                }
+                Some(Arriving::Update(gathered)) => link.gather(gathered, data)?,
+                Some(Arriving::Unknown) | None => {}
+            }
+            if end && let Some(Arriving::Update(gathered)) = streams.remove(&stream) {
+                link.gathered(&gathered);
+                arrived.send(Incoming::Update(gathered.into())).await.map_err(gone)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn begin(data: &[u8]) -> Arriving {
+    match data.first().copied().map(u64::from) {
+        Some(stream_kind::INPUT) => Arriving::Input(InputReader::new()),
+        Some(stream_kind::UPDATE) => Arriving::Update(Vec::new()),
+        _ => Arriving::Unknown,
+    }
+}

@@ -1,0 +1,54 @@
+use crate::codec::Encoder;
+use crate::screen::TileId;
+use crate::sync::Scene;
+use bytes::Bytes;
+
+/// Payloads that may be wanted again by another viewer in the same state.
+const REMEMBERED: usize = 4;
+
+/// Encodes tiles once for all viewers that need the same ones.
+pub(super) struct Encoding {
+    encoder: Encoder,
+    recent: Vec<Payload>,
+    scratch: Vec<u8>,
+}
+
+struct Payload {
+    generation: u64,
+    tiles: Vec<TileId>,
+    bytes: Bytes,
+}
+
+impl Encoding {
+    pub fn new() -> Self {
+        Encoding { encoder: Encoder::new(), recent: Vec::new(), scratch: Vec::new() }
+    }
+
+    /// The pixels of `tiles` as they are in the scene now. `shared`: somebody else may want the same.
+    pub fn payload(&mut self, scene: &Scene, tiles: &[TileId], shared: bool) -> Bytes {
+        if tiles.is_empty() {
+            return Bytes::new();
+        }
+        let generation = scene.generation();
+        let known = self.recent.iter().find(|p| p.generation == generation && p.tiles == tiles);
+        if let Some(known) = known {
+            return known.bytes.clone();
+        }
+        self.scratch.clear();
+        self.encoder.encode(scene.framebuffer(), tiles, &mut self.scratch);
+        let bytes = Bytes::copy_from_slice(&self.scratch);
+        if shared {
+            if self.recent.len() == REMEMBERED {
+                self.recent.remove(0);
+            }
+            self.recent.push(Payload { generation, tiles: tiles.to_vec(), bytes: bytes.clone() });
+        }
+        bytes
+    }
+
+    /// The session rests: nothing encoded is worth its memory.
+    pub fn rest(&mut self) {
+        self.recent.clear();
+        self.scratch = Vec::new();
+    }
+}

@@ -1,0 +1,79 @@
+//! The live session: one task that takes a source's damage in, keeps every viewer in step, and hands input back.
+//! It outlives its viewers and its source's failures. It never touches a socket: links do.
+
+mod encoding;
+mod input;
+mod task;
+mod viewer;
+
+use crate::link::{Inbox, Link};
+use crate::screen::{HashKey, SizeError};
+use crate::source::{Canvas, Source, SourceEvent};
+use crate::wire::Attach;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// What others may know of a session.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Status {
+    pub live: bool,
+    /// What the source is waiting for, if it is not live.
+    pub waiting_for: String,
+    pub width: u32,
+    pub height: u32,
+    pub viewers: usize,
+    pub generation: u64,
+}
+
+/// A handle on a running session. The session ends when the last handle is gone.
+#[derive(Clone)]
+pub struct Session {
+    name: Arc<str>,
+    title: Arc<str>,
+    arrivals: mpsc::Sender<Arrival>,
+    status: watch::Receiver<Status>,
+}
+
+/// A viewer that was let in.
+struct Arrival {
+    link: Link,
+    inbox: Inbox,
+    attach: Attach,
+}
+
+impl Session {
+    /// Starts a session over a source. `key` keys its tile hashes: a session that returns with the same key
+    /// is resumed by what its viewers still show.
+    pub fn start(
+        name: &str,
+        title: &str,
+        key: HashKey,
+        canvas: Arc<Canvas>,
+        source: Arc<dyn Source>,
+        events: mpsc::Receiver<SourceEvent>,
+    ) -> Result<Session, SizeError> {
+        let (arrivals, arriving) = mpsc::channel(16);
+        let task = task::Task::new(title, key, canvas, source)?;
+        let (report, status) = watch::channel(task.status());
+        tokio::spawn(task.run(arriving, events, report));
+        Ok(Session { name: name.into(), title: title.into(), arrivals, status })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Hands over a link whose peer may view this session.
+    pub async fn attach(&self, link: Link, inbox: Inbox, attach: Attach) {
+        // If the session has just ended the link is dropped, and its peer is told so.
+        let _ = self.arrivals.send(Arrival { link, inbox, attach }).await;
+    }
+}

@@ -1,0 +1,408 @@
+//! The session's one task.
+
+use super::encoding::Encoding;
+use super::input::Ledger;
+use super::viewer::Viewer;
+use super::{Arrival, Status};
+use crate::clock;
+use crate::link::{Closed, Incoming};
+use crate::screen::{HashKey, SizeError};
+use crate::source::{Canvas, CursorShape, Source, SourceEvent, SourceState};
+use crate::sync::{Delivery, Micros, Pointer, Scene};
+use crate::wire::limits::MAX_VIEWERS;
+use crate::wire::{Attached, CloseCode, Control, Cursor, InputEvent, Motion, Token};
+use bytes::{Bytes, BytesMut};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// A link that said nothing for this long is given up.
+const GIVEN_UP_AFTER: Micros = 10_000_000;
+/// A viewer that holds keys and said nothing for this long has them released.
+const RELEASED_AFTER: Micros = 1_500_000;
+/// A session in which nothing changed for this long rests.
+const RESTS_AFTER: Micros = 2_000_000;
+const TICK: Duration = Duration::from_millis(100);
+const IDLE_TICK: Duration = Duration::from_millis(1_000);
+/// Messages of all viewers that wait for the session.
+const QUEUE: usize = 1_024;
+
+type ViewerId = u64;
+type FromViewer = (ViewerId, Result<Incoming, Closed>);
+
+pub(super) struct Task {
+    title: String,
+    canvas: Arc<Canvas>,
+    size_changes: u64,
+    source: Arc<dyn Source>,
+    scene: Scene,
+    captured_us: Micros,
+    changed_us: Micros,
+    resting: bool,
+    encoding: Encoding,
+    viewers: HashMap<ViewerId, Viewer>,
+    next_viewer: ViewerId,
+    ledger: Ledger,
+    state: SourceState,
+    cursor: Option<Cursor>,
+    cursor_at: Option<(u32, u32)>,
+}
+
+impl Task {
+    pub fn new(
+        title: &str,
+        key: HashKey,
+        canvas: Arc<Canvas>,
+        source: Arc<dyn Source>,
+    ) -> Result<Self, SizeError> {
+        let (width, height, size_changes) = {
+            let painting = canvas.lock();
+            (painting.framebuffer.width(), painting.framebuffer.height(), painting.size_changes)
+        };
+        Ok(Task {
+            title: title.to_owned(),
+            canvas,
+            size_changes,
+            source,
+            scene: Scene::new(key, width, height)?,
+            captured_us: clock::now_us(),
+            changed_us: clock::now_us(),
+            resting: false,
+            encoding: Encoding::new(),
+            viewers: HashMap::new(),
+            next_viewer: 0,
+            ledger: Ledger::default(),
+            state: SourceState::Waiting("starting".into()),
+            cursor: None,
+            cursor_at: None,
+        })
+    }
+
+    pub fn status(&self) -> Status {
+        let waiting_for = match &self.state {
+            SourceState::Waiting(text) => text.clone(),
+            SourceState::Live => String::new(),
+        };
+        Status {
+            live: self.state == SourceState::Live,
+            waiting_for,
+            width: self.scene.framebuffer().width(),
+            height: self.scene.framebuffer().height(),
+            viewers: self.viewers.len(),
+            generation: self.scene.generation(),
+        }
+    }
+
+    pub async fn run(
+        mut self,
+        mut arrivals: mpsc::Receiver<Arrival>,
+        mut events: mpsc::Receiver<SourceEvent>,
+        report: watch::Sender<Status>,
+    ) {
+        let (to_session, mut from_viewers) = mpsc::channel::<FromViewer>(QUEUE);
+        let mut source_is_there = true;
+        loop {
+            let tick = if self.is_busy() { TICK } else { IDLE_TICK };
+            tokio::select! {
+                Some((viewer, message)) = from_viewers.recv() => self.on_message(viewer, message),
+                () = self.canvas.changed() => self.on_damage(),
+                arrival = arrivals.recv() => match arrival {
+                    Some(arrival) => self.on_arrival(arrival, &to_session),
+                    None => break,
+                },
+                event = events.recv(), if source_is_there => match event {
+                    Some(event) => self.on_event(event),
+                    None => source_is_there = false,
+                },
+                () = tokio::time::sleep(tick) => self.on_tick(),
+            }
+            self.deliver();
+            report.send_if_modified(|status| {
+                let newer = self.status();
+                let news = *status != newer;
+                *status = newer;
+                news
+            });
+        }
+        for viewer in self.viewers.values() {
+            viewer.link.close(CloseCode::GOING_AWAY, "the session has ended");
+        }
+    }
+
+    /// Whether time alone may bring something about soon.
+    fn is_busy(&self) -> bool {
+        let recently = clock::now_us().saturating_sub(self.changed_us) < 2 * RESTS_AFTER;
+        self.viewers.values().any(|v| v.delivery.is_waiting() || !v.held.is_empty()) || recently
+    }
+
+    fn on_arrival(&mut self, arrival: Arrival, to_session: &mpsc::Sender<FromViewer>) {
+        let Arrival { link, mut inbox, attach } = arrival;
+        if self.viewers.len() >= MAX_VIEWERS {
+            link.close(CloseCode::LIMIT, &format!("this session has {MAX_VIEWERS} viewers already"));
+            return;
+        }
+        let now = clock::now_us();
+        let token = attach.token.filter(|token| self.ledger.knows(token)).unwrap_or_else(new_token);
+        self.ledger.enter(token, now);
+        let framebuffer = self.scene.framebuffer();
+        link.control(&Control::Attached(Attached {
+            token,
+            key: self.scene.key(),
+            width: framebuffer.width(),
+            height: framebuffer.height(),
+            next_input: self.ledger.next(&token),
+            title: self.title.clone(),
+        }));
+        link.control(&state_message(&self.state));
+        if let Some(cursor) = &self.cursor {
+            link.control(&Control::Cursor(cursor.clone()));
+        }
+        if let Some((x, y)) = self.cursor_at {
+            link.control(&Control::CursorAt { x, y });
+        }
+        if attach.width > 0 && attach.height > 0 {
+            self.source.resize(attach.width, attach.height);
+        }
+        let delivery = Delivery::new(&self.scene, attach.cache_bytes, attach.screen.as_ref(), now);
+        let id = self.next_viewer;
+        self.next_viewer += 1;
+        tracing::info!(viewer = id, road = link.road().name(), session = self.title, "viewer attached");
+        self.viewers.insert(id, Viewer::new(link, token, delivery, now));
+        let to_session = to_session.clone();
+        tokio::spawn(async move {
+            loop {
+                let message = inbox.next().await;
+                let ended = message.is_err();
+                if to_session.send((id, message)).await.is_err() || ended {
+                    break;
+                }
+            }
+        });
+    }
+
+    fn on_message(&mut self, id: ViewerId, message: Result<Incoming, Closed>) {
+        let now = clock::now_us();
+        let Some(viewer) = self.viewers.get_mut(&id) else { return };
+        viewer.heard_at = now;
+        match message {
+            Ok(Incoming::Control(control)) => self.on_control(id, control, now),
+            Ok(Incoming::Input(number, event)) => self.on_input(id, number, event, now),
+            Ok(Incoming::Motion(motion)) => self.on_motion(id, &motion),
+            Ok(Incoming::Update(_)) => {
+                self.part(id, CloseCode::PROTOCOL, "a viewer does not send updates");
+            }
+            Err(closed) => {
+                tracing::info!(viewer = id, session = self.title, reason = %closed, "viewer left");
+                self.forget(id);
+            }
+        }
+    }
+
+    fn on_control(&mut self, id: ViewerId, control: Control, now: Micros) {
+        let Some(viewer) = self.viewers.get_mut(&id) else { return };
+        match control {
+            Control::Ack { update, decode_us, missing } => {
+                let result = viewer.delivery.acknowledged(&self.scene, update, decode_us, &missing, now);
+                if let Err(error) = result {
+                    self.part(id, CloseCode::PROTOCOL, &error.to_string());
+                }
+            }
+            Control::Proof { update, root } => {
+                if let Some(agreed) = viewer.delivery.prove(&self.scene, update, root) {
+                    viewer.link.control(&Control::Verdict { update, agreed });
+                    if !agreed {
+                        viewer.link.control(&Control::HashesWanted { update });
+                    }
+                }
+            }
+            Control::Hashes { update, hashes } => {
+                let before = viewer.delivery.counters().repaired;
+                viewer.delivery.repair(&self.scene, update, &hashes, now);
+                let repaired = viewer.delivery.counters().repaired - before;
+                tracing::warn!(
+                    viewer = id,
+                    session = self.title,
+                    repaired,
+                    "a proof failed; tiles sent again"
+                );
+            }
+            Control::Ping { number, time_us } => {
+                viewer.link.control(&Control::Pong { number, ping_time_us: time_us, time_us: now });
+                viewer.tell_path(now);
+            }
+            Control::Resize { width, height } if width > 0 && height > 0 => {
+                self.source.resize(width, height);
+            }
+            // Known messages that mean nothing to a session change nothing.
+            _ => {}
+        }
+    }
+
+    fn on_input(&mut self, id: ViewerId, number: u64, event: InputEvent, now: Micros) {
+        let Some(viewer) = self.viewers.get_mut(&id) else { return };
+        if self.ledger.take(&viewer.token, number, now) {
+            viewer.held.note(&event);
+            if let InputEvent::PointerMove { x, y }
+            | InputEvent::PointerButton { x, y, .. }
+            | InputEvent::Wheel { x, y, .. } = event
+            {
+                viewer.pointer = Some(Pointer { x: x.into(), y: y.into() });
+            }
+            self.source.input(event);
+        }
+        viewer.link.control(&Control::InputAck { next: self.ledger.next(&viewer.token) });
+    }
+
+    fn on_motion(&mut self, id: ViewerId, motion: &Motion) {
+        let Some(viewer) = self.viewers.get_mut(&id) else { return };
+        let late = motion.counter <= viewer.last_motion && viewer.last_motion > 0;
+        if late || motion.next_input < self.ledger.next(&viewer.token) {
+            return;
+        }
+        viewer.last_motion = motion.counter;
+        viewer.pointer = Some(Pointer { x: motion.x.into(), y: motion.y.into() });
+        self.source.input(InputEvent::PointerMove { x: motion.x, y: motion.y });
+    }
+
+    fn on_event(&mut self, event: SourceEvent) {
+        let message = match event {
+            SourceEvent::State(state) => {
+                let message = state_message(&state);
+                self.state = state;
+                message
+            }
+            SourceEvent::Cursor(shape) => {
+                let cursor = cursor_message(&shape);
+                self.cursor = Some(cursor.clone());
+                Control::Cursor(cursor)
+            }
+            SourceEvent::CursorMoved { x, y } => {
+                self.cursor_at = Some((x.into(), y.into()));
+                Control::CursorAt { x: x.into(), y: y.into() }
+            }
+        };
+        self.viewers.values().for_each(|viewer| viewer.link.control(&message));
+    }
+
+    /// Takes over what the source painted. The canvas is locked only while pixels are compared and copied.
+    fn on_damage(&mut self) {
+        let now = clock::now_us();
+        let canvas = self.canvas.clone();
+        let mut painting = canvas.lock();
+        if painting.size_changes != self.size_changes {
+            let (width, height) = (painting.framebuffer.width(), painting.framebuffer.height());
+            if self.scene.resize(width, height).is_err() {
+                return;
+            }
+            self.size_changes = painting.size_changes;
+            self.viewers.values_mut().for_each(|viewer| viewer.delivery.restart(&self.scene, now));
+        }
+        let damaged_at = painting.damaged_at.take();
+        let change = self.scene.absorb(&painting.framebuffer, &painting.damage);
+        painting.damage.clear();
+        drop(painting);
+        let Some(change) = change else { return };
+        self.captured_us = damaged_at.map_or(now, clock::us_of);
+        self.changed_us = now;
+        self.resting = false;
+        for viewer in self.viewers.values_mut() {
+            viewer.delivery.changed(&self.scene, &change, now);
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let now = clock::now_us();
+        let silent: Vec<ViewerId> = self
+            .viewers
+            .iter()
+            .filter(|(_, viewer)| now.saturating_sub(viewer.heard_at) > GIVEN_UP_AFTER)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in silent {
+            self.part(id, CloseCode::IDLE, "nothing was heard for 10 s");
+        }
+        for viewer in self.viewers.values_mut() {
+            if now.saturating_sub(viewer.heard_at) > RELEASED_AFTER {
+                viewer.held.release().into_iter().for_each(|event| self.source.input(event));
+            }
+            for number in viewer.delivery.superseded(&self.scene, now) {
+                viewer.link.reset_update(number);
+                viewer.link.control(&Control::Dropped { update: number });
+            }
+        }
+        if !self.resting && now.saturating_sub(self.changed_us) > RESTS_AFTER {
+            self.resting = true;
+            self.encoding.rest();
+        }
+    }
+
+    /// Sends every viewer what it has room for.
+    fn deliver(&mut self) {
+        let shared = self.viewers.len() > 1;
+        for viewer in self.viewers.values_mut() {
+            let now = clock::now_us();
+            while let Some(header) = viewer.delivery.next(&self.scene, viewer.pointer, self.captured_us, now)
+            {
+                let payload = self.encoding.payload(&self.scene, &header.tiles, shared);
+                let stream = update_stream(&header, &payload);
+                viewer.delivery.sent(&header, stream.len(), now);
+                viewer.link.update(header.number, stream);
+            }
+            if let Some(busy) = viewer.delivery.busy_news() {
+                viewer.link.control(&Control::Busy { busy });
+            }
+        }
+    }
+
+    fn part(&mut self, id: ViewerId, code: CloseCode, reason: &str) {
+        if let Some(viewer) = self.viewers.get(&id) {
+            tracing::info!(viewer = id, session = self.title, reason, "viewer's link closed");
+            viewer.link.close(code, reason);
+        }
+        self.forget(id);
+    }
+
+    fn forget(&mut self, id: ViewerId) {
+        if let Some(mut viewer) = self.viewers.remove(&id) {
+            viewer.held.release().into_iter().for_each(|event| self.source.input(event));
+        }
+    }
+}
+
+fn update_stream(header: &crate::wire::UpdateHeader, payload: &[u8]) -> Bytes {
+    let mut head = Vec::with_capacity(64);
+    header.write(&mut head);
+    let mut stream = BytesMut::with_capacity(head.len() + payload.len());
+    stream.extend_from_slice(&head);
+    stream.extend_from_slice(payload);
+    stream.freeze()
+}
+
+fn state_message(state: &SourceState) -> Control {
+    match state {
+        SourceState::Live => Control::State { live: true, text: String::new() },
+        SourceState::Waiting(text) => Control::State { live: false, text: text.clone() },
+    }
+}
+
+/// A cursor larger than the wire carries is cut at its right and lower edge.
+fn cursor_message(shape: &CursorShape) -> Cursor {
+    let most = crate::wire::limits::MAX_CURSOR_SIDE as u16;
+    let (width, height) = (shape.width.min(most), shape.height.min(most));
+    let mut rgba = Vec::with_capacity(width as usize * height as usize * 4);
+    for row in shape.pixels.chunks_exact(usize::from(shape.width).max(1)).take(height.into()) {
+        for pixel in &row[..width.into()] {
+            let [blue, green, red, alpha] = pixel.to_le_bytes();
+            rgba.extend_from_slice(&[red, green, blue, alpha]);
+        }
+    }
+    let (hot_x, hot_y) = (shape.hot_x.min(most), shape.hot_y.min(most));
+    Cursor { width, height, hot_x, hot_y, rgba }
+}
+
+fn new_token() -> Token {
+    let mut token = [0; 16];
+    getrandom::fill(&mut token).expect("a running Linux gives random numbers");
+    Token(token)
+}

@@ -1,0 +1,51 @@
+use super::input::Held;
+use crate::link::Link;
+use crate::sync::{Delivery, Micros, Pointer};
+use crate::wire::{Control, Path, Token};
+
+/// One attached viewer, as the session sees it.
+pub(super) struct Viewer {
+    pub link: Link,
+    pub token: Token,
+    pub delivery: Delivery,
+    pub pointer: Option<Pointer>,
+    pub held: Held,
+    pub last_motion: u64,
+    pub heard_at: Micros,
+    path_told: (Path, Micros),
+}
+
+impl Viewer {
+    pub fn new(link: Link, token: Token, delivery: Delivery, now: Micros) -> Self {
+        Viewer {
+            link,
+            token,
+            delivery,
+            pointer: None,
+            held: Held::default(),
+            last_motion: 0,
+            heard_at: now,
+            path_told: (Path::default(), 0),
+        }
+    }
+
+    /// The path as the transport measures it, or else as the acknowledgements do.
+    fn path(&self) -> Path {
+        let budget = self.delivery.budget();
+        let measured = self
+            .link
+            .path()
+            .unwrap_or(Path { round_trip_us: budget.shortest_round_trip().unwrap_or(0), ..Path::default() });
+        Path { bytes_per_second: budget.rate(), in_flight_bytes: budget.in_flight(), ..measured }
+    }
+
+    /// Tells the viewer its path, at most once a second and only if it changed.
+    pub fn tell_path(&mut self, now: Micros) {
+        let path = self.path();
+        let (told, at) = self.path_told;
+        if path != told && now.saturating_sub(at) >= 1_000_000 {
+            self.link.control(&Control::Path(path));
+            self.path_told = (path, now);
+        }
+    }
+}

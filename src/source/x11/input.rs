@@ -1,0 +1,293 @@
+//! The input thread: keys, pointer and wheel by XTest, on a connection of its own.
+
+use super::bell::Bell;
+use super::keyboard::{KeyName, Keyboard};
+use super::{Shared, X11Error};
+use crate::wire::{Button, InputEvent};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use x11rb::connection::{Connection, RequestConnection};
+use x11rb::protocol::xproto::{
+    BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, MOTION_NOTIFY_EVENT, Window,
+};
+use x11rb::protocol::xtest::{self, ConnectionExt as _};
+use x11rb::rust_connection::RustConnection;
+
+/// The most errands that may wait, when the server hangs.
+const MOST_WAITING: usize = 4_096;
+/// How soon after a failure another connection is tried, should input arrive.
+const RECONNECT: Duration = Duration::from_millis(500);
+/// A notch of the wheel, in the unit of [`InputEvent::Wheel`].
+const NOTCH: i32 = 120;
+
+/// What the input thread is asked to do.
+pub(super) enum Errand {
+    Input(InputEvent),
+    /// The server is there (again).
+    Connect,
+    Disconnect,
+    Stop,
+}
+
+/// Errands waiting for the input thread.
+pub(super) struct Inbox {
+    waiting: Mutex<VecDeque<Errand>>,
+    bell: Bell,
+}
+
+impl Inbox {
+    pub(super) fn new() -> io::Result<Inbox> {
+        Ok(Inbox { waiting: Mutex::new(VecDeque::new()), bell: Bell::new()? })
+    }
+
+    /// Leaves an errand. Of pointer moves in a row only the last stays; when too much waits, input is
+    /// dropped as a whole and everything held is lifted, so that no key is left stuck.
+    pub(super) fn push(&self, errand: Errand) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_move = |errand: &Errand| matches!(errand, Errand::Input(InputEvent::PointerMove { .. }));
+        if is_move(&errand) && waiting.back().is_some_and(is_move) {
+            waiting.pop_back();
+        } else if waiting.len() >= MOST_WAITING {
+            waiting.retain(|errand| !matches!(errand, Errand::Input(_)));
+            // Connects and disconnects alternate: the last of them says it all.
+            let superseded = waiting.len().saturating_sub(1);
+            waiting.drain(..superseded);
+            waiting.push_back(Errand::Input(InputEvent::ReleaseAll));
+            tracing::warn!("the X server takes no input; what waited was dropped");
+        }
+        waiting.push_back(errand);
+        drop(waiting);
+        self.bell.ring();
+    }
+
+    fn take(&self) -> VecDeque<Errand> {
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Carries errands out until it is told to stop, and then lifts everything.
+pub(super) fn run(shared: &Shared) {
+    let mut hands: Option<Hands> = None;
+    let mut tried: Option<Instant> = None;
+    loop {
+        for errand in shared.inbox.take() {
+            match errand {
+                Errand::Stop => return let_go(hands),
+                Errand::Disconnect => let_go(hands.take()),
+                Errand::Connect => {
+                    let_go(hands.take());
+                    hands = connect(shared);
+                    tried = Some(Instant::now());
+                }
+                Errand::Input(event) => {
+                    let may_try = tried.is_some_and(|tried| tried.elapsed() >= RECONNECT);
+                    if hands.is_none() && may_try && !shared.is_stopping() {
+                        hands = connect(shared);
+                        tried = Some(Instant::now());
+                    }
+                    let done = hands.as_mut().map(|hands| hands.handle(event, shared));
+                    if let Some(Err(error)) = done {
+                        tracing::debug!(%error, "input to the X server failed");
+                        hands = None;
+                    }
+                }
+            }
+        }
+        let heard = hands.as_mut().map(Hands::listen);
+        if let Some(Err(error)) = heard {
+            tracing::debug!(%error, "the X server is gone for input");
+            hands = None;
+        }
+        let connection = hands.as_ref().map(|hands| hands.connection.stream());
+        if let Err(error) = shared.inbox.bell.wait(connection, None) {
+            tracing::warn!(%error, "waiting for input failed");
+            std::thread::sleep(RECONNECT);
+        }
+    }
+}
+
+fn connect(shared: &Shared) -> Option<Hands> {
+    match Hands::open(&shared.display) {
+        Ok(hands) => Some(hands),
+        Err(error) => {
+            tracing::warn!(display = %shared.display, %error, "the session cannot be given input");
+            None
+        }
+    }
+}
+
+fn let_go(hands: Option<Hands>) {
+    if let Some(Err(error)) = hands.map(Hands::close) {
+        tracing::debug!(%error, "the X server was gone before its keys were lifted");
+    }
+}
+
+/// A connection's pointer and keyboard.
+struct Hands {
+    connection: RustConnection,
+    root: Window,
+    keyboard: Keyboard,
+    /// Buttons that are down, by their X number.
+    buttons: Vec<u8>,
+    across: Wheel,
+    down: Wheel,
+}
+
+impl Hands {
+    fn open(display: &str) -> Result<Hands, X11Error> {
+        let (connection, screen) = RustConnection::connect(Some(display))
+            .map_err(|error| X11Error::Connect { display: display.to_owned(), error })?;
+        if connection.extension_information(xtest::X11_EXTENSION_NAME)?.is_none() {
+            return Err(X11Error::Extension("XTEST"));
+        }
+        // Another client's grab of the server must not hold the session's input back.
+        connection.xtest_grab_control(true)?;
+        let keyboard = Keyboard::open(&connection)?;
+        let root = connection.setup().roots[screen].root;
+        let (across, down) = (Wheel::default(), Wheel::default());
+        Ok(Hands { connection, root, keyboard, buttons: Vec::new(), across, down })
+    }
+
+    /// Hears what the server tells unasked.
+    fn listen(&mut self) -> Result<(), X11Error> {
+        while let Some(event) = self.connection.poll_for_event()? {
+            self.keyboard.note(&self.connection, &event)?;
+        }
+        self.connection.flush()?;
+        Ok(())
+    }
+
+    fn handle(&mut self, event: InputEvent, shared: &Shared) -> Result<(), X11Error> {
+        match event {
+            InputEvent::KeyDown { key, keysym } => {
+                self.keyboard.down(&self.connection, KeyName::new(key, keysym), keysym)?;
+            }
+            InputEvent::KeyUp { key, keysym } => {
+                self.keyboard.up(&self.connection, KeyName::new(key, keysym))?;
+            }
+            InputEvent::Text(text) => self.keyboard.write(&self.connection, &text)?,
+            InputEvent::ReleaseAll => self.release_all()?,
+            InputEvent::PointerMove { x, y } => self.point(x, y, shared)?,
+            InputEvent::PointerButton { button, down, x, y } => {
+                self.point(x, y, shared)?;
+                self.button(button, down)?;
+            }
+            InputEvent::Wheel { horizontal, vertical, x, y } => {
+                self.point(x, y, shared)?;
+                let across = self.across.turn(horizontal.into());
+                let down = self.down.turn(vertical.into());
+                self.click(if across < 0 { 6 } else { 7 }, across.unsigned_abs())?;
+                self.click(if down < 0 { 4 } else { 5 }, down.unsigned_abs())?;
+            }
+        }
+        self.connection.flush()?;
+        Ok(())
+    }
+
+    fn point(&self, x: u16, y: u16, shared: &Shared) -> Result<(), X11Error> {
+        shared.trail().inject(x, y);
+        let bound = |side: u16| i16::try_from(side).unwrap_or(i16::MAX);
+        self.fake(MOTION_NOTIFY_EVENT, 0, self.root, bound(x), bound(y))
+    }
+
+    fn button(&mut self, button: Button, down: bool) -> Result<(), X11Error> {
+        let number = button as u8;
+        let held = self.buttons.iter().position(|&held| held == number);
+        match (held, down) {
+            (None, true) => {
+                self.buttons.push(number);
+                self.fake(BUTTON_PRESS_EVENT, number, x11rb::NONE, 0, 0)
+            }
+            (Some(index), false) => {
+                self.buttons.remove(index);
+                self.fake(BUTTON_RELEASE_EVENT, number, x11rb::NONE, 0, 0)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn click(&self, number: u8, times: u32) -> Result<(), X11Error> {
+        for _ in 0..times {
+            self.fake(BUTTON_PRESS_EVENT, number, x11rb::NONE, 0, 0)?;
+            self.fake(BUTTON_RELEASE_EVENT, number, x11rb::NONE, 0, 0)?;
+        }
+        Ok(())
+    }
+
+    fn fake(&self, kind: u8, detail: u8, root: Window, x: i16, y: i16) -> Result<(), X11Error> {
+        self.connection.xtest_fake_input(kind, detail, 0, root, x, y, 0)?;
+        Ok(())
+    }
+
+    fn release_all(&mut self) -> Result<(), X11Error> {
+        for number in std::mem::take(&mut self.buttons) {
+            self.fake(BUTTON_RELEASE_EVENT, number, x11rb::NONE, 0, 0)?;
+        }
+        (self.across, self.down) = (Wheel::default(), Wheel::default());
+        self.keyboard.release_all(&self.connection)
+    }
+
+    /// Lifts everything, leaves the server as it was found, and waits until it has obeyed.
+    fn close(mut self) -> Result<(), X11Error> {
+        self.release_all()?;
+        self.keyboard.close(&self.connection)?;
+        self.connection.get_input_focus()?.reply()?;
+        Ok(())
+    }
+}
+
+/// One axis of the wheel: turns of less than a notch add up.
+#[derive(Default)]
+struct Wheel {
+    rest: i32,
+}
+
+impl Wheel {
+    /// Turns by some 120ths of a notch; returns how many whole notches that makes. Turning back forgets
+    /// what was left of the other direction.
+    fn turn(&mut self, by: i32) -> i32 {
+        if by.signum() * self.rest.signum() < 0 {
+            self.rest = 0;
+        }
+        self.rest += by;
+        let notches = self.rest / NOTCH;
+        self.rest %= NOTCH;
+        notches
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fine_turns_add_up_to_a_notch_and_turning_back_starts_anew() {
+        let mut wheel = Wheel::default();
+        assert_eq!([40, 40, 40, 40].map(|by| wheel.turn(by)), [0, 0, 1, 0]);
+        assert_eq!(wheel.turn(-80), 0);
+        assert_eq!(wheel.turn(-40), -1);
+        assert_eq!(wheel.turn(360), 3);
+        assert_eq!(wheel.turn(i16::MIN.into()), -273);
+    }
+
+    #[test]
+    fn moves_in_a_row_are_one_and_a_flood_ends_in_everything_lifted() {
+        let inbox = Inbox::new().unwrap();
+        for x in 0..100 {
+            inbox.push(Errand::Input(InputEvent::PointerMove { x, y: 0 }));
+        }
+        let waiting = inbox.take();
+        assert_eq!(waiting.len(), 1);
+        assert!(matches!(waiting[0], Errand::Input(InputEvent::PointerMove { x: 99, y: 0 })));
+        inbox.push(Errand::Connect);
+        for _ in 0..=MOST_WAITING {
+            inbox.push(Errand::Input(InputEvent::KeyDown { key: 4, keysym: 97 }));
+        }
+        let waiting = inbox.take();
+        assert!(waiting.len() < 10);
+        assert!(matches!(waiting[0], Errand::Connect));
+        assert!(matches!(waiting[1], Errand::Input(InputEvent::ReleaseAll)));
+    }
+}

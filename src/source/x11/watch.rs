@@ -1,0 +1,239 @@
+//! The capturing thread: connects, sleeps until the server has something to tell, and tells it on; when
+//! the server is gone, keeps trying.
+
+use super::capture::{Capture, Captured, check_visual};
+use super::input::Errand;
+use super::{Outbox, Shared, X11Error, cursor, resize};
+use crate::screen::Rect;
+use crate::source::{SourceEvent, SourceState};
+use std::time::Duration;
+use x11rb::connection::{Connection, RequestConnection};
+use x11rb::protocol::damage::{self, ConnectionExt as _, ReportLevel};
+use x11rb::protocol::randr::{self, ConnectionExt as _, NotifyMask};
+use x11rb::protocol::xfixes::{self, ConnectionExt as _, CursorNotifyMask, Region};
+use x11rb::protocol::xinput::{self, ConnectionExt as _, XIEventMask};
+use x11rb::protocol::xproto::{ChangeWindowAttributesAux, ConnectionExt as _, EventMask, Window};
+use x11rb::protocol::{ErrorKind, Event};
+use x11rb::rust_connection::RustConnection;
+
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(2);
+/// How soon to try again to hand an event to a session whose queue is full.
+const HANDOVER: Duration = Duration::from_millis(5);
+/// How often in a row the size may change during a capture before that counts as the server's failure.
+const MOST_SIZE_CHANGES: usize = 100;
+
+/// Shows the display until the source is dropped.
+pub(super) fn run(shared: &Shared, mut outbox: Outbox) {
+    let mut retry = FIRST_RETRY;
+    while !shared.is_stopping() {
+        let mut was_live = false;
+        if let Err(error) = watch(shared, &mut outbox, &mut was_live) {
+            if was_live {
+                shared.inbox.push(Errand::Disconnect);
+                retry = FIRST_RETRY;
+            }
+            let waiting = excuse(&shared.display, &error, was_live || is_gone(&outbox));
+            tracing::debug!(display = %shared.display, %error, "no X server to show");
+            outbox.tell_state(SourceState::Waiting(waiting));
+            // Only full queues or a ringing bell shorten this; both are welcome to.
+            let pause = if outbox.flush() { HANDOVER } else { retry };
+            if shared.bell.wait(None::<&std::os::fd::OwnedFd>, Some(pause)).is_err() {
+                std::thread::sleep(retry);
+            }
+            retry = (retry * 2).min(LAST_RETRY);
+        }
+    }
+}
+
+/// Whether the session has been told already that a server which was there is gone.
+fn is_gone(outbox: &Outbox) -> bool {
+    matches!(&outbox.last_state, Some(SourceState::Waiting(text)) if text.contains(" is gone;"))
+}
+
+fn excuse(display: &str, error: &X11Error, was_there: bool) -> String {
+    match error {
+        X11Error::Connect { .. } | X11Error::Gone(_) if was_there => {
+            format!("the X server of display {display} is gone; trying again...")
+        }
+        X11Error::Connect { .. } | X11Error::Gone(_) => {
+            format!("the X server of display {display} is not there yet; trying again...")
+        }
+        error => format!("display {display} cannot be shown: {error}; trying again..."),
+    }
+}
+
+/// What the server has told since it was last looked after.
+#[derive(Default)]
+struct News {
+    damage: bool,
+    cursor: bool,
+    pointer: bool,
+    size: bool,
+}
+
+/// Connects and shows the display until the source is dropped (`Ok`) or something breaks.
+fn watch(shared: &Shared, outbox: &mut Outbox, was_live: &mut bool) -> Result<(), X11Error> {
+    let (connection, screen) = RustConnection::connect(Some(&shared.display))
+        .map_err(|error| X11Error::Connect { display: shared.display.clone(), error })?;
+    let mut display = Display::open(&connection, screen)?;
+    display.show_all(shared)?;
+    shared.trail().clear();
+    *was_live = true;
+    outbox.tell_state(SourceState::Live);
+    shared.inbox.push(Errand::Connect);
+    let mut news = News { cursor: true, pointer: true, ..News::default() };
+    loop {
+        // Everything that has arrived is one capture's worth; nothing waits for more.
+        while let Some(event) = connection.poll_for_event()? {
+            news.note(&event, display.root);
+        }
+        if shared.is_stopping() {
+            return Ok(());
+        }
+        let idle = !(news.damage || news.cursor || news.pointer || news.size);
+        display.look_after(&mut news, shared, outbox)?;
+        if let Some(size) = shared.take_wanted_size() {
+            display.resizer.resize(&connection, display.root, size)?;
+            news.size = true;
+        } else if idle {
+            connection.flush()?;
+            let timeout = outbox.flush().then_some(HANDOVER);
+            shared.bell.wait(Some(connection.stream()), timeout).map_err(X11Error::Wait)?;
+        }
+    }
+}
+
+impl News {
+    fn note(&mut self, event: &Event, root: Window) {
+        match event {
+            Event::DamageNotify(_) => self.damage = true,
+            Event::XfixesCursorNotify(_) => self.cursor = true,
+            Event::XinputRawMotion(_) => self.pointer = true,
+            Event::RandrScreenChangeNotify(_) => self.size = true,
+            Event::ConfigureNotify(configured) if configured.window == root => self.size = true,
+            Event::Error(error) if error.error_kind != ErrorKind::Match => {
+                tracing::debug!(?error, "the X server refused a request");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// One connection's view of the root window.
+struct Display<'c> {
+    connection: &'c RustConnection,
+    root: Window,
+    damage: damage::Damage,
+    /// Receives what is damaged, again and again.
+    parts: Region,
+    capture: Capture,
+    resizer: resize::Resizer,
+}
+
+impl<'c> Display<'c> {
+    fn open(connection: &'c RustConnection, screen: usize) -> Result<Display<'c>, X11Error> {
+        check_visual(connection, screen)?;
+        let root = connection.setup().roots[screen].root;
+        require(connection, xfixes::X11_EXTENSION_NAME, "XFIXES")?;
+        require(connection, damage::X11_EXTENSION_NAME, "DAMAGE")?;
+        connection.xfixes_query_version(5, 0)?.reply()?;
+        connection.damage_query_version(1, 1)?.reply()?;
+        let structure = ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
+        connection.change_window_attributes(root, &structure)?;
+        connection.xfixes_select_cursor_input(root, CursorNotifyMask::DISPLAY_CURSOR)?;
+        if connection.extension_information(randr::X11_EXTENSION_NAME)?.is_some() {
+            connection.randr_query_version(1, 3)?.reply()?;
+            connection.randr_select_input(root, NotifyMask::SCREEN_CHANGE)?;
+        }
+        if connection.extension_information(xinput::X11_EXTENSION_NAME)?.is_some() {
+            connection.xinput_xi_query_version(2, 0)?.reply()?;
+            let motion = xinput::EventMask {
+                deviceid: xinput::Device::ALL_MASTER.into(),
+                mask: vec![XIEventMask::RAW_MOTION],
+            };
+            connection.xinput_xi_select_events(root, &[motion])?;
+        }
+        let damage = connection.generate_id()?;
+        connection.damage_create(damage, root, ReportLevel::NON_EMPTY)?;
+        let parts = connection.generate_id()?;
+        connection.xfixes_create_region(parts, &[])?;
+        let size = geometry(connection, root)?;
+        let capture = Capture::new(connection, root, size)?;
+        Ok(Display { connection, root, damage, parts, capture, resizer: resize::Resizer::default() })
+    }
+
+    /// Tells on what is new, pixels first.
+    fn look_after(&mut self, news: &mut News, shared: &Shared, outbox: &mut Outbox) -> Result<(), X11Error> {
+        let News { damage, cursor, pointer, size } = std::mem::take(news);
+        if size && geometry(self.connection, self.root)? != self.capture.size() {
+            self.show_all(shared)?;
+        }
+        // A program that warps the pointer makes no raw motion, but hardly ever warps it without drawing.
+        let whereabouts =
+            if pointer || damage || cursor { Some(self.connection.query_pointer(self.root)?) } else { None };
+        if damage {
+            self.show_damage(shared)?;
+        }
+        if cursor && let Some(shape) = cursor::fetch(self.connection)? {
+            outbox.put(SourceEvent::Cursor(shape));
+        }
+        if let Some(whereabouts) = whereabouts {
+            let reply = whereabouts.reply()?;
+            let moved = shared.trail().notice(&reply, self.root, self.capture.size());
+            if let Some(moved) = moved {
+                outbox.put(moved);
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings what is damaged into the canvas. Damage is taken back before pixels are fetched, so that what
+    /// is drawn in between is told again.
+    fn show_damage(&mut self, shared: &Shared) -> Result<(), X11Error> {
+        self.connection.damage_subtract(self.damage, x11rb::NONE, self.parts)?;
+        let parts = self.connection.xfixes_fetch_region(self.parts)?.reply()?;
+        let rects: Vec<Rect> = parts.rectangles.iter().map(clip_to_positive).collect();
+        match self.capture.paint(self.connection, &rects, &shared.canvas)? {
+            Captured::Done => Ok(()),
+            Captured::SizeChanged => self.show_all(shared),
+        }
+    }
+
+    /// Brings the whole screen into the canvas, in the size that it has now.
+    fn show_all(&mut self, shared: &Shared) -> Result<(), X11Error> {
+        for _ in 0..MOST_SIZE_CHANGES {
+            let size = geometry(self.connection, self.root)?;
+            if size != self.capture.size() {
+                let capture = Capture::new(self.connection, self.root, size)?;
+                std::mem::replace(&mut self.capture, capture).detach(self.connection)?;
+            }
+            self.connection.damage_subtract(self.damage, x11rb::NONE, x11rb::NONE)?;
+            let everything = Rect::new(0, 0, size.0, size.1);
+            if self.capture.paint(self.connection, &[everything], &shared.canvas)? == Captured::Done {
+                return Ok(());
+            }
+        }
+        Err(X11Error::Wait(std::io::Error::other("the screen changes its size without end")))
+    }
+}
+
+fn require(connection: &RustConnection, extension: &'static str, name: &'static str) -> Result<(), X11Error> {
+    match connection.extension_information(extension)? {
+        Some(_) => Ok(()),
+        None => Err(X11Error::Extension(name)),
+    }
+}
+
+fn geometry(connection: &RustConnection, root: Window) -> Result<(u32, u32), X11Error> {
+    let geometry = connection.get_geometry(root)?.reply()?;
+    Ok((geometry.width.into(), geometry.height.into()))
+}
+
+/// Damage may begin left of or above the screen, where nothing is shown.
+fn clip_to_positive(part: &x11rb::protocol::xproto::Rectangle) -> Rect {
+    let right = i32::from(part.x) + i32::from(part.width);
+    let bottom = i32::from(part.y) + i32::from(part.height);
+    let (x, y) = (i32::from(part.x).max(0), i32::from(part.y).max(0));
+    Rect::new(x as u32, y as u32, (right - x).max(0) as u32, (bottom - y).max(0) as u32)
+}

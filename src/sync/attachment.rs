@@ -1,0 +1,318 @@
+//! A viewer's side of one link as a state machine: messages in, messages and news out. The screen, the
+//! acknowledgements, the proof, the liveness of the link and the input that is not yet acknowledged all live here;
+//! whoever owns the link moves the bytes and passes the time.
+
+use super::Micros;
+use super::viewer::{Applied, Viewer, ViewerError};
+use crate::wire::{Attach, Attached, CloseCode, Control, Cursor, InputEvent, Path, Token};
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// A link that said nothing for this long is asked whether it lives.
+const PING_AFTER: Micros = 500_000;
+/// A link that said nothing for this long is silent.
+pub const SILENT_AFTER: Micros = 2_000_000;
+/// A screen that changed this recently is moving.
+const MOVING_FOR: Micros = 300_000;
+/// Input events that may wait for their acknowledgement.
+const MAX_UNACKNOWLEDGED: usize = 4_096;
+
+/// How sure it is that the screen is the session's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Exactness {
+    /// Updates are arriving.
+    #[default]
+    Moving,
+    /// Nothing is arriving, and the hashes have not been compared yet.
+    Settling,
+    /// The session agreed with this screen's hashes.
+    Exact,
+}
+
+impl Exactness {
+    pub fn name(self) -> &'static str {
+        match self {
+            Exactness::Moving => "moving",
+            Exactness::Settling => "settling",
+            Exactness::Exact => "exact",
+        }
+    }
+}
+
+/// What a viewer's user should come to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    Attached {
+        title: String,
+        width: u32,
+        height: u32,
+    },
+    Cursor(Cursor),
+    CursorAt {
+        x: u32,
+        y: u32,
+    },
+    /// Whether the session's source shows something; if not, what is being waited for.
+    State {
+        live: bool,
+        text: String,
+    },
+    Exact {
+        update: u64,
+    },
+    Path(Path),
+    Closing {
+        code: CloseCode,
+        reason: String,
+    },
+}
+
+/// What must outlive a link, so that the next one goes on where this one ended.
+#[derive(Default)]
+pub struct Identity {
+    token: Option<Token>,
+    next_input: u64,
+    unacknowledged: VecDeque<(u64, InputEvent)>,
+}
+
+/// A viewer on a link.
+pub struct Attachment {
+    viewer: Viewer,
+    identity: Identity,
+    known: Option<(crate::screen::HashKey, u32, u32)>,
+    attached: bool,
+    replies: VecDeque<Control>,
+    resend: VecDeque<(u64, InputEvent)>,
+    heard_at: Micros,
+    pinged_at: Micros,
+    pings: u64,
+    round_trip: Option<Micros>,
+    best_round_trip: Micros,
+    clock_offset: i64,
+    changed_at: Micros,
+    agreed: u64,
+    mismatches: u64,
+}
+
+impl Attachment {
+    /// Before Attached: `viewer` and `identity` are new, or come from an earlier link.
+    pub fn new(viewer: Viewer, identity: Identity, now: Micros) -> Self {
+        Attachment {
+            viewer,
+            identity,
+            known: None,
+            attached: false,
+            replies: VecDeque::new(),
+            resend: VecDeque::new(),
+            heard_at: now,
+            pinged_at: now,
+            pings: 0,
+            round_trip: None,
+            best_round_trip: Micros::MAX,
+            clock_offset: 0,
+            changed_at: now,
+            agreed: 0,
+            mismatches: 0,
+        }
+    }
+
+    /// The link is gone; what the next one needs.
+    pub fn into_parts(self) -> (Viewer, Identity) {
+        (self.viewer, self.identity)
+    }
+
+    /// Fills in what this viewer is and shows.
+    pub fn attach(&mut self, mut wish: Attach) -> Control {
+        wish.token = self.identity.token;
+        wish.screen = self.viewer.known_screen();
+        self.known = wish.screen.as_ref().map(|screen| (screen.key, screen.width, screen.height));
+        Control::Attach(wish)
+    }
+
+    pub fn viewer(&self) -> &Viewer {
+        &self.viewer
+    }
+
+    pub fn is_attached(&self) -> bool {
+        self.attached
+    }
+
+    /// Anything at all arrived.
+    pub fn heard(&mut self, now: Micros) {
+        self.heard_at = now;
+    }
+
+    /// Takes a control message. `news` is what the user should know of it.
+    pub fn control(&mut self, message: Control, now: Micros) -> Result<Option<News>, ViewerError> {
+        self.heard(now);
+        Ok(match message {
+            Control::Attached(attached) => Some(self.on_attached(attached)),
+            Control::Cursor(cursor) => Some(News::Cursor(cursor)),
+            Control::CursorAt { x, y } => Some(News::CursorAt { x, y }),
+            Control::State { live, text } => Some(News::State { live, text }),
+            Control::Path(path) => Some(News::Path(path)),
+            Control::Closing { code, reason } => Some(News::Closing { code, reason }),
+            Control::InputAck { next } => {
+                self.identity.unacknowledged.retain(|(number, _)| *number >= next);
+                None
+            }
+            Control::Verdict { update, agreed } => self.on_verdict(update, agreed),
+            Control::HashesWanted { update } => {
+                if update == self.viewer.newest() {
+                    let hashes = self.viewer.hashes();
+                    self.replies.push_back(Control::Hashes { update, hashes });
+                }
+                None
+            }
+            Control::Ping { number, time_us } => {
+                self.replies.push_back(Control::Pong { number, ping_time_us: time_us, time_us: now });
+                None
+            }
+            Control::Pong { ping_time_us, time_us, .. } => {
+                self.on_pong(ping_time_us, time_us, now);
+                None
+            }
+            Control::Dropped { update } => {
+                for applied in self.viewer.dropped(update)? {
+                    self.acknowledge(&applied, 0, now);
+                }
+                None
+            }
+            _ => None,
+        })
+    }
+
+    fn on_attached(&mut self, attached: Attached) -> News {
+        let resumed = self.known == Some((attached.key, attached.width, attached.height));
+        self.viewer.relink(attached.key, resumed);
+        self.attached = true;
+        if self.identity.token == Some(attached.token) {
+            self.identity.unacknowledged.retain(|(number, _)| *number >= attached.next_input);
+            self.resend = self.identity.unacknowledged.iter().cloned().collect();
+        } else {
+            // Another session process: what it has not seen cannot be told from what it has.
+            self.identity.unacknowledged.clear();
+            self.identity.next_input = attached.next_input;
+        }
+        self.identity.token = Some(attached.token);
+        News::Attached { title: attached.title, width: attached.width, height: attached.height }
+    }
+
+    fn on_verdict(&mut self, update: u64, agreed: bool) -> Option<News> {
+        if !agreed {
+            self.mismatches += 1;
+            return None;
+        }
+        self.agreed = self.agreed.max(update);
+        (update == self.viewer.newest()).then_some(News::Exact { update })
+    }
+
+    fn on_pong(&mut self, ping_time: Micros, peer_time: Micros, now: Micros) {
+        let Some(round_trip) = now.checked_sub(ping_time) else { return };
+        self.round_trip = Some(round_trip);
+        // The shortest exchange says most about how the two clocks differ.
+        if round_trip <= self.best_round_trip {
+            self.best_round_trip = round_trip;
+            self.clock_offset = peer_time as i64 - (ping_time + round_trip / 2) as i64;
+        }
+    }
+
+    /// Takes an update stream; `clock` is read around the decoding. What was applied is acknowledged.
+    pub fn update(&mut self, stream: Bytes, clock: impl Fn() -> Micros) -> Result<Vec<Applied>, ViewerError> {
+        let begun = clock();
+        self.heard(begun);
+        let bytes = stream.len();
+        let mut applied = self.viewer.take(stream)?;
+        let now = clock();
+        if let Some(first) = applied.first_mut() {
+            first.bytes = first.bytes.max(bytes);
+        }
+        for each in &applied {
+            self.acknowledge(each, now - begun, now);
+        }
+        Ok(applied)
+    }
+
+    fn acknowledge(&mut self, applied: &Applied, decode_us: Micros, now: Micros) {
+        if !applied.tiles.is_empty() || applied.new_screen {
+            self.changed_at = now;
+        }
+        let missing = applied.missing.clone();
+        self.replies.push_back(Control::Ack { update: applied.number, decode_us, missing });
+        if let Some((update, root)) = self.viewer.proof() {
+            self.replies.push_back(Control::Proof { update, root });
+        }
+    }
+
+    /// What time alone brings about; call it about ten times a second.
+    pub fn tick(&mut self, now: Micros) {
+        let quiet = now.saturating_sub(self.heard_at);
+        if quiet >= PING_AFTER && now.saturating_sub(self.pinged_at) >= PING_AFTER {
+            self.ping(now);
+        }
+    }
+
+    /// Asks the other side for a Pong.
+    pub fn ping(&mut self, now: Micros) {
+        self.pings += 1;
+        self.pinged_at = now;
+        self.replies.push_back(Control::Ping { number: self.pings, time_us: now });
+    }
+
+    /// The next message to send.
+    pub fn reply(&mut self) -> Option<Control> {
+        self.replies.pop_front()
+    }
+
+    /// Numbers an event of this viewer's user. `None` if too many wait for the session already: a
+    /// user's input is not stored up against a session that does not answer.
+    pub fn input(&mut self, event: InputEvent) -> Option<u64> {
+        if self.identity.unacknowledged.len() >= MAX_UNACKNOWLEDGED {
+            return None;
+        }
+        let number = self.identity.next_input;
+        self.identity.next_input += 1;
+        self.identity.unacknowledged.push_back((number, event));
+        Some(number)
+    }
+
+    /// Events of earlier links that this link has to send first, in order.
+    pub fn take_resend(&mut self) -> VecDeque<(u64, InputEvent)> {
+        std::mem::take(&mut self.resend)
+    }
+
+    /// The number that the next event will have.
+    pub fn next_input(&self) -> u64 {
+        self.identity.next_input
+    }
+
+    pub fn exactness(&self, now: Micros) -> Exactness {
+        let newest = self.viewer.newest();
+        if newest > 0 && self.agreed == newest {
+            Exactness::Exact
+        } else if now.saturating_sub(self.changed_at) < MOVING_FOR {
+            Exactness::Moving
+        } else {
+            Exactness::Settling
+        }
+    }
+
+    /// Whether the link has said nothing for so long that the user must know.
+    pub fn is_silent(&self, now: Micros) -> bool {
+        now.saturating_sub(self.heard_at) >= SILENT_AFTER
+    }
+
+    pub fn round_trip(&self) -> Option<Micros> {
+        self.round_trip
+    }
+
+    /// A time of the session's clock on this side's clock.
+    pub fn local_time(&self, session_time: Micros) -> Micros {
+        (session_time as i64 - self.clock_offset).max(0) as Micros
+    }
+
+    /// Proofs with which the session did not agree.
+    pub fn mismatches(&self) -> u64 {
+        self.mismatches
+    }
+}
