@@ -10,6 +10,8 @@ use zstd_safe::{CCtx, CParameter, DCtx, DParameter, FrameFormat, ParamSwitch, St
 pub(super) enum Content {
     /// Repetitive: palette indices, flags, maps.
     Repetitive,
+    /// Small numbers with little order: block maps.
+    Map,
     /// Noise of some distribution: Huffman coding alone.
     Noise,
 }
@@ -33,7 +35,12 @@ impl Packer {
 
     /// Appends the packed form of `part`: a varint length and a frame.
     pub(super) fn pack(&mut self, content: Content, part: &[u8], out: &mut Vec<u8>) {
-        self.configure(content, if part.len() <= SMALL { SMALL_LEVEL } else { LARGE_LEVEL });
+        let level = match content {
+            Content::Repetitive if part.len() <= SMALL => SMALL_LEVEL,
+            Content::Repetitive => LARGE_LEVEL,
+            Content::Map | Content::Noise => 1,
+        };
+        self.configure(content, level);
         let bound = compress_bound(part.len());
         if self.scratch.len() < bound {
             self.scratch.resize(bound, 0);
@@ -59,9 +66,9 @@ impl Packer {
         set(CParameter::ContentSizeFlag(false));
         set(CParameter::ChecksumFlag(false));
         match content {
-            Content::Repetitive => set(CParameter::CompressionLevel(level)),
+            Content::Repetitive | Content::Map => set(CParameter::CompressionLevel(level)),
             Content::Noise => {
-                set(CParameter::CompressionLevel(1));
+                set(CParameter::CompressionLevel(level));
                 set(CParameter::Strategy(Strategy::ZSTD_fast));
                 set(CParameter::WindowLog(17));
                 set(CParameter::HashLog(12));

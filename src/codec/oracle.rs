@@ -1,7 +1,7 @@
 //! What tests and fuzz targets hold the codec to.
 
 use super::{DecodeError, Decoder, Encoder};
-use crate::screen::{Framebuffer, Grid, TileId};
+use crate::screen::{Framebuffer, Grid, Rect, TileId};
 
 /// Decodes into a black framebuffer of the grid's size (`width` and `height` in pixels).
 pub fn decode_to_framebuffer(
@@ -51,4 +51,31 @@ pub fn assert_survives(payload: &[u8], width: u32, height: u32, tiles: &[TileId]
         assert!(!std::mem::replace(&mut seen[index], true));
     });
     assert!(result.is_err() || seen.iter().all(|seen| *seen));
+}
+
+/// A screen painted by arbitrary bytes: eleven bytes a rectangle, which is flat, speckled, striped, or noise
+/// in grey or in colours. `width` and `height` in pixels.
+pub fn screen_from_bytes(width: u32, height: u32, bytes: &[u8]) -> Framebuffer {
+    let mut framebuffer = Framebuffer::new(width, height).expect("the oracle is asked for possible sizes");
+    for &[x, y, w, h, kind, a, b, c, d, e, f] in bytes.as_chunks().0 {
+        let [x, y, w, h] = [x, y, w, h].map(u32::from);
+        let rect = Rect::new(x, y, w + 1, h + 1).intersect(&framebuffer.bounds());
+        let colours = [u32::from_be_bytes([0, a, b, c]), u32::from_be_bytes([0, d, e, f])];
+        let mut state = u32::from_be_bytes([a, d, e, f | 1]);
+        for y in rect.y..rect.bottom() {
+            for (x, pixel) in framebuffer.row_mut(rect.x, y, rect.width).iter_mut().enumerate() {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let noise = state >> 8;
+                *pixel = match kind % 6 {
+                    0 => colours[0],
+                    1 => colours[usize::from(noise % 5 == 0)],
+                    2 => colours[(x as u32 + y) as usize / 3 % 2],
+                    3 => (noise & 0x1F) * 0x0001_0101,
+                    4 => noise,
+                    _ => (x as u32 * u32::from(a)) & 0xFF | (y * u32::from(b)) << 8 & 0xFF00,
+                };
+            }
+        }
+    }
+    framebuffer
 }

@@ -1,4 +1,4 @@
-use super::oracle::{assert_roundtrip, assert_survives, decode_to_framebuffer};
+use super::oracle::{assert_roundtrip, assert_survives, decode_to_framebuffer, screen_from_bytes};
 use super::{DecodeError, Encoder};
 use crate::screen::{Framebuffer, Grid, Rect, TileId};
 use proptest::prelude::*;
@@ -59,6 +59,14 @@ proptest! {
         assert_roundtrip(&mut encoder, &screen, &some_tiles(&screen, choice));
         // Once more, with tables and buffers that have been used.
         assert_roundtrip(&mut encoder, &screen, &some_tiles(&screen, u64::MAX));
+    }
+
+    #[test]
+    fn screens_painted_from_bytes_come_back_exactly(
+        bytes in prop::collection::vec(any::<u8>(), 0..120), width in 1u32..256, height in 1u32..256, choice: u64,
+    ) {
+        let screen = screen_from_bytes(width, height, &bytes);
+        assert_roundtrip(&mut Encoder::new(), &screen, &some_tiles(&screen, choice));
     }
 
     #[test]

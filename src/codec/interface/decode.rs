@@ -5,24 +5,18 @@ use crate::codec::TILE_PIXELS;
 use crate::codec::decoder::Placed;
 use crate::codec::entropy::Unpacker;
 use crate::codec::payload::{DecodeError, Reader};
-use crate::screen::{Rect, TILE};
+use crate::screen::Rect;
 
 /// Decodes the interface section.
 pub(in crate::codec) struct InterfaceDecoder {
     part: Vec<u8>,
     palette: Vec<u32>,
     pixels: Box<[u32; TILE_PIXELS]>,
-    strip: Box<[u32; TILE_PIXELS]>,
 }
 
 impl InterfaceDecoder {
     pub(in crate::codec) fn new() -> Self {
-        InterfaceDecoder {
-            part: Vec::new(),
-            palette: Vec::new(),
-            pixels: Box::new([0; TILE_PIXELS]),
-            strip: Box::new([0; TILE_PIXELS]),
-        }
+        InterfaceDecoder { part: Vec::new(), palette: Vec::new(), pixels: Box::new([0; TILE_PIXELS]) }
     }
 
     pub(in crate::codec) fn decode<Tiles: Iterator<Item = Placed>>(
@@ -51,7 +45,7 @@ impl InterfaceDecoder {
         for tile in tiles() {
             let (tile_flags, more) = flags.split_at(tile.rect.height.div_ceil(4) as usize);
             flags = more;
-            decode_tile(&tile.rect, tile_flags, &mut codes, &mut self.pixels, &mut self.strip)?;
+            decode_tile(&tile.rect, tile_flags, &mut codes, &mut self.pixels)?;
             sink(tile.index, &tile.rect, &self.pixels[..tile.rect.area() as usize]);
         }
         if codes.rest.is_empty() { Ok(()) } else { Err(DecodeError::Indices) }
@@ -80,29 +74,65 @@ struct Codes<'a> {
 }
 
 impl Codes<'_> {
-    /// Reads as many colours as `pixels` holds.
-    fn read(&mut self, pixels: &mut [u32]) -> Result<(), DecodeError> {
-        if self.direct == 256 {
-            let (codes, rest) = self.rest.split_at_checked(pixels.len()).ok_or(DecodeError::Indices)?;
-            let palette: &[u32; 256] = self.palette.first_chunk().ok_or(DecodeError::Indices)?;
-            for (pixel, &code) in pixels.iter_mut().zip(codes) {
-                *pixel = palette[code as usize];
+    /// Reads one colour.
+    fn one(&mut self) -> Result<u32, DecodeError> {
+        let (&code, rest) = self.rest.split_first().ok_or(DecodeError::Indices)?;
+        self.rest = rest;
+        if (code as usize) < self.direct {
+            return Ok(self.palette[code as usize]);
+        }
+        let (&second, rest) = rest.split_first().ok_or(DecodeError::Indices)?;
+        self.rest = rest;
+        self.rare(code, second)
+    }
+
+    /// The colour of a code of two bytes.
+    #[inline(always)]
+    fn rare(&self, code: u8, second: u8) -> Result<u32, DecodeError> {
+        let place = self.direct + (code as usize - self.direct) * 256 + second as usize;
+        self.palette.get(place).copied().ok_or(DecodeError::Indices)
+    }
+
+    /// Reads the colours of a strip, column by column, into `pixels` from `start` on.
+    fn strip(
+        &mut self,
+        pixels: &mut [u32; TILE_PIXELS],
+        start: usize,
+        width: usize,
+        lines: usize,
+    ) -> Result<(), DecodeError> {
+        debug_assert!(start + width * lines <= TILE_PIXELS);
+        let palette: &[u32; 256] = self.palette.first_chunk().ok_or(DecodeError::Indices)?;
+        if self.direct < 256 {
+            let (codes, direct) = (self.rest, self.direct);
+            let mut next = 0;
+            for x in 0..width {
+                let mut at = start + x;
+                for _ in 0..lines {
+                    let code = *codes.get(next).ok_or(DecodeError::Indices)?;
+                    next += 1;
+                    pixels[at % TILE_PIXELS] = palette[code as usize];
+                    if code as usize >= direct {
+                        let second = *codes.get(next).ok_or(DecodeError::Indices)?;
+                        next += 1;
+                        pixels[at % TILE_PIXELS] = self.rare(code, second)?;
+                    }
+                    at += width;
+                }
             }
-            self.rest = rest;
+            self.rest = &codes[next..];
             return Ok(());
         }
-        let mut codes = self.rest.iter();
-        for pixel in pixels {
-            let code = *codes.next().ok_or(DecodeError::Indices)? as usize;
-            *pixel = if code < self.direct {
-                self.palette[code]
-            } else {
-                let second = *codes.next().ok_or(DecodeError::Indices)? as usize;
-                let place = self.direct + (code - self.direct) * 256 + second;
-                *self.palette.get(place).ok_or(DecodeError::Indices)?
-            };
+        let (codes, rest) = self.rest.split_at_checked(width * lines).ok_or(DecodeError::Indices)?;
+        self.rest = rest;
+        for (x, column) in codes.chunks_exact(lines).enumerate() {
+            let mut at = start + x;
+            for &code in column {
+                // The remainder changes nothing and spares a check.
+                pixels[at % TILE_PIXELS] = palette[code as usize];
+                at += width;
+            }
         }
-        self.rest = codes.as_slice();
         Ok(())
     }
 }
@@ -112,32 +142,23 @@ fn decode_tile(
     flags: &[u8],
     codes: &mut Codes<'_>,
     pixels: &mut [u32; TILE_PIXELS],
-    strip: &mut [u32; TILE_PIXELS],
 ) -> Result<(), DecodeError> {
     let (width, height) = (rect.width as usize, rect.height as usize);
     let kind = |y: usize| flags[y / 4] >> (y % 4 * 2) & 3;
     let mut y = 0;
     while y < height {
         match kind(y) {
-            0 => {
-                if y == 0 {
-                    return Err(DecodeError::Indices);
-                }
+            0 if y > 0 => {
                 pixels.copy_within((y - 1) * width..y * width, y * width);
                 y += 1;
             }
             1 => {
-                let mut colour = [0];
-                codes.read(&mut colour)?;
-                pixels[y * width..(y + 1) * width].fill(colour[0]);
+                pixels[y * width..(y + 1) * width].fill(codes.one()?);
                 y += 1;
             }
             2 => {
                 let lines = (y..height).take_while(|&y| kind(y) == 2).count();
-                let strip = &mut strip[..lines * width];
-                codes.read(strip)?;
-                let target = &mut pixels[y * width..(y + lines) * width];
-                transpose(strip, lines, width, target);
+                codes.strip(pixels, y * width, width, lines)?;
                 y += lines;
             }
             _ => return Err(DecodeError::Indices),
@@ -145,14 +166,3 @@ fn decode_tile(
     }
     Ok(())
 }
-
-/// Turns columns of `lines` pixels into rows of `width`.
-fn transpose(strip: &[u32], lines: usize, width: usize, rows: &mut [u32]) {
-    for (line, row) in rows.chunks_exact_mut(width).enumerate() {
-        for (pixel, &value) in row.iter_mut().zip(strip[line..].iter().step_by(lines)) {
-            *pixel = value;
-        }
-    }
-}
-
-const _: () = assert!(TILE as usize * TILE as usize == TILE_PIXELS);

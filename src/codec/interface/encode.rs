@@ -18,12 +18,15 @@ pub(in crate::codec) struct InterfaceEncoder {
     numbers: Vec<u16>,
     counts: Vec<u32>,
     order: Vec<u16>,
-    /// By colour number: the code's first byte, and a second one or [`NO_SECOND`].
-    codes: Vec<(u8, u16)>,
+    /// By colour number.
+    codes: Vec<Code>,
     part: Vec<u8>,
 }
 
-const NO_SECOND: u16 = 256;
+/// How a colour is written: its one or two bytes, the first in the lowest bits, and above them their number.
+type Code = u32;
+const ONE_BYTE: Code = 1 << 16;
+const TWO_BYTES: Code = 2 << 16;
 
 impl InterfaceEncoder {
     pub(in crate::codec) fn new() -> Self {
@@ -86,11 +89,12 @@ impl InterfaceEncoder {
                     let strip = rows[y..height].iter().take_while(|&&row| row == Row::Strip).count();
                     let start = self.numbers.len();
                     self.numbers.resize(start + strip * width, 0);
+                    let numbers = &mut self.numbers[start..];
                     for line in 0..strip {
-                        let pixels = row(y + line);
-                        let column = self.numbers[start + line..].iter_mut().step_by(strip);
-                        for (number, &pixel) in column.zip(pixels) {
-                            *number = self.palette.number(pixel)?;
+                        let mut at = line;
+                        for &pixel in row(y + line) {
+                            numbers[at] = self.palette.number(pixel)?;
+                            at += strip;
                         }
                     }
                     y += strip;
@@ -116,15 +120,14 @@ impl InterfaceEncoder {
         self.part.extend_from_slice(&self.flags);
         let start = self.part.len();
         if escapes(self.order.len()) == 0 {
-            self.part.extend(self.numbers.iter().map(|&number| self.codes[number as usize].0));
+            let mut firsts = [0; 256];
+            self.codes.iter().zip(&mut firsts).for_each(|(&code, first)| *first = code as u8);
+            // Numbers are below 256 here; the mask spares a check.
+            self.part.extend(self.numbers.iter().map(|&number| firsts[(number & 0xFF) as usize]));
         } else {
-            for &number in &self.numbers {
-                let (first, second) = self.codes[number as usize];
-                self.part.push(first);
-                if second != NO_SECOND {
-                    self.part.push(second as u8);
-                }
-            }
+            self.part.resize(start + self.numbers.len() * 2, 0);
+            let length = write_codes(&self.numbers, &self.codes, &mut self.part[start..]);
+            self.part.truncate(start + length);
         }
         write_varint(self.order.len() as u64, out);
         write_varint((self.part.len() - start) as u64, out);
@@ -143,7 +146,8 @@ impl InterfaceEncoder {
         if direct < count {
             self.counts.clear();
             self.counts.resize(count, 0);
-            self.numbers.iter().for_each(|&number| self.counts[number as usize] += 1);
+            // Every third is enough to tell the frequent colours, and counting runs of one colour is slow.
+            self.numbers.iter().step_by(3).for_each(|&number| self.counts[number as usize] += 1);
             let counts = &self.counts;
             self.order.select_nth_unstable_by_key(direct, |&number| {
                 (std::cmp::Reverse(counts[number as usize]), number)
@@ -153,14 +157,27 @@ impl InterfaceEncoder {
         frequent.sort_unstable_by_key(|&number| colours[number as usize]);
         rare.sort_unstable_by_key(|&number| colours[number as usize]);
         self.codes.clear();
-        self.codes.resize(count, (0, NO_SECOND));
+        self.codes.resize(count, ONE_BYTE);
         for (place, &number) in frequent.iter().enumerate() {
-            self.codes[number as usize] = (place as u8, NO_SECOND);
+            self.codes[number as usize] = ONE_BYTE | place as Code;
         }
         for (place, &number) in rare.iter().enumerate() {
-            self.codes[number as usize] = ((direct + place / 256) as u8, (place % 256) as u16);
+            self.codes[number as usize] = TWO_BYTES | ((place % 256) << 8 | (direct + place / 256)) as Code;
         }
     }
+}
+
+/// Writes the codes of colour numbers, one or two bytes each, and returns how many bytes that took.
+/// `bytes` has room for two each.
+fn write_codes(numbers: &[u16], codes: &[Code], bytes: &mut [u8]) -> usize {
+    let mut end = 0;
+    for &number in numbers {
+        let code = codes[number as usize];
+        // Both bytes are written; the next code overwrites a second one that does not count.
+        bytes[end..end + 2].copy_from_slice(&(code as u16).to_le_bytes());
+        end += (code >> 16) as usize;
+    }
+    end
 }
 
 fn is_solid(row: &[u32]) -> bool {

@@ -12,14 +12,14 @@ const PROBES: usize = 64;
 /// A slot holds a generation (24 bits), a colour (24) and its number (16): starting a new payload is
 /// one addition, not a cleared table.
 pub(super) struct Palette {
-    slots: Box<[u64]>,
+    slots: Box<[u64; SLOTS]>,
     generation: u32,
     colours: Vec<u32>,
 }
 
 impl Palette {
     pub(super) fn new() -> Self {
-        Palette { slots: vec![0; SLOTS].into_boxed_slice(), generation: 0, colours: Vec::new() }
+        Palette { slots: new_slots(), generation: 0, colours: Vec::new() }
     }
 
     /// Forgets every colour.
@@ -77,6 +77,11 @@ impl Palette {
             self.number(colour);
         }
     }
+}
+
+fn new_slots() -> Box<[u64; SLOTS]> {
+    // Made on the heap: the array is too long for a small stack.
+    vec![0; SLOTS].into_boxed_slice().try_into().expect("the slice has as many slots as the array")
 }
 
 /// How many codes of one byte introduce a second byte, for a palette of this many colours.

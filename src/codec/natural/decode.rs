@@ -1,8 +1,12 @@
 //! Decodes natural tiles.
 
-use super::planes::{fill_sides, join_grey_row, join_row};
-use super::predict::{MEAN, MEDIAN, PREDICTORS, SLOPE, SOFT, restore_first_row, restore_row};
-use super::{ACTIVITIES, PLANE, STRIDE, block_count, blocks, planes_of};
+#[cfg(target_arch = "x86_64")]
+use super::chain::restore_row;
+use super::planes::{fill_sides, interleave, join_grey_row, join_row};
+#[cfg(not(target_arch = "x86_64"))]
+use super::predict::restore_row;
+use super::predict::{MEAN, MEDIAN, PREDICTORS, SLOPE, SOFT, restore_first_row};
+use super::{ACTIVITIES, BLOCK, PLANE, STRIDE, block_count, blocks, planes_of};
 use crate::codec::TILE_PIXELS;
 use crate::codec::decoder::Placed;
 use crate::codec::entropy::Unpacker;
@@ -14,7 +18,8 @@ pub(in crate::codec) struct NaturalDecoder {
     map: Vec<u8>,
     streams: [Vec<u8>; ACTIVITIES],
     residuals: Box<[[u8; TILE_PIXELS]; 3]>,
-    planes: Box<[[u8; PLANE]; 3]>,
+    grey: Box<[[u8; 1]; PLANE]>,
+    colour: Box<[[u8; 4]; PLANE]>,
     pixels: Box<[u32; TILE_PIXELS]>,
 }
 
@@ -24,7 +29,8 @@ impl NaturalDecoder {
             map: Vec::new(),
             streams: Default::default(),
             residuals: Box::new([[0; TILE_PIXELS]; 3]),
-            planes: Box::new([[0; PLANE]; 3]),
+            grey: Box::new([[0; 1]; PLANE]),
+            colour: Box::new([[0; 4]; PLANE]),
             pixels: Box::new([0; TILE_PIXELS]),
         }
     }
@@ -57,21 +63,12 @@ impl NaturalDecoder {
                 let (kinds, more) = activities.split_at(block_count(rect));
                 activities = more;
                 place_blocks(rect, kinds, &mut streams, &mut self.residuals[plane]);
-                let (cells, residuals) = (&mut self.planes[plane], &self.residuals[plane]);
-                match predictor {
-                    MEDIAN => restore_plane::<MEDIAN>(rect, residuals, cells),
-                    MEAN => restore_plane::<MEAN>(rect, residuals, cells),
-                    SLOPE => restore_plane::<SLOPE>(rect, residuals, cells),
-                    _ => restore_plane::<SOFT>(rect, residuals, cells),
-                }
             }
             let pixels = &mut self.pixels[..rect.area() as usize];
-            for (y, row) in pixels.chunks_exact_mut(rect.width as usize).enumerate() {
-                let start = y * STRIDE + 1;
-                match planes {
-                    1 => join_grey_row(&self.planes[0], start, row),
-                    _ => join_row(&self.planes, start, row),
-                }
+            if planes == 1 {
+                restore_grey(predictor, &self.residuals[0], &mut self.grey, rect, pixels);
+            } else {
+                restore_colour(predictor, &self.residuals, &mut self.colour, rect, pixels);
             }
             sink(tile.index, rect, pixels);
         }
@@ -118,23 +115,73 @@ fn place_blocks(
         let stream = &mut streams[kind as usize];
         let (block, rest) = stream.split_at(columns * lines);
         *stream = rest;
+        if let Some(block) = block.first_chunk::<{ BLOCK * BLOCK }>() {
+            for (line, cells) in block.as_chunks::<BLOCK>().0.iter().enumerate() {
+                residuals[start + line * TILE as usize..][..BLOCK].copy_from_slice(cells);
+            }
+            continue;
+        }
         for (line, cells) in block.chunks_exact(columns).enumerate() {
             residuals[start + line * TILE as usize..][..columns].copy_from_slice(cells);
         }
     }
 }
 
-fn restore_plane<const PREDICTOR: u8>(rect: &Rect, residuals: &[u8; TILE_PIXELS], cells: &mut [u8; PLANE]) {
+fn restore_grey(
+    predictor: u8,
+    residuals: &[u8; TILE_PIXELS],
+    cells: &mut [[u8; 1]; PLANE],
+    rect: &Rect,
+    pixels: &mut [u32],
+) {
+    let row = |y: usize, cells: &mut [[u8; 1]]| {
+        let row = &residuals[y * TILE as usize..][..cells.len()];
+        cells.iter_mut().zip(row).for_each(|(cell, &residual)| *cell = [residual]);
+    };
+    restore(predictor, rect, cells, row, join_grey_row, pixels);
+}
+
+fn restore_colour(
+    predictor: u8,
+    residuals: &[[u8; TILE_PIXELS]; 3],
+    cells: &mut [[u8; 4]; PLANE],
+    rect: &Rect,
+    pixels: &mut [u32],
+) {
+    let row = |y: usize, cells: &mut [[u8; 4]]| {
+        interleave(residuals.each_ref().map(|plane| &plane[y * TILE as usize..][..cells.len()]), cells);
+    };
+    restore(predictor, rect, cells, row, join_row, pixels);
+}
+
+/// Restores a tile's cells row by row: `residuals` fills a row of residuals, `join` makes pixels of cells.
+#[inline(always)]
+fn restore<const LANES: usize>(
+    predictor: u8,
+    rect: &Rect,
+    cells: &mut [[u8; LANES]; PLANE],
+    residuals: impl Fn(usize, &mut [[u8; LANES]]),
+    join: impl Fn(&[[u8; LANES]], &mut [u32]),
+    pixels: &mut [u32],
+) {
     let width = rect.width as usize;
-    for y in 0..rect.height as usize {
-        let row = &residuals[y * TILE as usize..][..width];
+    let mut row = [[0; LANES]; TILE as usize];
+    for (y, pixels) in pixels.chunks_exact_mut(width).enumerate() {
+        residuals(y, &mut row[..width]);
+        let row = &row[..width];
         if y == 0 {
-            cells[0] = 0;
+            cells[0] = [0; LANES];
             restore_first_row(&mut cells[..STRIDE], row);
         } else {
             fill_sides(cells, width, y);
             let (above, here) = cells[(y - 1) * STRIDE..(y + 1) * STRIDE].split_at_mut(STRIDE);
-            restore_row::<PREDICTOR>(here, above, row);
+            match predictor {
+                MEDIAN => restore_row::<MEDIAN, LANES>(here, above, row),
+                MEAN => restore_row::<MEAN, LANES>(here, above, row),
+                SLOPE => restore_row::<SLOPE, LANES>(here, above, row),
+                _ => restore_row::<SOFT, LANES>(here, above, row),
+            }
         }
+        join(&cells[y * STRIDE + 1..][..width], pixels);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::planes::{fill_sides, split_row};
 use super::predict::{MEAN, MEDIAN, PREDICTORS, SLOPE, SOFT, first_residual_row, residual_row};
-use super::{ACTIVITIES, PLANE, STRIDE, block_count, blocks, planes_of};
+use super::{ACTIVITIES, BLOCK, PLANE, STRIDE, block_count, blocks, planes_of};
 use crate::codec::TILE_PIXELS;
 use crate::codec::entropy::{Content, Packer};
 use crate::codec::payload::Class;
@@ -38,6 +38,16 @@ impl NaturalEncoder {
 
     /// Adds a tile of class grey or colour.
     pub(in crate::codec) fn add(&mut self, framebuffer: &Framebuffer, rect: &Rect, class: Class) {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            return super::avx2::add(self, framebuffer, rect, class);
+        }
+        self.add_portable(framebuffer, rect, class);
+    }
+
+    /// The whole of [`Self::add`], inlined so that it can be compiled for several processors.
+    #[inline(always)]
+    pub(super) fn add_portable(&mut self, framebuffer: &Framebuffer, rect: &Rect, class: Class) {
         let planes = planes_of(class);
         self.split(framebuffer, rect, planes);
         let mut best = (u32::MAX, 0);
@@ -60,18 +70,19 @@ impl NaturalEncoder {
         for plane in 0..planes {
             let residuals = &self.residuals[best.1][plane];
             for (x, y, columns, lines) in blocks(rect) {
-                let line = |line: usize| &residuals[(y + line) * width + x..][..columns];
-                let activity: u32 = (0..lines).map(|at| activity_of(line(at))).sum();
-                let kind = activity_class(activity);
+                let mut block = [0; BLOCK * BLOCK];
+                let block = gather(residuals, y * width + x, width, columns, lines, &mut block);
+                let kind = activity_class(activity_of(block));
                 self.activities.push(kind as u8);
                 if kind > 0 {
-                    (0..lines).for_each(|at| self.streams[kind].extend_from_slice(line(at)));
+                    self.streams[kind].extend_from_slice(block);
                 }
             }
         }
         debug_assert!(self.activities.len() >= planes * block_count(rect));
     }
 
+    #[inline(always)]
     fn split(&mut self, framebuffer: &Framebuffer, rect: &Rect, planes: usize) {
         for y in 0..rect.height as usize {
             let row = framebuffer.row(rect.x, rect.y + y as u32, rect.width);
@@ -89,14 +100,37 @@ impl NaturalEncoder {
     /// Writes the section of the tiles added since the start.
     pub(in crate::codec) fn finish(&mut self, packer: &mut Packer, out: &mut Vec<u8>) {
         self.predictors.append(&mut self.activities);
-        packer.pack(Content::Repetitive, &self.predictors, out);
+        packer.pack(Content::Map, &self.predictors, out);
         for stream in self.streams.iter().filter(|stream| !stream.is_empty()) {
             packer.pack(Content::Noise, stream, out);
         }
     }
 }
 
+/// Copies a block's residuals out of its plane.
+#[inline(always)]
+fn gather<'a>(
+    residuals: &[u8; TILE_PIXELS],
+    start: usize,
+    width: usize,
+    columns: usize,
+    lines: usize,
+    block: &'a mut [u8; BLOCK * BLOCK],
+) -> &'a [u8] {
+    if (columns, lines) == (BLOCK, BLOCK) {
+        for (line, cells) in block.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+            cells.copy_from_slice(&residuals[start + line * width..][..BLOCK]);
+        }
+        return block;
+    }
+    for (line, cells) in block.chunks_exact_mut(columns).take(lines).enumerate() {
+        cells.copy_from_slice(&residuals[start + line * width..][..columns]);
+    }
+    &block[..columns * lines]
+}
+
 /// Writes a plane's residuals without gaps and returns their activity.
+#[inline(always)]
 fn predict_plane<const PREDICTOR: u8>(
     cells: &[u8; PLANE],
     rect: &Rect,
@@ -118,11 +152,13 @@ fn predict_plane<const PREDICTOR: u8>(
 }
 
 /// The sum of the residuals' distances from zero.
+#[inline(always)]
 fn activity_of(residuals: &[u8]) -> u32 {
     residuals.iter().map(|&residual| u32::from((residual as i8).unsigned_abs())).sum()
 }
 
 /// Classes double in activity: below half a level a pixel, below one, below two and so on, in a whole block.
+#[inline(always)]
 fn activity_class(activity: u32) -> usize {
     if activity == 0 { 0 } else { 1 + (activity >> 4).max(1).ilog2() as usize }
 }

@@ -1,6 +1,10 @@
 //! Natural tiles: planes predicted from their neighbours; the residuals of 8x8 blocks sorted by activity, so
 //! that each activity class has a Huffman table of its own.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod chain;
 mod decode;
 mod encode;
 mod planes;

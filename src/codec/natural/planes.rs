@@ -16,29 +16,35 @@ pub(super) fn split_row(pixels: &[u32], planes: &mut [[u8; PLANE]; 3], start: us
     }
 }
 
-/// Joins the cells of three planes into pixels.
+/// Lays three rows of residuals side by side.
 #[inline(always)]
-pub(super) fn join_row(planes: &[[u8; PLANE]; 3], start: usize, pixels: &mut [u32]) {
-    let [green, red, blue] = planes;
-    let end = start + pixels.len();
-    let cells = green[start..end].iter().zip(&red[start..end]).zip(&blue[start..end]);
-    for (pixel, ((&g, &r), &b)) in pixels.iter_mut().zip(cells) {
-        let (r, b) = ((r ^ 0x80).wrapping_add(g), (b ^ 0x80).wrapping_add(g));
-        *pixel = u32::from(r) << 16 | u32::from(g) << 8 | u32::from(b);
+pub(super) fn interleave(rows: [&[u8]; 3], cells: &mut [[u8; 4]]) {
+    let [green, red, blue] = rows;
+    for (((cell, &g), &r), &b) in cells.iter_mut().zip(green).zip(red).zip(blue) {
+        *cell = (u32::from(g) | u32::from(r) << 8 | u32::from(b) << 16).to_le_bytes();
     }
 }
 
-/// Joins the cells of one grey plane into pixels.
+/// Turns cells of green, red and blue into pixels.
 #[inline(always)]
-pub(super) fn join_grey_row(plane: &[u8; PLANE], start: usize, pixels: &mut [u32]) {
-    let cells = &plane[start..start + pixels.len()];
-    pixels.iter_mut().zip(cells).for_each(|(pixel, &grey)| *pixel = u32::from(grey) * 0x0001_0101);
+pub(super) fn join_row(cells: &[[u8; 4]], pixels: &mut [u32]) {
+    for (pixel, &cell) in pixels.iter_mut().zip(cells) {
+        let cell = u32::from_le_bytes(cell) ^ 0x0080_8000;
+        let green = cell & 0xFF;
+        *pixel = (((cell >> 8) + green) & 0xFF) << 16 | green << 8 | (((cell >> 16) + green) & 0xFF);
+    }
+}
+
+/// Turns grey cells into pixels.
+#[inline(always)]
+pub(super) fn join_grey_row(cells: &[[u8; 1]], pixels: &mut [u32]) {
+    pixels.iter_mut().zip(cells).for_each(|(pixel, &[grey])| *pixel = u32::from(grey) * 0x0001_0101);
 }
 
 /// Fills the cell left of row `y` (what is above it) and the one right of row `y - 1` (what is left of it),
 /// which predictors read at the tile's sides. Row `y - 1` is complete.
 #[inline(always)]
-pub(super) fn fill_sides(plane: &mut [u8; PLANE], width: usize, y: usize) {
+pub(super) fn fill_sides<Cell: Copy>(plane: &mut [Cell; PLANE], width: usize, y: usize) {
     let above = (y - 1) * STRIDE;
     plane[above + STRIDE] = plane[above + 1];
     plane[above + width + 1] = plane[above + width];

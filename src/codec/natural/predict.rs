@@ -62,25 +62,35 @@ pub(super) fn first_residual_row(cells: &[u8], residuals: &mut [u8]) {
     }
 }
 
-/// The inverse of [`residual_row`]: `cells[0]` is set, the others are written.
+/// The inverse of [`residual_row`] on cells of `LANES` planes side by side: `cells[0]` is set, the others
+/// are written. `above` has a cell more on the right.
+///
+/// The scalar twin of the vector chain in `chain`, and the way of processors without one.
+#[cfg(any(test, not(target_arch = "x86_64")))]
 #[inline(always)]
-pub(super) fn restore_row<const PREDICTOR: u8>(cells: &mut [u8], above: &[u8], residuals: &[u8]) {
+pub(super) fn restore_row<const PREDICTOR: u8, const LANES: usize>(
+    cells: &mut [[u8; LANES]],
+    above: &[[u8; LANES]],
+    residuals: &[[u8; LANES]],
+) {
     let width = residuals.len();
     let (nw, north, ne) = (&above[..width], &above[1..width + 1], &above[2..width + 2]);
     let cells = &mut cells[..width + 1];
-    let mut west = cells[0];
     for x in 0..width {
-        west = residuals[x].wrapping_add(predict::<PREDICTOR>(west, north[x], nw[x], ne[x]));
-        cells[x + 1] = west;
+        for lane in 0..LANES {
+            let [w, n] = [cells[x][lane], north[x][lane]];
+            let predicted = predict::<PREDICTOR>(w, n, nw[x][lane], ne[x][lane]);
+            cells[x + 1][lane] = residuals[x][lane].wrapping_add(predicted);
+        }
     }
 }
 
 /// The inverse of [`first_residual_row`].
 #[inline(always)]
-pub(super) fn restore_first_row(cells: &mut [u8], residuals: &[u8]) {
-    let mut west = 0u8;
-    for (cell, &residual) in cells[1..].iter_mut().zip(residuals) {
-        west = west.wrapping_add(residual);
+pub(super) fn restore_first_row<const LANES: usize>(cells: &mut [[u8; LANES]], residuals: &[[u8; LANES]]) {
+    let mut west = [0u8; LANES];
+    for (cell, residual) in cells[1..].iter_mut().zip(residuals) {
+        west.iter_mut().zip(residual).for_each(|(west, &residual)| *west = west.wrapping_add(residual));
         *cell = west;
     }
 }

@@ -1,0 +1,72 @@
+//! How fast tiles are hashed, encoded and decoded, and how small they become. The corpus is described in
+//! `benches/corpus`; run `benches/corpus/make.sh` first for all of it.
+
+#[path = "corpus/screens.rs"]
+mod screens;
+
+use chevet::codec::{Decoder, Encoder};
+use chevet::screen::{Framebuffer, HashKey, TileId, hash_tile};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+
+fn hash(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("hash");
+    let screen = screens::ct(1);
+    group.throughput(Throughput::Elements(screen.bounds().area()));
+    group.bench_function("whole screen", |bencher| {
+        bencher.iter(|| {
+            let grid = screen.grid();
+            for tile in 0..grid.len() as TileId {
+                black_box(hash_tile(HashKey(7), &screen, &grid.rect(tile)));
+            }
+        });
+    });
+}
+
+fn whole_screens(criterion: &mut Criterion) {
+    for screen in screens::all() {
+        let tiles: Vec<TileId> = (0..screen.pixels.grid().len() as TileId).collect();
+        measure(criterion, screen.name, &screen.pixels, &tiles);
+    }
+}
+
+/// A caret or a key's echo: one tile; a word: three.
+fn small_updates(criterion: &mut Criterion) {
+    for screen in screens::all() {
+        let middle = screen.pixels.grid().tile_at(screens::WIDTH / 3, screens::HEIGHT / 3);
+        measure(criterion, &format!("{}, 1 tile", screen.name), &screen.pixels, &[middle]);
+        let three = [middle, middle + 1, middle + 2];
+        measure(criterion, &format!("{}, 3 tiles", screen.name), &screen.pixels, &three);
+    }
+}
+
+fn measure(criterion: &mut Criterion, name: &str, screen: &Framebuffer, tiles: &[TileId]) {
+    let grid = screen.grid();
+    let pixels: u64 = tiles.iter().map(|&tile| grid.rect(tile).area()).sum();
+    let (mut encoder, mut decoder, mut payload) = (Encoder::new(), Decoder::new(), Vec::new());
+    let stats = encoder.encode(screen, tiles, &mut payload);
+    println!("{name}: {} bytes, {stats:?}", payload.len());
+    let mut group = criterion.benchmark_group(name);
+    group.throughput(Throughput::Elements(pixels)).sample_size(20);
+    group.bench_function("encode", |bencher| {
+        let mut out = Vec::new();
+        bencher.iter(|| {
+            out.clear();
+            encoder.encode(black_box(screen), tiles, &mut out)
+        });
+    });
+    let mut target = Framebuffer::new(screen.width(), screen.height()).expect("the size of a screen");
+    group.bench_function("decode", |bencher| {
+        bencher.iter(|| {
+            let sink = |_: usize, rect: &chevet::screen::Rect, pixels: &[u32]| {
+                for (y, row) in pixels.chunks_exact(rect.width as usize).enumerate() {
+                    target.row_mut(rect.x, rect.y + y as u32, rect.width).copy_from_slice(row);
+                }
+            };
+            decoder.decode(black_box(&payload), grid, tiles, sink).expect("what was encoded decodes");
+        });
+    });
+}
+
+criterion_group!(benches, hash, whole_screens, small_updates);
+criterion_main!(benches);

@@ -1,0 +1,151 @@
+//! Golden payloads: what was once written stays readable, here and in the browser's decoder.
+
+use chevet::codec::{Encoder, oracle::decode_to_framebuffer};
+use chevet::screen::{Framebuffer, Grid, HashKey, TileId, hash_tile};
+use std::fmt::Write;
+
+const KEY: HashKey = HashKey(0x0123_4567_89AB_CDEF);
+
+fn path() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/codec.txt")
+}
+
+struct Vector {
+    name: String,
+    width: u32,
+    height: u32,
+    tiles: Vec<TileId>,
+    payload: Vec<u8>,
+    /// `None` when the payload must be refused.
+    hashes: Option<Vec<u64>>,
+}
+
+fn vectors() -> Vec<Vector> {
+    let text = std::fs::read_to_string(path()).expect("the vectors are in the repository");
+    text.split("\n\n").filter(|block| block.starts_with("vector ")).map(parse).collect()
+}
+
+fn parse(block: &str) -> Vector {
+    let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let numbers =
+        |text: &str| text.split_whitespace().map(|word| word.parse().unwrap()).collect::<Vec<u32>>();
+    let size = numbers(field("size").unwrap());
+    let hex = field("payload").unwrap();
+    assert_eq!(u64::from_str_radix(field("key").unwrap(), 16), Ok(KEY.0));
+    Vector {
+        name: field("vector").unwrap().to_owned(),
+        width: size[0],
+        height: size[1],
+        tiles: numbers(field("tiles").unwrap()),
+        payload: (0..hex.len() / 2)
+            .map(|at| u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16).unwrap())
+            .collect(),
+        hashes: field("hashes").map(|hashes| {
+            hashes.split_whitespace().map(|hash| u64::from_str_radix(hash, 16).unwrap()).collect()
+        }),
+    }
+}
+
+fn hashes(screen: &Framebuffer, tiles: &[TileId]) -> Vec<u64> {
+    tiles.iter().map(|&tile| hash_tile(KEY, screen, &screen.grid().rect(tile)).0).collect()
+}
+
+#[test]
+fn golden_payloads_decode_to_their_pixels_or_are_refused() {
+    let vectors = vectors();
+    assert!(vectors.len() >= 10);
+    for vector in vectors {
+        let decoded = decode_to_framebuffer(&vector.payload, vector.width, vector.height, &vector.tiles);
+        match (decoded, vector.hashes) {
+            (Ok(screen), Some(expected)) => {
+                assert_eq!(hashes(&screen, &vector.tiles), expected, "{}", vector.name)
+            }
+            (Err(_), None) => {}
+            (decoded, _) => panic!("{}: {:?}", vector.name, decoded.map(|_| "decoded")),
+        }
+    }
+}
+
+/// Run it by name with `--ignored` after the format has changed.
+#[test]
+#[ignore = "writes tests/vectors/codec.txt anew"]
+fn write_the_vectors() {
+    let mut text =
+        String::from("Golden payloads of docs/codec.md; hashes are keyed tile hashes, one for each tile.\n");
+    let mut encoder = Encoder::new();
+    let mut put = |name: &str, screen: &Framebuffer, tiles: &[TileId]| {
+        let mut payload = Vec::new();
+        encoder.encode(screen, tiles, &mut payload);
+        let hashes = hashes(screen, tiles).iter().map(|hash| format!(" {hash:016x}")).collect::<String>();
+        block(&mut text, name, screen.grid(), tiles, &payload, &format!("hashes{hashes}"));
+        payload
+    };
+    put("one pixel of 112233", &screen(1, 1, |_, _| 0x11_2233), &[0]);
+    put("one flat tile", &screen(64, 64, |_, _| 0xFF_FFFF), &[0]);
+    put("forty flat tiles, a long run", &screen(64 * 40, 3, |x, _| x / 64), &(0..40).collect::<Vec<_>>());
+    let text_like = |x: u32, y: u32| match noise(x / 2 + y / 20 * 977) % 4 {
+        0 if y % 20 < 13 => 0x20_2020 + noise(x * 7 + y % 20) % 12 * 0x11_1111,
+        _ => 0xFA_FAF0,
+    };
+    let page = screen(150, 139, text_like);
+    put("lines of text, edge tiles of 22x11", &page, &(0..9).collect::<Vec<_>>());
+    put("some tiles of lines of text", &page, &[1, 2, 5, 8]);
+    let colourful =
+        |x: u32, y: u32| if (x + y) % 4 == 0 { noise(x / 3 + y * 512) & 0xFF_FFFF } else { 0xFFFFFF };
+    put("more than 256 colours", &screen(101, 70, colourful), &[0, 1, 2, 3]);
+    let grey = |x: u32, y: u32| (90 + x / 3 + noise(x * 613 + y) % 8) * 0x01_0101;
+    put("grey noise", &screen(70, 67, grey), &[0, 1, 2, 3]);
+    let wave =
+        |x: u32, y: u32| ((x as f32 / 9.0).sin() * 60.0 + (y as f32 / 7.0).cos() * 50.0 + 120.0) as u32;
+    let smooth = |x: u32, y: u32| wave(x, y) << 16 | wave(x + 5, y) << 8 | wave(x, y + 9);
+    put("smooth colours", &screen(66, 70, smooth), &[0, 1, 2, 3]);
+    let noisy = |x: u32, y: u32| smooth(x, y) ^ (noise(x * 911 + y) & 0x1F_1F1F);
+    let noisy_payload = put("noisy colours", &screen(65, 66, noisy), &[0, 1, 2, 3]);
+    let steep = |x: u32, y: u32| (x * 5 ^ y * 3) << 16 & 0xFF_0000 | (x * y & 0xFF) << 8 | (x * x + y) & 0xFF;
+    put("steep colours", &screen(64, 64, steep), &[0]);
+    let mixed = |x: u32, y: u32| match x / 64 {
+        0 => text_like(x, y),
+        1 => grey(x, y),
+        2 => noisy(x, y),
+        _ => 0,
+    };
+    put("every class in one payload", &screen(200, 40, mixed), &[0, 1, 2, 3]);
+    let grid = Grid::new(65, 66);
+    let tiles = [0, 1, 2, 3];
+    block(&mut text, "an unknown class", grid, &tiles, &[3], "refused");
+    block(&mut text, "an empty payload", grid, &tiles, &[], "refused");
+    block(&mut text, "a run longer than the tiles", grid, &tiles, &[4 << 3], "refused");
+    block(&mut text, "half a payload", grid, &tiles, &noisy_payload[..noisy_payload.len() / 2], "refused");
+    let longer: Vec<u8> = noisy_payload.iter().copied().chain([0]).collect();
+    block(&mut text, "a byte too many", grid, &tiles, &longer, "refused");
+    std::fs::write(path(), text).unwrap();
+}
+
+fn block(text: &mut String, name: &str, grid: Grid, tiles: &[TileId], payload: &[u8], end: &str) {
+    let last = grid.rect(grid.len() as TileId - 1);
+    let tiles = tiles.iter().map(|tile| format!(" {tile}")).collect::<String>();
+    let hex = payload.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    write!(
+        text,
+        "\nvector {name}\nsize {} {}\ntiles{tiles}\nkey {:016x}\npayload {hex}\n{end}\n",
+        last.right(),
+        last.bottom(),
+        KEY.0
+    )
+    .unwrap();
+}
+
+fn screen(width: u32, height: u32, pixel: impl Fn(u32, u32) -> u32) -> Framebuffer {
+    let mut screen = Framebuffer::new(width, height).unwrap();
+    for y in 0..height {
+        for x in 0..width {
+            screen.row_mut(x, y, 1)[0] = pixel(x, y);
+        }
+    }
+    screen
+}
+
+fn noise(seed: u32) -> u32 {
+    let word = (seed ^ seed >> 15).wrapping_mul(0x2C1B_3C6D);
+    (word ^ word >> 12).wrapping_mul(0x297A_2D39) >> 7
+}
