@@ -6,8 +6,9 @@ SECONDS_EACH ?= 20
 CARGO_FUZZ_VERSION = 0.13.2
 
 WEB = src/web
-WEB_SOURCES = $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' \
-	-not -path '*/.test/*' 2>/dev/null)
+# Folders too: a file that has gone is a change of its folder.
+WEB_SOURCES = $(shell find $(WEB) -mindepth 1 \( -name node_modules -o -name dist -o -name .test \) -prune \
+	-o -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench fuzz lint web build clean packages packages-demo packages-test
@@ -44,7 +45,7 @@ lint: packages web ## check formatting, warnings, types and documentation
 	cd $(WEB) && npm run check
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps
 
-web: $(WEB)/dist/.built ## build the page that the binary serves
+web: $(WEB)/dist/index.html ## build the page that the binary serves
 
 build: packages web ## build the release binary, target/release/chevet
 	$(CARGO) build --release
@@ -62,11 +63,10 @@ packages-demo:
 packages-test:
 	@scripts/install.sh build demo test
 
-# The stamps say when it was last done for what is there now.
 $(WEB)/node_modules/.installed: $(WEB)/package-lock.json $(WEB)/package.json
 	cd $(WEB) && npm ci --no-audit --no-fund
 	@touch $@
 
-$(WEB)/dist/.built: $(WEB)/node_modules/.installed $(WEB_SOURCES)
+$(WEB)/dist/index.html: $(WEB)/node_modules/.installed $(WEB_SOURCES)
 	cd $(WEB) && npm run build
 	@touch $@

@@ -45,6 +45,8 @@ fn moves(criterion: &mut Criterion) {
         scenes::drag(true),
         scenes::video(),
         scenes::typing(),
+        scenes::other_page(),
+        scenes::shuffle(),
     ];
     for scene in &scenes {
         let changed = changes(scene);
@@ -60,6 +62,16 @@ fn moves(criterion: &mut Criterion) {
             bencher.iter(|| finder.find(&scene.old, &scene.new, &changed))
         });
     }
+    // More distances than are remembered: each is found anew.
+    let scrolls: Vec<_> = (0..6).map(|step| scenes::page_scroll(1920, 1080, 31 + 7 * step)).collect();
+    let changed: Vec<_> = scrolls.iter().map(changes).collect();
+    let (mut finder, mut turn) = (MoveFinder::new(), 0);
+    group.bench_function("full-screen scroll, each time by another distance", |bencher| {
+        bencher.iter(|| {
+            turn = (turn + 1) % scrolls.len();
+            finder.find(&scrolls[turn].old, &scrolls[turn].new, &changed[turn])
+        })
+    });
     group.finish();
 }
 

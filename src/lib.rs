@@ -5,10 +5,18 @@
 //! `docs/architecture.md` is the map, `docs/protocol.md` the wire.
 
 #[cfg(feature = "net")]
+pub mod client;
+#[cfg(feature = "net")]
 pub mod clock;
 pub mod codec;
 #[cfg(feature = "net")]
 pub mod demo;
+#[cfg(feature = "net")]
+pub mod doctor;
+#[cfg(feature = "net")]
+pub mod gateway;
+#[cfg(feature = "net")]
+pub mod host;
 #[cfg(feature = "net")]
 pub mod link;
 pub mod screen;

@@ -12,7 +12,7 @@ mod terminal;
 #[path = "x11_source/viewer.rs"]
 mod viewer;
 
-use chevet::source::{Canvas, SourceEvent, SourceState, X11Source};
+use chevet::source::{Canvas, SourceEvent, SourceState, X11Source, XServer};
 use server::eventually;
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, channel};
@@ -35,7 +35,7 @@ fn show(display: &str) -> Shown {
 fn show_early(display: &str) -> Shown {
     let canvas = Arc::new(Canvas::new(16, 16).unwrap());
     let (sender, events) = channel(64);
-    let source = X11Source::start(display, Arc::clone(&canvas), sender).unwrap();
+    let source = X11Source::start(&XServer::at(display), Arc::clone(&canvas), sender).unwrap();
     Shown { canvas, events, source }
 }
 

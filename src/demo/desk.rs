@@ -114,19 +114,29 @@ impl Desk {
     fn arrange_new(&mut self) -> Result<(), ReplyError> {
         let list = self.words(self.root, self.atoms._NET_CLIENT_LIST, AtomEnum::WINDOW.into())?;
         self.arranged.retain(|(_, window)| list.contains(window));
+        let known = self.arranged.len();
         for window in list {
-            if self.arranged.iter().any(|(_, known)| *known == window) {
+            if self.arranged.iter().any(|(_, placed)| *placed == window) {
                 continue;
             }
             let Some(role) = self.role(window)? else { continue };
             if self.arranged.iter().all(|(taken, _)| *taken != role) {
                 self.arrange(role, window)?;
                 self.arranged.push((role, window));
-                if role == Role::Record {
-                    self.ask(window, self.atoms._NET_ACTIVE_WINDOW, [2, 0, 0, 0, 0])?;
-                    self.connection.flush()?;
-                }
             }
+        }
+        if self.arranged.len() == Role::ALL.len() && known < self.arranged.len() {
+            self.activate_record()?;
+        }
+        Ok(())
+    }
+
+    /// Gives the record the keyboard: windows took it as they came.
+    fn activate_record(&self) -> Result<(), ReplyError> {
+        if let Some((_, window)) = self.arranged.iter().find(|(role, _)| *role == Role::Record) {
+            const FROM_A_PAGER: u32 = 2;
+            self.ask(*window, self.atoms._NET_ACTIVE_WINDOW, [FROM_A_PAGER, 0, 0, 0, 0])?;
+            self.connection.flush()?;
         }
         Ok(())
     }

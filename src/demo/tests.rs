@@ -1,9 +1,12 @@
 //! These start the real desktop; `make test` installs its programs.
 
+use super::layout::Role;
 use super::*;
+use crate::screen::Rect;
 use std::time::{Duration, Instant};
 use x11rb::connection::Connection;
-use x11rb::protocol::xproto::ConnectionExt;
+use x11rb::protocol::randr::{self, ConnectionExt as _};
+use x11rb::protocol::xproto::ConnectionExt as _;
 use x11rb::rust_connection::{DefaultStream, RustConnection};
 
 fn socket(desktop: &DemoDesktop) -> PathBuf {
@@ -47,15 +50,8 @@ fn a_desktop_shows_its_windows_to_the_holder_of_its_cookie_only_and_leaves_nothi
     let connection = connect(&desktop, desktop.cookie()).unwrap();
     let screen = &connection.setup().roots[0];
     assert_eq!((screen.width_in_pixels, screen.height_in_pixels), (1280, 800));
-    // Four frames of the window manager's at least, beside its own helper windows.
-    let children = connection.query_tree(screen.root).unwrap().reply().unwrap().children;
-    let shown = children
-        .iter()
-        .filter(|window| {
-            let geometry = connection.get_geometry(**window).unwrap().reply().unwrap();
-            geometry.width > 200 && geometry.height > 200
-        })
-        .count();
+    let shown =
+        frames(&connection).into_iter().filter(|frame| frame.width > 200 && frame.height > 150).count();
     assert!(shown >= 4, "{shown} windows");
     for program in ["Xtigervnc", "openbox", "netsurf-gtk", "viewnior", "l3afpad", "xterm"] {
         assert!(processes_of(&folder).iter().any(|name| name == program), "{program} is not running");
@@ -66,6 +62,44 @@ fn a_desktop_shows_its_windows_to_the_holder_of_its_cookie_only_and_leaves_nothi
     assert_eq!(processes_of(&folder), Vec::<String>::new());
     assert!(!folder.exists());
     assert!(!socket.exists());
+}
+
+/// The places of the root window's children, their borders included.
+fn frames(connection: &RustConnection) -> Vec<Rect> {
+    let root = connection.setup().roots[0].root;
+    let children = connection.query_tree(root).unwrap().reply().unwrap().children;
+    let geometries = children.iter().filter_map(|child| connection.get_geometry(*child).ok()?.reply().ok());
+    geometries
+        .filter(|frame| frame.x >= 0 && frame.y >= 0)
+        .map(|frame| {
+            let border = 2 * frame.border_width;
+            let (width, height) = (frame.width + border, frame.height + border);
+            Rect::new(frame.x as u32, frame.y as u32, width.into(), height.into())
+        })
+        .collect()
+}
+
+#[test]
+fn windows_take_their_places_again_when_the_screen_grows() {
+    let desktop = DemoDesktop::start(800, 600).unwrap();
+    let connection = connect(&desktop, desktop.cookie()).unwrap();
+    let root = connection.setup().roots[0].root;
+    let resources = connection.randr_get_screen_resources(root).unwrap().reply().unwrap();
+    let (off, time) = (randr::Rotation::ROTATE0, resources.config_timestamp);
+    connection
+        .randr_set_crtc_config(resources.crtcs[0], 0, time, 0, 0, 0, off, &[])
+        .unwrap()
+        .reply()
+        .unwrap();
+    connection.randr_set_screen_size(root, 1500, 1000, 400, 260).unwrap().check().unwrap();
+
+    // A terminal is a whole number of characters wide and high; every other window fills its place.
+    let expected = [Role::Record, Role::Picture, Role::Notes].map(|role| layout::place(role, 1500, 1000));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !expected.iter().all(|place| frames(&connection).contains(place)) {
+        assert!(Instant::now() < deadline, "{:?} are not among {:?}", expected, frames(&connection));
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

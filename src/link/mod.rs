@@ -7,7 +7,7 @@ mod tls;
 mod websocket;
 
 pub use dial::{DialError, Target, dial};
-pub use quic::{accept, listen};
+pub use quic::{accept, listen, server_config};
 pub use tls::{Certificate, TlsError, fingerprint_text, parse_fingerprint};
 pub use websocket::{WebSocketFault, join};
 
@@ -186,6 +186,13 @@ impl Link {
         self.shared.closed.borrow().clone()
     }
 
+    /// Waits for the link's end.
+    pub async fn ended(&self) -> Closed {
+        let mut watch = self.watch_end();
+        let closed = watch.wait_for(Option::is_some).await.ok().and_then(|closed| closed.clone());
+        closed.unwrap_or_else(|| Closed::lost("the connection ended"))
+    }
+
     /// What the transport measures of the path, if it does.
     pub fn path(&self) -> Option<Path> {
         (self.shared.path)()
@@ -231,4 +238,9 @@ impl Inbox {
             Err(_) => gone(),
         }
     }
+}
+
+/// What this program calls itself in Hello, Welcome and Offer.
+pub fn software() -> String {
+    format!("chevet {}", env!("CARGO_PKG_VERSION"))
 }

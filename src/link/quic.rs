@@ -25,8 +25,7 @@ const SEND_WINDOW: u64 = 64 << 20;
 
 /// An endpoint for native QUIC and WebTransport at `address`.
 pub fn listen(address: SocketAddr, certificate: &Certificate) -> Result<quinn::Endpoint, TlsError> {
-    let mut config = quinn::ServerConfig::with_crypto(Arc::new(certificate.quic_server()?));
-    config.transport_config(Arc::new(transport()));
+    let config = server_config(certificate)?;
     let socket = super::dial::udp_socket(address).map_err(|source| TlsError::Listen { address, source })?;
     quinn::Endpoint::new(
         quinn::EndpointConfig::default(),
@@ -35,6 +34,13 @@ pub fn listen(address: SocketAddr, certificate: &Certificate) -> Result<quinn::E
         Arc::new(quinn::TokioRuntime),
     )
     .map_err(|source| TlsError::Listen { address, source })
+}
+
+/// What an endpoint needs to accept with this certificate.
+pub fn server_config(certificate: &Certificate) -> Result<quinn::ServerConfig, TlsError> {
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(certificate.quic_server()?));
+    config.transport_config(Arc::new(transport()));
+    Ok(config)
 }
 
 pub(super) fn transport() -> quinn::TransportConfig {

@@ -2,11 +2,13 @@
 //! session's [`Canvas`], tells the rest as [`SourceEvent`]s, and takes input. It never encodes and never
 //! knows who watches.
 
+mod native;
 mod pattern;
 mod x11;
 
+pub use native::NativeSource;
 pub use pattern::{PatternConfig, PatternSource};
-pub use x11::{X11Error, X11Source};
+pub use x11::{X11Error, X11Source, XServer};
 
 use crate::screen::{Framebuffer, Grid, Rect, SizeError, TileSet};
 use crate::wire::InputEvent;

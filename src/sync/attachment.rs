@@ -5,6 +5,7 @@
 use super::Micros;
 use super::viewer::{Applied, Viewer, ViewerError};
 use crate::wire::{Attach, Attached, CloseCode, Control, Cursor, InputEvent, Path, Token};
+use crate::wire::{write_event, write_input_start};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -82,7 +83,8 @@ pub struct Attachment {
     known: Option<(crate::screen::HashKey, u32, u32)>,
     attached: bool,
     replies: VecDeque<Control>,
-    resend: VecDeque<(u64, InputEvent)>,
+    resend: Vec<(u64, InputEvent)>,
+    input_begun: bool,
     heard_at: Micros,
     pinged_at: Micros,
     pings: u64,
@@ -103,7 +105,8 @@ impl Attachment {
             known: None,
             attached: false,
             replies: VecDeque::new(),
-            resend: VecDeque::new(),
+            resend: Vec::new(),
+            input_begun: false,
             heard_at: now,
             pinged_at: now,
             pings: 0,
@@ -264,21 +267,36 @@ impl Attachment {
         self.replies.pop_front()
     }
 
-    /// Numbers an event of this viewer's user. `None` if too many wait for the session already: a
-    /// user's input is not stored up against a session that does not answer.
-    pub fn input(&mut self, event: InputEvent) -> Option<u64> {
-        if self.identity.unacknowledged.len() >= MAX_UNACKNOWLEDGED {
+    /// The next bytes of the input stream for an event of this viewer's user. `None` before the viewer is attached,
+    /// or if too many wait for the session already: input is not stored up against a session that does
+    /// not answer.
+    pub fn input(&mut self, event: InputEvent) -> Option<Vec<u8>> {
+        if !self.attached || self.identity.unacknowledged.len() >= MAX_UNACKNOWLEDGED {
             return None;
         }
         let number = self.identity.next_input;
         self.identity.next_input += 1;
+        let mut bytes = Vec::with_capacity(16);
+        self.write_input(&mut bytes, number, &event);
         self.identity.unacknowledged.push_back((number, event));
-        Some(number)
+        Some(bytes)
     }
 
-    /// Events of earlier links that this link has to send first, in order.
-    pub fn take_resend(&mut self) -> VecDeque<(u64, InputEvent)> {
-        std::mem::take(&mut self.resend)
+    /// Once attached: what earlier links did not deliver, to go before any new input.
+    pub fn input_to_resend(&mut self) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        for (number, event) in std::mem::take(&mut self.resend) {
+            self.write_input(&mut bytes, number, &event);
+        }
+        (!bytes.is_empty()).then_some(bytes)
+    }
+
+    fn write_input(&mut self, out: &mut Vec<u8>, number: u64, event: &InputEvent) {
+        if !self.input_begun {
+            write_input_start(out, number);
+            self.input_begun = true;
+        }
+        write_event(out, event);
     }
 
     /// The number that the next event will have.

@@ -13,6 +13,8 @@ use x11rb::protocol::xproto::*;
 use x11rb::rust_connection::RustConnection;
 
 const KEY_A: u16 = 0x04;
+const CAPS_LOCK: u16 = 2;
+const NUM_LOCK: u16 = 0x10;
 const SHIFT: (u16, u32) = (0xe1, 0xffe1);
 
 fn down(key: u16, keysym: u32) -> InputEvent {
@@ -28,15 +30,18 @@ fn type_row(shown: &Shown, row: &Row) {
     shown.source.input(InputEvent::ReleaseAll);
 }
 
-/// Types every row of the table into a terminal, for each of these layouts of the server.
-fn table_on(program: Program, layouts: &[&[&str]]) {
+/// Types every row of the table into a terminal, for each of these layouts of the server, while it has these
+/// modifiers locked.
+fn table_on(program: Program, layouts: &[&[&str]], locked: u16) {
     let server = Server::start(program, 800, 600, 24);
     let shown = show(&server.display);
     let mut terminal = Terminal::open(&server);
     shown.source.input(InputEvent::PointerMove { x: 50, y: 50 });
+    let (connection, _) = server.connect();
     let mut wrong = Vec::new();
     for layout in layouts {
         server.set_layout(layout);
+        lock(&connection, locked);
         for row in rows() {
             type_row(&shown, &row);
             let received = terminal.receive(&row.receive);
@@ -47,37 +52,67 @@ fn table_on(program: Program, layouts: &[&[&str]]) {
         }
     }
     assert!(wrong.is_empty(), "{} rows went wrong:\n{}", wrong.len(), wrong.join("\n"));
-    let (connection, _) = server.connect();
-    assert_at_rest(&connection);
+    assert_at_rest(&connection, locked);
+}
+
+/// Locks these modifiers and no others.
+fn lock(connection: &RustConnection, mods: u16) {
+    connection.xkb_use_extension(1, 0).unwrap().reply().unwrap();
+    let (all, none) = (0xffu16.into(), 0u16.into());
+    let group = x11rb::protocol::xkb::Group::M1;
+    connection.xkb_latch_lock_state(0x100, all, mods.into(), true, group, none, false, 0).unwrap();
+    connection.get_input_focus().unwrap().reply().unwrap();
 }
 
 #[test]
 fn what_users_press_arrives_on_a_server_with_the_us_layout() {
     assert!(rows().len() >= 60);
-    table_on(Program::Tigervnc, &[&["us"]]);
+    table_on(Program::Tigervnc, &[&["us"]], 0);
 }
 
 #[test]
 fn what_users_press_arrives_on_a_server_with_the_french_layout() {
-    table_on(Program::Tigervnc, &[&["fr"]]);
+    table_on(Program::Tigervnc, &[&["fr"]], 0);
+}
+
+#[test]
+fn what_users_press_arrives_on_xorg() {
+    table_on(Program::XorgDummy, &[&["fr"]], 0);
 }
 
 #[test]
 fn what_users_press_arrives_on_a_server_whose_layout_changes_in_between() {
     let layouts: &[&[&str]] = &[&["ch", "fr"], &["fr", "bepo"], &["us,gr"], &["us", "-variant", "intl"]];
-    table_on(Program::Xvfb, layouts);
+    table_on(Program::Xvfb, layouts, 0);
 }
 
-/// No key, modifier, lock or group differs from a keyboard that nobody touches.
-fn assert_at_rest(connection: &RustConnection) {
+#[test]
+fn what_users_press_arrives_while_the_server_has_caps_lock_and_num_lock_on() {
+    table_on(Program::Xvfb, &[&["us"], &["fr"]], CAPS_LOCK | NUM_LOCK);
+}
+
+#[test]
+fn text_of_more_rare_characters_than_there_are_spare_keys_arrives_in_order() {
+    let server = Server::start(Program::Tigervnc, 800, 600, 24);
+    let shown = show(&server.display);
+    let mut terminal = Terminal::open(&server);
+    shown.source.input(InputEvent::PointerMove { x: 50, y: 50 });
+    let text: String = ('\u{4e00}'..='\u{4e3f}').collect();
+    shown.source.input(InputEvent::Text(text.clone()));
+    assert_eq!(terminal.receive(&text), text);
+}
+
+/// No key, modifier or group differs from a keyboard that nobody touches, and only these locks are set.
+fn assert_at_rest(connection: &RustConnection, locked: u16) {
     connection.xkb_use_extension(1, 0).unwrap().reply().unwrap();
-    let mut seen = String::new();
     eventually("the keyboard is at rest", || {
         let keys = connection.query_keymap().unwrap().reply().unwrap().keys;
         let state = connection.xkb_get_state(0x100).unwrap().reply().unwrap();
-        seen = format!("{keys:?} {state:?}");
-        let mods = u16::from(state.base_mods) | u16::from(state.locked_mods) | u16::from(state.latched_mods);
-        keys == [0; 32] && mods == 0 && u8::from(state.locked_group) == 0
+        let mods = u16::from(state.base_mods) | u16::from(state.latched_mods);
+        keys == [0; 32]
+            && mods == 0
+            && u16::from(state.locked_mods) == locked
+            && u8::from(state.locked_group) == 0
     });
 }
 
@@ -153,7 +188,7 @@ fn release_all_lifts_every_key_and_button() {
     eventually("five keys and a button are down", || pressed() == (5, 0x100));
     shown.source.input(InputEvent::ReleaseAll);
     eventually("nothing is down", || pressed() == (0, 0));
-    assert_at_rest(&connection);
+    assert_at_rest(&connection, 0);
 }
 
 #[test]
@@ -200,7 +235,7 @@ fn a_key_goes_up_by_its_place_whatever_its_symbol_has_become() {
     let (shift, a) = (heard[0].1, heard[1].1);
     assert_eq!(heard, [("key down", shift), ("key down", a), ("key up", shift), ("key up", a)]);
     assert_ne!(shift, a);
-    assert_at_rest(&listener.connection);
+    assert_at_rest(&listener.connection, 0);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::server::{Program, Server, eventually};
 use crate::{Shown, show, show_early};
-use chevet::source::{Canvas, Source, SourceEvent, X11Error, X11Source};
+use chevet::source::{Canvas, Source, SourceEvent, X11Error, X11Source, XServer};
 use std::sync::Arc;
 use x11rb::connection::Connection;
 use x11rb::protocol::randr::ConnectionExt as _;
@@ -100,6 +100,16 @@ fn what_is_drawn_on_xvfb_is_on_the_canvas_when_it_rests() {
 }
 
 #[test]
+fn what_is_drawn_on_xorg_is_on_the_canvas_when_it_rests() {
+    random_drawing_on(Program::XorgDummy);
+}
+
+#[test]
+fn what_is_drawn_without_shared_memory_is_on_the_canvas_when_it_rests() {
+    random_drawing_on(Program::XvfbWithoutShm);
+}
+
+#[test]
 fn what_is_drawn_on_tigervnc_is_on_the_canvas_when_it_rests() {
     random_drawing_on(Program::Tigervnc);
 }
@@ -121,7 +131,7 @@ fn only_what_was_drawn_is_damaged_and_nothing_wakes_a_session_at_rest() {
     let gc = connection.generate_id().unwrap();
     connection.create_gc(gc, root, &CreateGCAux::new().foreground(0xff_00ff)).unwrap();
     let rects =
-        [Rectangle { x: 10, y: 10, width: 5, height: 5 }, Rectangle { x: 900, y: 700, width: 20, height: 9 }];
+        [Rectangle { x: 10, y: 10, width: 5, height: 5 }, Rectangle { x: 900, y: 690, width: 20, height: 9 }];
     // One request each: of a request with several the server reports the box around them.
     for rect in rects {
         connection.poly_fill_rectangle(root, gc, &[rect]).unwrap();
@@ -131,13 +141,22 @@ fn only_what_was_drawn_is_damaged_and_nothing_wakes_a_session_at_rest() {
     assert!(shown.wakes(200) >= 1);
     let painting = shown.canvas.lock();
     let damaged: Vec<u32> = painting.damage.iter().collect();
-    assert_eq!(damaged, vec![painting.grid().tile_at(10, 10), painting.grid().tile_at(900, 700)]);
+    assert_eq!(damaged, vec![painting.grid().tile_at(10, 10), painting.grid().tile_at(900, 690)]);
     assert!(painting.damaged_at.is_some());
 }
 
 #[test]
 fn a_viewers_size_becomes_tigervncs_size_and_only_the_newest_counts() {
-    let server = Server::start(Program::Tigervnc, 800, 600, 24);
+    resizing(Program::Tigervnc);
+}
+
+#[test]
+fn a_viewers_size_becomes_xorgs_size_and_only_the_newest_counts() {
+    resizing(Program::XorgDummy);
+}
+
+fn resizing(program: Program) {
+    let server = Server::start(program, 800, 600, 24);
     let (connection, screen) = server.connect();
     let root = connection.setup().roots[screen].root;
     let shown = show(&server.display);
@@ -270,7 +289,7 @@ fn a_name_that_is_no_displays_is_an_error() {
     for name in ["", "1", "display", ":x"] {
         let canvas = Arc::new(Canvas::new(16, 16).unwrap());
         let (sender, _events) = tokio::sync::mpsc::channel(4);
-        let refused = X11Source::start(name, canvas, sender);
+        let refused = X11Source::start(&XServer::at(name), canvas, sender);
         assert!(matches!(refused, Err(X11Error::DisplayName(_))), "{name:?} was taken");
     }
 }
@@ -283,4 +302,17 @@ fn dropping_a_source_ends_its_threads_and_connections() {
         Arc::clone(&shown.canvas)
     };
     eventually("the threads let go of the canvas", || Arc::strong_count(&canvas) == 1);
+}
+
+#[test]
+fn dropping_a_source_ends_its_threads_even_when_the_server_hangs() {
+    let server = Server::start(Program::Xvfb, 320, 240, 24);
+    let shown = show(&server.display);
+    let canvas = Arc::clone(&shown.canvas);
+    server.signal("-STOP");
+    shown.source.resize(100, 100);
+    shown.source.input(chevet::wire::InputEvent::KeyDown { key: 4, keysym: 97 });
+    drop(shown);
+    eventually("the threads let go of the canvas", || Arc::strong_count(&canvas) == 1);
+    server.signal("-CONT");
 }

@@ -9,7 +9,11 @@ use x11rb::rust_connection::RustConnection;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Program {
     Xvfb,
+    /// An X server that shares no memory, as over a network.
+    XvfbWithoutShm,
     Tigervnc,
+    /// Xorg with the dummy driver; it takes its configuration from root only.
+    XorgDummy,
 }
 
 /// A running X server; dropping it ends it.
@@ -41,9 +45,12 @@ impl Server {
 
     fn launch(program: Program, display: Option<&str>, width: u32, height: u32, depth: u32) -> Server {
         let (mut command, package) = match program {
-            Program::Xvfb => {
+            Program::Xvfb | Program::XvfbWithoutShm => {
                 let mut command = Command::new("Xvfb");
                 command.args(["-screen", "0", &format!("{width}x{height}x{depth}"), "-nolisten", "tcp"]);
+                if program == Program::XvfbWithoutShm {
+                    command.args(["-extension", "MIT-SHM"]);
+                }
                 (command, "xvfb")
             }
             Program::Tigervnc => {
@@ -51,6 +58,13 @@ impl Server {
                 command.args(["-geometry", &format!("{width}x{height}"), "-depth", &depth.to_string()]);
                 command.args(["-SecurityTypes", "None", "-localhost", "-rfbport", &free_port().to_string()]);
                 (command, "tigervnc-standalone-server")
+            }
+            Program::XorgDummy => {
+                let mut command = Command::new("Xorg");
+                let config = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/x11_source/dummy.conf");
+                command.args(["-config", config, "-novtswitch", "-sharevts", "-nolisten", "tcp"]);
+                command.args(["-logfile", "/dev/null"]);
+                (command, "xserver-xorg-core (and xserver-xorg-video-dummy)")
             }
         };
         // The server writes its number when it is ready; its standard output is free for that.
@@ -76,6 +90,12 @@ impl Server {
         self.display.clone()
     }
 
+    /// The server hangs, or goes on.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Gives the keyboard another layout, as a user's session would.
     pub fn set_layout(&self, arguments: &[&str]) {
         let mut command = Command::new("setxkbmap");
@@ -87,6 +107,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         // SIGTERM lets it take its lock and socket away.
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();

@@ -34,13 +34,18 @@ impl Terminal {
         std::fs::read(self.folder.join("typed")).unwrap().split_off(self.read)
     }
 
-    /// What has arrived since the last call, as soon as it is `expected`, or else after it had time enough.
+    /// What has arrived since the last call, as soon as it is `expected`, or else when nothing more comes.
     pub fn receive(&mut self, expected: &str) -> String {
-        let end = Instant::now() + Duration::from_secs(2);
+        let patience = Duration::from_secs(2);
+        let mut end = Instant::now() + patience;
         let mut typed = self.typed();
         while typed != expected.as_bytes() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(1));
-            typed = self.typed();
+            let more = self.typed();
+            if more.len() > typed.len() {
+                end = Instant::now() + patience;
+            }
+            typed = more;
         }
         self.read += typed.len();
         String::from_utf8_lossy(&typed).into_owned()

@@ -1,19 +1,20 @@
 //! Anchors: places that the content itself chooses, so that they travel with it.
 //!
 //! A place is an anchor if a colour edge is there and the hash of the eight pixels that follow falls below a
-//! limit. Anchors of the new screen are taken from one row in four, and looked for in every row of the old
-//! one, by a hash of a larger window. Only windows that occur once on either side speak for a move:
+//! limit. Anchors of the new screen are taken from one row in four or eight, and looked for in every row of
+//! the old one, by a hash of a larger window. Only windows that occur once on either side speak for a move:
 //! blank areas have no edges, and periodic patterns no window that occurs once.
 
 use super::spans::{CHUNK, NO_SPAN, READ, hash_spans};
-use crate::screen::{Framebuffer, Grid, TILE, TileSet};
+use crate::screen::{Framebuffer, Grid, MAX_SIDE, Rect, TILE, TileSet};
 
 /// An anchor stands for this many pixels to the right of its place, in its row and in [`LOWER`].
 pub(super) const WINDOW: u32 = 24;
 /// How far below its first row the second row of an anchor's window is.
 pub(super) const LOWER: u32 = 3;
 
-const ROW_STEP: u32 = 4;
+/// From so many tiles on, fewer rows tell enough.
+const MANY_TILES: usize = 32;
 const MAX_ANCHORS: usize = 8192;
 const SLOTS: usize = 2 * MAX_ANCHORS;
 const FILTER_WORDS: usize = 1024;
@@ -71,7 +72,7 @@ impl Anchors {
         let mut hits = std::mem::take(&mut self.hits);
         for tile in tiles.iter() {
             let rect = new.grid().rect(tile);
-            for y in (rect.y..rect.bottom()).step_by(ROW_STEP as usize) {
+            for y in (rect.y..rect.bottom()).step_by(density.row_step) {
                 if old.row(rect.x, y, rect.width) == new.row(rect.x, y, rect.width) {
                     continue;
                 }
@@ -116,10 +117,10 @@ impl Anchors {
         }
     }
 
-    /// Looks for the anchors in `tiles` of the old screen.
-    pub fn look_up(&mut self, old: &Framebuffer, tiles: &TileSet, density: Density) {
+    /// Looks for the anchors in a part of `tiles` of the old screen.
+    pub fn look_up(&mut self, old: &Framebuffer, tiles: &TileSet, part: Part, density: Density) {
         let mut hits = std::mem::take(&mut self.hits);
-        for_each_tile_row(&old.grid(), old.height(), tiles, |x, y| {
+        for_each_tile_row(&old.grid(), tiles, part, |x, y| {
             find_hits(old, x, y, density, &mut hits);
             for &(x, span) in &hits {
                 let bit = filter_bit(span);
@@ -156,29 +157,53 @@ impl Anchors {
 #[derive(Clone, Copy)]
 pub(super) struct Density {
     limit: u32,
+    /// Anchors of the new screen are in every so-manieth row.
+    row_step: usize,
 }
 
 impl Density {
     /// Such that even noise does not fill the list.
     fn for_tiles(tiles: usize) -> Self {
-        let sampled = tiles * (TILE * TILE / ROW_STEP) as usize;
+        let row_step = if tiles < MANY_TILES { 4 } else { 8 };
+        let sampled = tiles * (TILE * TILE) as usize / row_step;
         let bits = sampled.div_ceil(MAX_ANCHORS).next_power_of_two().trailing_zeros().max(MIN_BITS);
-        Density { limit: u32::MAX >> bits.min(31) }
+        Density { limit: u32::MAX >> bits.min(31), row_step }
     }
 }
 
-/// Visits each pixel row of each tile, as the row's first column and its y: tiles of one row of the grid
-/// together, row of pixels by row of pixels, which is how memory lies.
-fn for_each_tile_row(grid: &Grid, height: u32, tiles: &TileSet, mut visit: impl FnMut(u32, u32)) {
-    for grid_row in 0..grid.rows() {
-        let first = grid_row * grid.columns();
-        let top = grid_row * TILE;
-        for y in top..(top + TILE).min(height) {
-            for column in 0..grid.columns() {
-                if tiles.contains(first + column) {
-                    visit(column * TILE, y);
-                }
-            }
+/// Which tiles of the old screen to look through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// One in four, so that each row, column and larger area has some.
+    Sample,
+    /// Those that the sample left.
+    Rest,
+}
+
+impl Part {
+    fn holds(self, column: u32, row: u32) -> bool {
+        (column + row).is_multiple_of(4) == (self == Part::Sample)
+    }
+}
+
+/// Visits each pixel row of each tile in a part of `tiles`, as the row's first column and its y: tiles of one
+/// row of the grid together, row of pixels by row of pixels, which is how memory lies.
+fn for_each_tile_row(grid: &Grid, tiles: &TileSet, part: Part, mut visit: impl FnMut(u32, u32)) {
+    let mut together = [Rect::default(); (MAX_SIDE / TILE) as usize];
+    let mut tiles = tiles
+        .iter()
+        .map(|tile| grid.rect(tile))
+        .filter(|rect| part.holds(rect.x / TILE, rect.y / TILE))
+        .peekable();
+    while let Some(first) = tiles.next() {
+        together[0] = first;
+        let mut count = 1;
+        while let Some(next) = tiles.next_if(|next| next.y == first.y) {
+            together[count] = next;
+            count += 1;
+        }
+        for y in first.y..first.bottom() {
+            together[..count].iter().for_each(|rect| visit(rect.x, y));
         }
     }
 }
@@ -193,22 +218,19 @@ fn find_hits(framebuffer: &Framebuffer, x: u32, y: u32, density: Density, hits: 
     }
     let mut spans = [NO_SPAN; CHUNK];
     let row = framebuffer.row(x, y, framebuffer.width() - x);
-    match row.first_chunk::<READ>() {
-        Some(pixels) => hash_spans(pixels, &mut spans),
+    let mut below = match row.first_chunk::<READ>() {
+        Some(pixels) => hash_spans(pixels, density.limit, &mut spans),
         None => {
             let mut pixels = [0; READ];
             pixels[..row.len()].copy_from_slice(row);
-            hash_spans(&pixels, &mut spans);
+            hash_spans(&pixels, density.limit, &mut spans)
         }
-    }
-    for (group, sixteen) in spans[..places].chunks(16).enumerate() {
-        if sixteen.iter().fold(NO_SPAN, |least, &span| least.min(span)) < density.limit {
-            for (column, &span) in sixteen.iter().enumerate() {
-                if span < density.limit {
-                    hits.push((x + (group * 16 + column) as u32, span));
-                }
-            }
-        }
+    };
+    below &= u64::MAX >> (CHUNK - places);
+    while below != 0 {
+        let column = below.trailing_zeros();
+        hits.push((x + column, spans[column as usize]));
+        below &= below - 1;
     }
 }
 

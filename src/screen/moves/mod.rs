@@ -18,7 +18,7 @@ mod spans;
 mod tests;
 
 use super::{Framebuffer, Rect, TILE, TileSet};
-use anchors::{Anchors, LOWER, WINDOW};
+use anchors::{Anchors, Density, LOWER, Part, WINDOW};
 use backoff::BackOff;
 use grow::{Displaced, Growth};
 
@@ -36,6 +36,8 @@ const MAX_SEEDS: usize = 12;
 const MAX_CANDIDATES: usize = 32;
 /// Smaller rectangles save no tile.
 const MIN_AREA: u64 = TILE as u64 * 8;
+/// From so many tiles on, a sample of the old screen is looked through before the rest.
+const SAMPLED_TILES: usize = 32;
 /// How many displacements are remembered.
 const REMEMBERED: usize = 4;
 
@@ -74,7 +76,10 @@ pub struct MoveFinder {
     seeds: Vec<(u32, u32)>,
     growth: Growth,
     candidates: Vec<Move>,
+    /// What was found last, the latest first.
     recent: Vec<Displacement>,
+    /// What the sample of the old screen tells of.
+    likely: Vec<Displacement>,
 }
 
 impl Default for MoveFinder {
@@ -95,12 +100,14 @@ impl MoveFinder {
             growth: Growth::default(),
             candidates: Vec::with_capacity(MAX_CANDIDATES),
             recent: Vec::with_capacity(REMEMBERED + 1),
+            likely: Vec::with_capacity(REMEMBERED),
         }
     }
 
-    /// The moves, at most [`MAX_MOVES`], that make tiles of `old` equal to `new`; `changed` are the tiles that
-    /// differ. Each is exact: every pixel of its target in `new` is the pixel of its source in `old`. They
-    /// may be applied one after another, each as if its source were read whole before its target is written.
+    /// The moves, at most [`MAX_MOVES`], that make tiles of `old` equal to `new`; `changed` are the tiles
+    /// that differ. Each is exact: every pixel of its target in `new` is the pixel of its source in `old`.
+    /// They may be applied one after another, each as if its source were read whole before its target is
+    /// written.
     ///
     /// Screens of different sizes, or a set of another grid, have no moves.
     pub fn find(&mut self, old: &Framebuffer, new: &Framebuffer, changed: &TileSet) -> Vec<Move> {
@@ -117,11 +124,10 @@ impl MoveFinder {
         if self.anchors.list().len() < MIN_VOTES {
             return Vec::new();
         }
-        if !self.vote_for_recent(old, new) {
-            self.anchors.look_up(old, &self.seek, density);
-            self.vote();
+        self.likely.clone_from(&self.recent);
+        if !self.vote_for_likely(old, new) {
+            self.vote_by_anchors(old, new, density);
         }
-        self.count_votes();
         self.grow_candidates(old, new, changed);
         arrange::prune(&mut self.candidates, MAX_MOVES, old, new, changed);
         self.backoff.learn(&self.seek, &self.candidates);
@@ -129,25 +135,48 @@ impl MoveFinder {
         self.candidates.to_vec()
     }
 
-    /// Lets each anchor vote for the first remembered displacement that explains it. Returns whether most of
+    /// Looks the anchors up in the old screen: in a sample of it, and in the rest only if something moved
+    /// and the displacements found so far do not explain it.
+    fn vote_by_anchors(&mut self, old: &Framebuffer, new: &Framebuffer, density: Density) {
+        self.anchors.look_up(old, &self.seek, Part::Sample, density);
+        self.vote();
+        if self.seek.len() >= SAMPLED_TILES {
+            if self.voters.is_empty() {
+                self.ballots.clear();
+                return;
+            }
+            self.likely.clear();
+            self.likely.extend(self.ballots.iter().take(REMEMBERED).map(|ballot| ballot.displacement));
+            if self.vote_for_likely(old, new) {
+                return;
+            }
+        }
+        self.anchors.look_up(old, &self.seek, Part::Rest, density);
+        self.vote();
+    }
+
+    /// Lets each anchor vote for the first likely displacement that explains it. Returns whether most of
     /// them found one.
-    fn vote_for_recent(&mut self, old: &Framebuffer, new: &Framebuffer) -> bool {
+    fn vote_for_likely(&mut self, old: &Framebuffer, new: &Framebuffer) -> bool {
         self.voters.clear();
         for (index, anchor) in self.anchors.list().iter().enumerate() {
             let (x, y) = (u32::from(anchor.x), u32::from(anchor.y));
             let explained =
-                self.recent.iter().find(|displacement| shows_moved_window(old, new, x, y, **displacement));
+                self.likely.iter().find(|displacement| shows_moved_window(old, new, x, y, **displacement));
             if let Some(displacement) = explained {
                 self.voters.push((*displacement, index as u16));
             }
         }
+        self.count_votes();
         self.voters.len() * 4 >= self.anchors.list().len() * 3
     }
 
+    /// Lets each anchor vote that was met once.
     fn vote(&mut self) {
         self.voters.clear();
         let displacements = self.anchors.displacements();
         self.voters.extend(displacements.map(|(index, dx, dy)| ((dx, dy), index as u16)));
+        self.count_votes();
     }
 
     /// Sorts the voters into ballots, the strongest first.

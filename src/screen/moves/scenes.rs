@@ -187,6 +187,9 @@ pub fn moving() -> Vec<Scene> {
         drag(true),
     ];
     scenes.push(several_panes(&content));
+    scenes.push(fixed_parts(&content));
+    scenes.push(sparse_side_bar(&content));
+    scenes.push(long_log());
     scenes.push(small_list(&content));
     scenes.push(terminal());
     scenes.push(table_insert(&content));
@@ -239,4 +242,65 @@ fn table_insert(content: &Framebuffer) -> Scene {
     text(&mut new, Rect::new(0, 200, 1600, LINE), 13, 0, 0);
     show(&mut new, Rect::new(0, 222, 1600, 678), content, 0, 198);
     Scene { name: "row inserted into a table", old, new }
+}
+
+/// A page below a floating button and a band that stay where they are.
+fn fixed_parts(content: &Framebuffer) -> Scene {
+    let screen = |y| {
+        let mut screen = blank(1920, 1080, PAPER);
+        let bounds = screen.bounds();
+        show(&mut screen, bounds, content, 0, y);
+        fill(&mut screen, Rect::new(0, 400, 1920, 20), 0xFF_F0A0);
+        fill(&mut screen, Rect::new(1700, 900, 70, 70), 0x20_60F0);
+        screen
+    };
+    Scene { name: "page scrolled below fixed parts", old: screen(0), new: screen(40) }
+}
+
+/// Beside the pane that scrolls, a wide side bar with little in it, of the same paper.
+fn sparse_side_bar(content: &Framebuffer) -> Scene {
+    let screen = |y| {
+        let mut screen = blank(1920, 1000, PAPER);
+        (0..6).for_each(|widget| fill(&mut screen, Rect::new(1200, 40 + widget * 170, 30, 30), 0xC0_3030));
+        show(&mut screen, Rect::new(0, 0, 900, 1000), content, 500, y);
+        screen
+    };
+    Scene { name: "pane scrolled beside a sparse side bar", old: screen(7), new: screen(61) }
+}
+
+/// Lines that all say the same but for a number.
+fn long_log() -> Scene {
+    let mut lines = blank(1000, 1400, 0);
+    for line in 0..1400 / LINE {
+        text(&mut lines, Rect::new(80, line * LINE, 700, LINE), 4, 0xC0_C0C0, 0);
+        let digits = [line / 100, line / 10 % 10, line % 10];
+        for (digit, column) in digits.into_iter().zip(0..) {
+            glyph(&mut lines, 8 + column * ADVANCE, line * LINE + 3, 30 + digit, 0xC0_C0C0);
+        }
+    }
+    let screen = |y| {
+        let mut screen = blank(1000, 900, 0);
+        let bounds = screen.bounds();
+        show(&mut screen, bounds, &lines, 0, y);
+        screen
+    };
+    Scene { name: "log of like lines scrolled", old: screen(9 * LINE), new: screen(12 * LINE) }
+}
+
+/// Another text in the same letters: windows match by chance, and nothing moved.
+pub fn other_page() -> Scene {
+    Scene { name: "another page of text", old: page(1920, 1080, 61), new: page(1920, 1080, 62) }
+}
+
+/// Tiles of a photograph, each put elsewhere: as many displacements as there can be.
+pub fn shuffle() -> Scene {
+    let old = wallpaper(1920, 1080);
+    let mut new = old.clone();
+    let mut random = Random(8);
+    for y in (0..1040).step_by(40) {
+        for x in (0..1920).step_by(48) {
+            show(&mut new, Rect::new(x, y, 48, 40), &old, random.below(1870), random.below(1040));
+        }
+    }
+    Scene { name: "shuffled photograph", old, new }
 }

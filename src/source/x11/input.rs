@@ -6,7 +6,7 @@ use super::{Shared, X11Error};
 use crate::wire::{Button, InputEvent};
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use x11rb::connection::{Connection, RequestConnection};
 use x11rb::protocol::xproto::{
@@ -109,8 +109,10 @@ pub(super) fn run(shared: &Shared) {
 }
 
 fn connect(shared: &Shared) -> Option<Hands> {
-    match Hands::open(&shared.display) {
+    match Hands::open(shared) {
         Ok(hands) => Some(hands),
+        // Without a server the capturing thread has said so already.
+        Err(X11Error::Connect { .. } | X11Error::Gone(_)) => None,
         Err(error) => {
             tracing::warn!(display = %shared.display, %error, "the session cannot be given input");
             None
@@ -136,15 +138,18 @@ struct Hands {
 }
 
 impl Hands {
-    fn open(display: &str) -> Result<Hands, X11Error> {
-        let (connection, screen) = RustConnection::connect(Some(display))
-            .map_err(|error| X11Error::Connect { display: display.to_owned(), error })?;
+    fn open(shared: &Shared) -> Result<Hands, X11Error> {
+        let (connection, screen) = shared
+            .server
+            .connect()
+            .map_err(|error| X11Error::Connect { display: shared.display.clone(), error })?;
+        shared.input_line.tie(connection.stream()).map_err(X11Error::Wait)?;
         if connection.extension_information(xtest::X11_EXTENSION_NAME)?.is_none() {
             return Err(X11Error::Extension("XTEST"));
         }
         // Another client's grab of the server must not hold the session's input back.
         connection.xtest_grab_control(true)?;
-        let keyboard = Keyboard::open(&connection)?;
+        let keyboard = Keyboard::open(&connection, Arc::clone(&shared.stopping))?;
         let root = connection.setup().roots[screen].root;
         let (across, down) = (Wheel::default(), Wheel::default());
         Ok(Hands { connection, root, keyboard, buttons: Vec::new(), across, down })
@@ -167,7 +172,9 @@ impl Hands {
             InputEvent::KeyUp { key, keysym } => {
                 self.keyboard.up(&self.connection, KeyName::new(key, keysym))?;
             }
-            InputEvent::Text(text) => self.keyboard.write(&self.connection, &text)?,
+            InputEvent::Text(text) => {
+                self.keyboard.write(&self.connection, &text)?;
+            }
             InputEvent::ReleaseAll => self.release_all()?,
             InputEvent::PointerMove { x, y } => self.point(x, y, shared)?,
             InputEvent::PointerButton { button, down, x, y } => {

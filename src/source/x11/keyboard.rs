@@ -10,6 +10,8 @@ use super::X11Error;
 use super::keymap::{Group, Key, KeyMap, KeyType, Keycode, Keysym, Mods, OutOfRange, Plan, State, Step};
 use super::spare::{Place, Spares};
 use super::symbols;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use x11rb::connection::Connection;
 use x11rb::errors::ReplyError;
@@ -24,8 +26,12 @@ use x11rb::rust_connection::RustConnection;
 const CORE_KEYBOARD: xkb::DeviceSpec = 0x100;
 /// `SetMods` takes the modifiers that the key is mapped to.
 const USE_MODMAP: u8 = 4;
-/// How often to look for a spare keycode before a symbol is given up.
-const MOST_WAITS: usize = 4;
+/// The most keys that a viewer may hold at once; people have ten fingers, hostile viewers more.
+const MOST_HELD: usize = 256;
+/// How long to wait before looking again whether a spare keycode has rested.
+const SPARE_POLL: Duration = Duration::from_millis(20);
+/// How long programs have for looking up the last keys when the source goes: dropping it waits for this.
+const LAST_LOOK: Duration = Duration::from_millis(400);
 
 /// What a viewer calls a key: the physical key, or the symbol where that is not known.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,13 +58,15 @@ pub(super) struct Keyboard {
     is_stale: bool,
     held: Vec<HeldKey>,
     spares: Spares,
+    /// The source is being dropped: nothing is worth a long wait any more.
+    stopping: Arc<AtomicBool>,
     born: Instant,
     /// The server repeated held keys when we came.
     repeated: bool,
 }
 
 impl Keyboard {
-    pub(super) fn open(connection: &RustConnection) -> Result<Keyboard, X11Error> {
+    pub(super) fn open(connection: &RustConnection, stopping: Arc<AtomicBool>) -> Result<Keyboard, X11Error> {
         if !connection.xkb_use_extension(1, 0)?.reply()?.supported {
             return Err(X11Error::Extension("XKEYBOARD"));
         }
@@ -87,6 +95,7 @@ impl Keyboard {
             is_stale: false,
             held: Vec::new(),
             spares: Spares::default(),
+            stopping,
             born: Instant::now(),
             repeated: repeated == AutoRepeatMode::ON,
         })
@@ -128,6 +137,9 @@ impl Keyboard {
             let held = self.held.remove(index);
             self.fake(connection, &Step::Up(held.keycode))?;
         }
+        if self.held.len() >= MOST_HELD {
+            return Ok(());
+        }
         self.refresh(connection)?;
         let is_modifier = symbols::is_modifier(symbol);
         let plan = if is_modifier {
@@ -157,7 +169,8 @@ impl Keyboard {
     }
 
     /// Types text, each character as a key. Control and Alt held by the viewer are lifted meanwhile: an
-    /// input method's text, or a paste that Ctrl+V asked for, is no row of shortcuts.
+    /// input method's text, or a paste that Ctrl+V asked for, is no row of shortcuts. Ends early when the
+    /// source is stopping: text full of rare characters takes its time.
     pub(super) fn write(&mut self, connection: &RustConnection, text: &str) -> Result<(), X11Error> {
         self.refresh(connection)?;
         let shortcut = self.map.shortcut_mods();
@@ -172,6 +185,9 @@ impl Keyboard {
         // "\r\n" is one line's end.
         for character in text.chars().filter(|&character| character != '\r') {
             let symbol = symbols::of_char(character);
+            if self.stopping.load(Ordering::Acquire) {
+                break;
+            }
             if symbol == 0 {
                 continue;
             }
@@ -200,15 +216,17 @@ impl Keyboard {
     /// Leaves the server's keyboard as it was found.
     pub(super) fn close(mut self, connection: &RustConnection) -> Result<(), X11Error> {
         self.release_all(connection)?;
-        if self.repeated {
-            set_repeat(connection, AutoRepeatMode::ON)?;
-        }
         connection.flush()?;
         // Programs may still be looking up the last keys.
-        std::thread::sleep(Duration::from_millis(self.spares.rest_left_millis(self.now_millis())));
+        let rest = Duration::from_millis(self.spares.rest_left_millis(self.now_millis()));
+        std::thread::sleep(rest.min(LAST_LOOK));
         self.refresh(connection)?;
         for keycode in self.spares.keycodes() {
             map_symbol(connection, keycode, 0)?;
+        }
+        // Last: from here on nobody listens who would switch it off again.
+        if self.repeated {
+            set_repeat(connection, AutoRepeatMode::ON)?;
         }
         Ok(())
     }
@@ -227,7 +245,7 @@ impl Keyboard {
 
     /// Puts a symbol that the map lacks on a keycode that has none. Returns whether there was one.
     fn map_spare(&mut self, connection: &RustConnection, symbol: Keysym) -> Result<bool, X11Error> {
-        for _ in 0..MOST_WAITS {
+        loop {
             let held = self.held_codes();
             let now = self.now_millis();
             match self.spares.place(symbol, now, self.map.blank_keys(), &held) {
@@ -236,15 +254,15 @@ impl Keyboard {
                     self.map = read_map(connection)?;
                     return Ok(true);
                 }
-                // A program must have looked up the key before its meaning changes.
-                Place::Wait(millis) => {
+                // A program must have looked up the key before its meaning changes. Nothing is used
+                // meanwhile, so the wait ends.
+                Place::Wait(millis) if !self.stopping.load(Ordering::Acquire) => {
                     connection.flush()?;
-                    std::thread::sleep(Duration::from_millis(millis));
+                    std::thread::sleep(SPARE_POLL.min(Duration::from_millis(millis)));
                 }
-                Place::Nowhere => break,
+                Place::Wait(_) | Place::Nowhere => return Ok(false),
             }
         }
-        Ok(false)
     }
 
     fn press(&mut self, connection: &RustConnection, plan: &Plan) -> Result<(), X11Error> {

@@ -10,9 +10,11 @@ mod cursor;
 mod input;
 mod keyboard;
 mod keymap;
+mod lifeline;
 mod merge;
 mod resize;
 mod segment;
+mod server;
 mod spare;
 mod symbols;
 mod watch;
@@ -23,6 +25,8 @@ use crate::wire::InputEvent;
 use bell::Bell;
 use cursor::PointerTrail;
 use input::{Errand, Inbox};
+use lifeline::Lifeline;
+pub use server::XServer;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -82,14 +86,17 @@ impl From<ReplyOrIdError> for X11Error {
 
 /// What both threads and the handle share.
 struct Shared {
+    server: XServer,
     display: String,
     canvas: Arc<Canvas>,
     /// Wakes the capturing thread for a resize or the end.
     bell: Bell,
     wanted_size: Mutex<Option<(u32, u32)>>,
-    stopping: AtomicBool,
+    stopping: Arc<AtomicBool>,
     inbox: Inbox,
     trail: Mutex<PointerTrail>,
+    capture_line: Lifeline,
+    input_line: Lifeline,
 }
 
 impl Shared {
@@ -106,7 +113,8 @@ impl Shared {
     }
 }
 
-/// A session's X display as a source.
+/// A session's X display as a source. Dropping it lifts every key and button that it holds, which may take
+/// some tenths of a second.
 pub struct X11Source {
     shared: Arc<Shared>,
     input_ended: Mutex<mpsc::Receiver<()>>,
@@ -115,30 +123,31 @@ pub struct X11Source {
 impl X11Source {
     /// Shows the display in `canvas` from now on, and tells the rest through `events`. The display need
     /// not be there yet: until it is, and whenever it dies, the source reports [`SourceState::Waiting`]
-    /// and keeps trying. The authority comes from `XAUTHORITY`.
+    /// and keeps trying.
     ///
     /// # Errors
     /// When `display` is not a display's name, or the machine has no thread to give.
     pub fn start(
-        display: &str,
+        server: &XServer,
         canvas: Arc<Canvas>,
         events: Sender<SourceEvent>,
     ) -> Result<X11Source, X11Error> {
-        // An empty name would silently mean $DISPLAY.
-        let well_formed = !display.is_empty()
-            && x11rb::reexports::x11rb_protocol::parse_display::parse_display(Some(display)).is_ok();
-        if !well_formed {
+        let display = server.display.as_str();
+        if !server.is_well_formed() {
             return Err(X11Error::DisplayName(display.to_owned()));
         }
         let no_bell = |error| X11Error::Wake { display: display.to_owned(), error };
         let shared = Arc::new(Shared {
             display: display.to_owned(),
+            server: server.clone(),
             canvas,
             bell: Bell::new().map_err(no_bell)?,
             wanted_size: Mutex::new(None),
-            stopping: AtomicBool::new(false),
+            stopping: Arc::new(AtomicBool::new(false)),
             inbox: Inbox::new().map_err(no_bell)?,
             trail: Mutex::new(PointerTrail::default()),
+            capture_line: Lifeline::default(),
+            input_line: Lifeline::default(),
         });
         let (ended, input_ended) = mpsc::channel();
         // From here on dropping the handle stops whichever thread has started.
@@ -179,6 +188,9 @@ impl Drop for X11Source {
         // The sender is dropped when the thread has lifted everything: an error is the sign to go on.
         let ended = self.input_ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         let _ = ended.recv_timeout(FAREWELL);
+        // A thread that waits for a hung server's answer is freed by the end of its connection.
+        self.shared.capture_line.cut();
+        self.shared.input_line.cut();
     }
 }
 

@@ -6,20 +6,23 @@ use super::input::Errand;
 use super::{Outbox, Shared, X11Error, cursor, resize};
 use crate::screen::Rect;
 use crate::source::{SourceEvent, SourceState};
-use std::time::Duration;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 use x11rb::connection::{Connection, RequestConnection};
+use x11rb::protocol::Event;
 use x11rb::protocol::damage::{self, ConnectionExt as _, ReportLevel};
 use x11rb::protocol::randr::{self, ConnectionExt as _, NotifyMask};
-use x11rb::protocol::xfixes::{self, ConnectionExt as _, CursorNotifyMask, Region};
+use x11rb::protocol::xfixes::{self, ConnectionExt as _, CursorNotifyMask};
 use x11rb::protocol::xinput::{self, ConnectionExt as _, XIEventMask};
 use x11rb::protocol::xproto::{ChangeWindowAttributesAux, ConnectionExt as _, EventMask, Window};
-use x11rb::protocol::{ErrorKind, Event};
 use x11rb::rust_connection::RustConnection;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 /// How soon to try again to hand an event to a session whose queue is full.
 const HANDOVER: Duration = Duration::from_millis(5);
+/// The most rectangles that one capture takes on; what was reported beyond them is the next one's.
+const MOST_DAMAGE: usize = 2_048;
 /// How often in a row the size may change during a capture before that counts as the server's failure.
 const MOST_SIZE_CHANGES: usize = 100;
 
@@ -28,7 +31,12 @@ pub(super) fn run(shared: &Shared, mut outbox: Outbox) {
     let mut retry = FIRST_RETRY;
     while !shared.is_stopping() {
         let mut was_live = false;
-        if let Err(error) = watch(shared, &mut outbox, &mut was_live) {
+        let ended = watch(shared, &mut outbox, &mut was_live);
+        shared.capture_line.untie();
+        if let Err(error) = ended {
+            if shared.is_stopping() {
+                return;
+            }
             if was_live {
                 shared.inbox.push(Errand::Disconnect);
                 retry = FIRST_RETRY;
@@ -36,12 +44,23 @@ pub(super) fn run(shared: &Shared, mut outbox: Outbox) {
             let waiting = excuse(&shared.display, &error, was_live || is_gone(&outbox));
             tracing::debug!(display = %shared.display, %error, "no X server to show");
             outbox.tell_state(SourceState::Waiting(waiting));
-            // Only full queues or a ringing bell shorten this; both are welcome to.
-            let pause = if outbox.flush() { HANDOVER } else { retry };
-            if shared.bell.wait(None::<&std::os::fd::OwnedFd>, Some(pause)).is_err() {
-                std::thread::sleep(retry);
-            }
+            pause(shared, &mut outbox, retry);
             retry = (retry * 2).min(LAST_RETRY);
+        }
+    }
+}
+
+/// Waits this long, or until the source is dropped; hands events over meanwhile.
+fn pause(shared: &Shared, outbox: &mut Outbox, time: Duration) {
+    let end = Instant::now() + time;
+    while !shared.is_stopping() {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        let step = if outbox.flush() { left.min(HANDOVER) } else { left };
+        if shared.bell.wait(None::<&OwnedFd>, Some(step)).is_err() {
+            std::thread::sleep(step);
         }
     }
 }
@@ -66,7 +85,7 @@ fn excuse(display: &str, error: &X11Error, was_there: bool) -> String {
 /// What the server has told since it was last looked after.
 #[derive(Default)]
 struct News {
-    damage: bool,
+    damage: Vec<Rect>,
     cursor: bool,
     pointer: bool,
     size: bool,
@@ -74,8 +93,11 @@ struct News {
 
 /// Connects and shows the display until the source is dropped (`Ok`) or something breaks.
 fn watch(shared: &Shared, outbox: &mut Outbox, was_live: &mut bool) -> Result<(), X11Error> {
-    let (connection, screen) = RustConnection::connect(Some(&shared.display))
+    let (connection, screen) = shared
+        .server
+        .connect()
         .map_err(|error| X11Error::Connect { display: shared.display.clone(), error })?;
+    shared.capture_line.tie(connection.stream()).map_err(X11Error::Wait)?;
     let mut display = Display::open(&connection, screen)?;
     display.show_all(shared)?;
     shared.trail().clear();
@@ -85,13 +107,15 @@ fn watch(shared: &Shared, outbox: &mut Outbox, was_live: &mut bool) -> Result<()
     let mut news = News { cursor: true, pointer: true, ..News::default() };
     loop {
         // Everything that has arrived is one capture's worth; nothing waits for more.
-        while let Some(event) = connection.poll_for_event()? {
+        while news.damage.len() < MOST_DAMAGE
+            && let Some(event) = connection.poll_for_event()?
+        {
             news.note(&event, display.root);
         }
         if shared.is_stopping() {
             return Ok(());
         }
-        let idle = !(news.damage || news.cursor || news.pointer || news.size);
+        let idle = news.is_empty();
         display.look_after(&mut news, shared, outbox)?;
         if let Some(size) = shared.take_wanted_size() {
             display.resizer.resize(&connection, display.root, size)?;
@@ -105,16 +129,18 @@ fn watch(shared: &Shared, outbox: &mut Outbox, was_live: &mut bool) -> Result<()
 }
 
 impl News {
+    fn is_empty(&self) -> bool {
+        self.damage.is_empty() && !(self.cursor || self.pointer || self.size)
+    }
+
     fn note(&mut self, event: &Event, root: Window) {
         match event {
-            Event::DamageNotify(_) => self.damage = true,
+            Event::DamageNotify(damaged) => self.damage.push(clip_to_positive(&damaged.area)),
             Event::XfixesCursorNotify(_) => self.cursor = true,
             Event::XinputRawMotion(_) => self.pointer = true,
             Event::RandrScreenChangeNotify(_) => self.size = true,
             Event::ConfigureNotify(configured) if configured.window == root => self.size = true,
-            Event::Error(error) if error.error_kind != ErrorKind::Match => {
-                tracing::debug!(?error, "the X server refused a request");
-            }
+            Event::Error(error) => tracing::debug!(?error, "the X server refused a request"),
             _ => {}
         }
     }
@@ -125,8 +151,6 @@ struct Display<'c> {
     connection: &'c RustConnection,
     root: Window,
     damage: damage::Damage,
-    /// Receives what is damaged, again and again.
-    parts: Region,
     capture: Capture,
     resizer: resize::Resizer,
 }
@@ -154,13 +178,12 @@ impl<'c> Display<'c> {
             };
             connection.xinput_xi_select_events(root, &[motion])?;
         }
+        // Each event brings a rectangle that was whole until then: no question to ask before fetching it.
         let damage = connection.generate_id()?;
-        connection.damage_create(damage, root, ReportLevel::NON_EMPTY)?;
-        let parts = connection.generate_id()?;
-        connection.xfixes_create_region(parts, &[])?;
+        connection.damage_create(damage, root, ReportLevel::DELTA_RECTANGLES)?;
         let size = geometry(connection, root)?;
         let capture = Capture::new(connection, root, size)?;
-        Ok(Display { connection, root, damage, parts, capture, resizer: resize::Resizer::default() })
+        Ok(Display { connection, root, damage, capture, resizer: resize::Resizer::default() })
     }
 
     /// Tells on what is new, pixels first.
@@ -170,10 +193,13 @@ impl<'c> Display<'c> {
             self.show_all(shared)?;
         }
         // A program that warps the pointer makes no raw motion, but hardly ever warps it without drawing.
-        let whereabouts =
-            if pointer || damage || cursor { Some(self.connection.query_pointer(self.root)?) } else { None };
-        if damage {
-            self.show_damage(shared)?;
+        let whereabouts = if pointer || cursor || !damage.is_empty() {
+            Some(self.connection.query_pointer(self.root)?)
+        } else {
+            None
+        };
+        if !damage.is_empty() {
+            self.show_damage(&damage, shared)?;
         }
         if cursor && let Some(shape) = cursor::fetch(self.connection)? {
             outbox.put(SourceEvent::Cursor(shape));
@@ -190,11 +216,9 @@ impl<'c> Display<'c> {
 
     /// Brings what is damaged into the canvas. Damage is taken back before pixels are fetched, so that what
     /// is drawn in between is told again.
-    fn show_damage(&mut self, shared: &Shared) -> Result<(), X11Error> {
-        self.connection.damage_subtract(self.damage, x11rb::NONE, self.parts)?;
-        let parts = self.connection.xfixes_fetch_region(self.parts)?.reply()?;
-        let rects: Vec<Rect> = parts.rectangles.iter().map(clip_to_positive).collect();
-        match self.capture.paint(self.connection, &rects, &shared.canvas)? {
+    fn show_damage(&mut self, damage: &[Rect], shared: &Shared) -> Result<(), X11Error> {
+        self.connection.damage_subtract(self.damage, x11rb::NONE, x11rb::NONE)?;
+        match self.capture.paint(self.connection, damage, &shared.canvas)? {
             Captured::Done => Ok(()),
             Captured::SizeChanged => self.show_all(shared),
         }

@@ -1,0 +1,70 @@
+use super::{Failure, interrupted};
+use chevet::gateway::{Config, DEFAULT_CONFIG, Gateway as Running, SessionConfig};
+use std::path::PathBuf;
+
+/// Join hosts and viewers: serve the page, QUIC, WebTransport and WebSocket
+///
+/// One UDP port carries QUIC and WebTransport, the TCP port of the same number the page and WebSocket. Sessions come
+/// from the configuration, from --display, and from hosts that run `chevet host`.
+///
+/// Examples:
+///   chevet gateway --print-config > chevet.toml
+///   chevet gateway --config chevet.toml
+///   chevet gateway --display :1          one session, for this machine alone
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Gateway {
+    /// The configuration: a TOML file such as --print-config prints
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the defaults, with comments, and exit
+    #[arg(long)]
+    print_config: bool,
+    /// Show this X display as the session "desk", beside those of the configuration
+    #[arg(long, value_name = ":N")]
+    display: Option<String>,
+    /// Listen here instead of where the configuration says; may be given several times
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Vec<std::net::SocketAddr>,
+}
+
+impl Gateway {
+    pub async fn run(self) -> Result<(), Failure> {
+        if self.print_config {
+            print!("{DEFAULT_CONFIG}");
+            return Ok(());
+        }
+        let mut config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        if !self.listen.is_empty() {
+            config.listen = self.listen;
+        }
+        if let Some(display) = self.display {
+            config.sessions.push(SessionConfig {
+                name: "desk".into(),
+                title: None,
+                display: Some(display),
+                xauthority: None,
+                pattern: None,
+            });
+        }
+        let gateway = Running::start(&config).await?;
+        for address in gateway.addresses() {
+            let udp = if config.udp { "TCP and UDP" } else { "TCP" };
+            tracing::info!(%address, "listening on {udp}");
+        }
+        // A configured ticket is its owner's business; one that was made here is of no use unless it is told.
+        if gateway.made_ticket() {
+            for session in &config.sessions {
+                println!("{}: {}", session.name, gateway.page_url(&session.name));
+                println!("{}: {}", session.name, gateway.native_url(&session.name));
+            }
+        }
+        interrupted().await;
+        tracing::info!("stopping");
+        gateway.stop().await;
+        Ok(())
+    }
+}

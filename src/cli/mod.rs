@@ -1,0 +1,96 @@
+//! The command line.
+
+mod demo;
+mod gateway;
+mod host;
+mod view;
+
+use chevet::doctor::Verdict;
+use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// What a command fails with: it is printed, and says what to do.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Brings a running desktop session to whichever screen its user stands at, exact to the pixel.
+#[derive(Parser)]
+#[command(version, about, long_about = LONG_ABOUT, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const LONG_ABOUT: &str = "\
+Brings a running desktop session to whichever screen its user stands at, exact to the pixel.
+
+A session runs on a host. A gateway joins hosts and viewers: browsers open its page, `chevet view` dials it
+directly. Try it on this machine with `chevet demo`.
+
+CHEVET_LOG sets what is logged: error, warn, info, debug, or finer as in `chevet=debug,quinn=warn`.";
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    Gateway(gateway::Gateway),
+    Host(host::Host),
+    View(view::View),
+    Doctor(DoctorCommand),
+}
+
+/// Say what works on this machine, and how to mend what does not
+///
+/// Looks at UDP buffers and ports, X servers and their extensions, the codec, clocks and limits. Exits with
+/// an error only if something that chevet cannot do without is missing.
+#[derive(clap::Args)]
+struct DoctorCommand {
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Cli {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let quiet = matches!(self.command, Command::View(_) | Command::Demo(_) | Command::Doctor(_));
+        let level = if quiet { "warn" } else { "info" };
+        let filter = EnvFilter::try_from_env("CHEVET_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        match self.command {
+            Command::Demo(demo) => runtime()?.block_on(demo.run())?,
+            Command::Gateway(gateway) => runtime()?.block_on(gateway.run())?,
+            Command::Host(host) => runtime()?.block_on(host.run())?,
+            Command::View(view) => runtime()?.block_on(view.run())?,
+            Command::Doctor(doctor) => return doctor.run(),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl DoctorCommand {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let mut out = std::io::stdout();
+        let colour = out.is_terminal();
+        Ok(match chevet::doctor::run(self.json, colour, &mut out)? {
+            Verdict::Fail => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        })
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// Resolves at Ctrl-C, or when the system asks the program to end.
+pub async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut asked = match signal(SignalKind::terminate()) {
+        Ok(signal) => signal,
+        Err(_) => return std::future::pending().await,
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = asked.recv() => {}
+    }
+}

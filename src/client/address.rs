@@ -1,0 +1,182 @@
+//! Where a session is: `chevet://` addresses and the page's own.
+
+use crate::link::{Target, parse_fingerprint};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use url::Url;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// No gateway's answer is longer.
+const MOST_BYTES: usize = 64 << 10;
+
+#[derive(Debug, thiserror::Error)]
+pub enum AddressError {
+    #[error("{0:?} is not an address: {1}")]
+    NotAUrl(String, url::ParseError),
+    #[error(
+        "{0:?} is not a session's address: write chevet://HOST:PORT/SESSION?ticket=TICKET, or give the page's \
+         address, http://HOST:PORT/#session=SESSION&ticket=TICKET"
+    )]
+    NotASession(String),
+    #[error("the pin is not a SHA-256 in hexadecimal digits")]
+    BadPin,
+    #[error(
+        "the gateway's page at {0} is behind TLS, so how to reach it cannot be asked; use the chevet:// address \
+         that the gateway prints"
+    )]
+    NeedsNative(String),
+    #[error("asking {host} how it is reached: {reason}; is the gateway running?")]
+    Ask { host: String, reason: String },
+}
+
+/// A session on a gateway, and the ticket for it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address {
+    pub target: Target,
+    pub session: String,
+    pub ticket: Vec<u8>,
+}
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Address({:?} at {:?})", self.session, self.target)
+    }
+}
+
+#[derive(Deserialize)]
+struct Connect {
+    udp_port: Option<u16>,
+    certificate_sha256: Vec<String>,
+}
+
+impl Address {
+    /// Reads a `chevet://` address, or a page's `http://` one, whose gateway is asked for the rest.
+    pub async fn find(text: &str) -> Result<Address, AddressError> {
+        let url = Url::parse(text).map_err(|error| AddressError::NotAUrl(text.to_owned(), error))?;
+        match url.scheme() {
+            "chevet" => Address::parse(text),
+            "http" => find_page(&url).await,
+            "https" => Err(AddressError::NeedsNative(url.host_str().unwrap_or_default().to_owned())),
+            _ => Err(AddressError::NotASession(without_secrets(&url))),
+        }
+    }
+
+    /// Reads `chevet://HOST:PORT/SESSION?ticket=TICKET`, with `pin=SHA256` for a certificate that no public
+    /// authority signed, and `tcp=PORT`, `tls=1` where TCP differs from plain at the same port.
+    pub fn parse(text: &str) -> Result<Address, AddressError> {
+        let url = Url::parse(text).map_err(|error| AddressError::NotAUrl(text.to_owned(), error))?;
+        let not_a_session = || AddressError::NotASession(without_secrets(&url));
+        let host = host_of(&url).ok_or_else(not_a_session)?;
+        let port = url.port().unwrap_or(4380);
+        let session = url.path().trim_matches('/').to_owned();
+        if url.scheme() != "chevet" || session.is_empty() || session.contains('/') {
+            return Err(not_a_session());
+        }
+        let mut address = Address {
+            target: Target { host, udp_port: Some(port), tcp_port: Some(port), tls: false, pins: Vec::new() },
+            session,
+            ticket: Vec::new(),
+        };
+        for (name, value) in url.query_pairs() {
+            match &*name {
+                "ticket" => address.ticket = value.as_bytes().to_vec(),
+                "pin" => address.target.pins.push(parse_fingerprint(&value).ok_or(AddressError::BadPin)?),
+                "tcp" => address.target.tcp_port = Some(value.parse().map_err(|_| not_a_session())?),
+                "tls" => address.target.tls = value == "1",
+                _ => return Err(not_a_session()),
+            }
+        }
+        Ok(address)
+    }
+}
+
+async fn find_page(url: &Url) -> Result<Address, AddressError> {
+    let not_a_session = || AddressError::NotASession(without_secrets(url));
+    let host = host_of(url).ok_or_else(not_a_session)?;
+    let port = url.port_or_known_default().ok_or_else(not_a_session)?;
+    let mut session = None;
+    let mut ticket = Vec::new();
+    for (name, value) in url::form_urlencoded::parse(url.fragment().unwrap_or_default().as_bytes()) {
+        match &*name {
+            "session" => session = Some(value.into_owned()),
+            "ticket" => ticket = value.as_bytes().to_vec(),
+            _ => {}
+        }
+    }
+    Ok(Address {
+        target: ask_target(&host, port).await?,
+        session: session.ok_or_else(not_a_session)?,
+        ticket,
+    })
+}
+
+async fn ask(host: &str, port: u16) -> Result<Connect, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect((host, port)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = hyper::Request::get("/api/connect")
+        .header(hyper::header::HOST, format!("{host}:{port}"))
+        .body(Empty::<bytes::Bytes>::new())?;
+    let answer = sender.send_request(request).await?;
+    let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await?.to_bytes();
+    Ok(serde_json::from_slice(&body)?)
+}
+
+/// How the gateway on `host:port` is reached, as its page tells: for loopback, where nobody stands between.
+pub async fn ask_target(host: &str, port: u16) -> Result<Target, AddressError> {
+    let failed = |reason: String| AddressError::Ask { host: format!("{host}:{port}"), reason };
+    let asked = tokio::time::timeout(PATIENCE, ask(host, port)).await;
+    let connect = match asked {
+        Ok(answer) => answer.map_err(|error| failed(error.to_string()))?,
+        Err(_) => return Err(failed("no answer within 5 s".into())),
+    };
+    let pins =
+        connect.certificate_sha256.iter().map(|pin| parse_fingerprint(pin).ok_or(AddressError::BadPin));
+    Ok(Target {
+        udp_port: connect.udp_port,
+        tcp_port: Some(port),
+        tls: false,
+        pins: pins.collect::<Result<_, _>>()?,
+        host: host.to_owned(),
+    })
+}
+
+/// The host without the brackets of an IPv6 address.
+fn host_of(url: &Url) -> Option<String> {
+    Some(url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned())
+}
+
+/// An address for an error: tickets stay out of it.
+fn without_secrets(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    url.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_gateway_session_ticket_and_pin() {
+        let pin = "ab".repeat(32);
+        let address = Address::parse(&format!("chevet://[::1]:99/desk?ticket=t&pin={pin}")).unwrap();
+        assert_eq!(address.target.host, "::1");
+        assert_eq!(address.target.udp_port, Some(99));
+        assert_eq!(address.target.pins, [[0xAB; 32]]);
+        assert_eq!((address.session.as_str(), address.ticket.as_slice()), ("desk", &b"t"[..]));
+    }
+
+    #[test]
+    fn what_is_not_an_address_is_refused_without_showing_its_ticket() {
+        for text in ["chevet://host", "chevet://host/a/b?ticket=secret", "http2://x/#ticket=secret", "desk"] {
+            let error = Address::parse(text).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+        assert!(matches!(Address::parse("chevet://h/s?pin=12"), Err(AddressError::BadPin)));
+    }
+}

@@ -1,0 +1,122 @@
+//! The viewer without a window: it decodes, measures, mirrors, types by script, takes a picture.
+
+use super::{Address, Client, ClientError, Event, Mirror, MirrorError, Report, Roads, Script};
+use crate::clock;
+use crate::screen::Framebuffer;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// What a headless viewer is to do.
+#[derive(Default)]
+pub struct Headless {
+    pub roads: Roads,
+    /// The screen wanted, in pixels; 0 leaves it.
+    pub size: (u32, u32),
+    pub mirror: Option<PathBuf>,
+    pub screenshot: Option<PathBuf>,
+    pub script: Option<Script>,
+    /// How long to stay; without it, until the screen is exact if a screenshot is wanted, else for ever.
+    pub duration: Option<Duration>,
+    /// Whether to print a JSON object a second, and one at the end.
+    pub stats: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum HeadlessError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+    #[error("writing the screenshot {path}: {reason}")]
+    Screenshot { path: PathBuf, reason: String },
+    #[error("there was no screen to take a picture of")]
+    NoScreen,
+}
+
+/// Views a session until the time is over, or `stop` resolves.
+pub async fn run_headless(
+    address: Address,
+    job: Headless,
+    stop: impl Future<Output = ()>,
+) -> Result<(), HeadlessError> {
+    let began = Instant::now();
+    let mut report = Report::new(clock::now_us());
+    let mut mirror = job.mirror.as_deref().map(Mirror::create).transpose()?;
+    let mut client = Client::connect_by(address, job.roads, job.size).await?;
+    let script = job.script.as_ref().map_or(&[][..], Script::events);
+    let mut typed = 0;
+    let mut attached_at = None;
+    let end = job.duration.map(|duration| began + duration);
+    let mut next_report = began + Duration::from_secs(1);
+    tokio::pin!(stop);
+    loop {
+        let next_key = attached_at
+            .and_then(|at: Instant| script.get(typed).map(|(after, _)| at + *after))
+            .unwrap_or_else(far_away);
+        tokio::select! {
+            event = client.next() => match event? {
+                Event::Updated(update) => {
+                    report.updated(&update);
+                    if let (Some(mirror), Some(screen)) = (&mut mirror, client.screen()) {
+                        mirror.present(screen, &update.applied.tiles, update.applied.number)?;
+                    }
+                }
+                Event::Exact => {
+                    report.exact(clock::now_us());
+                    if end.is_none() && job.screenshot.is_some() && typed == script.len() {
+                        break;
+                    }
+                }
+                Event::Attached { .. } => {
+                    attached_at.get_or_insert_with(Instant::now);
+                }
+                Event::Silent(reason) => tracing::warn!(reason, "the link is silent; dialling again"),
+                _ => {}
+            },
+            () = sleep_until(next_key) => {
+                client.input(script[typed].1.clone());
+                typed += 1;
+            }
+            () = sleep_until(next_report), if job.stats => {
+                client.ping();
+                println!("{}", report.json(&client, clock::now_us(), false));
+                next_report += Duration::from_secs(1);
+            }
+            () = sleep_until(end.unwrap_or_else(far_away)) => break,
+            () = &mut stop => break,
+        }
+    }
+    if job.stats {
+        println!("{}", report.json(&client, clock::now_us(), true));
+    }
+    if let Some(path) = &job.screenshot {
+        write_png(path, client.screen().ok_or(HeadlessError::NoScreen)?)?;
+    }
+    client.close().await;
+    Ok(())
+}
+
+fn far_away() -> Instant {
+    Instant::now() + Duration::from_secs(86_400 * 365)
+}
+
+fn write_png(path: &Path, screen: &Framebuffer) -> Result<(), HeadlessError> {
+    let failed = |reason: String| HeadlessError::Screenshot { path: path.to_owned(), reason };
+    let file = std::fs::File::create(path).map_err(|error| failed(error.to_string()))?;
+    let mut encoder = png::Encoder::new(std::io::BufWriter::new(file), screen.width(), screen.height());
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::Fast);
+    let rgb: Vec<u8> = screen
+        .pixels()
+        .iter()
+        .flat_map(|pixel| {
+            let [blue, green, red, _] = pixel.to_le_bytes();
+            [red, green, blue]
+        })
+        .collect();
+    let mut writer = encoder.write_header().map_err(|error| failed(error.to_string()))?;
+    writer.write_image_data(&rgb).map_err(|error| failed(error.to_string()))?;
+    writer.finish().map_err(|error| failed(error.to_string()))
+}

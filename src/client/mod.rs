@@ -1,0 +1,40 @@
+//! The viewer's side: connect, decode, present, type. `chevet view` is built on it, and so may be any other
+//! program:
+//!
+//! ```no_run
+//! use chevet::client::{Address, Client, Event};
+//! use chevet::wire::InputEvent;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let address = Address::find("http://127.0.0.1:4380/#session=desk&ticket=...").await?;
+//! let mut client = Client::connect(address).await?;
+//! client.input(InputEvent::Text("bonjour".into()));
+//! loop {
+//!     match client.next().await? {
+//!         Event::Updated(update) => {
+//!             if let Some(screen) = client.screen() {
+//!                 let first_row = screen.row(0, 0, screen.width());
+//!                 println!("{} tiles, top left pixel {:06x}", update.applied.tiles.len(), first_row[0]);
+//!             }
+//!         }
+//!         Event::Exact => println!("the screen is the session's, to the pixel"),
+//!         _ => {}
+//!     }
+//! }
+//! # }
+//! ```
+
+mod address;
+mod connection;
+mod headless;
+mod mirror;
+mod report;
+mod script;
+
+pub use address::{Address, AddressError, ask_target};
+pub use connection::{Client, ClientError, Event, Roads, Update};
+pub use headless::{Headless, HeadlessError, run_headless};
+pub use mirror::{MAGIC, Mirror, MirrorError};
+pub use report::Report;
+pub use script::{Script, ScriptError};

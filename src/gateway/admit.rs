@@ -1,0 +1,183 @@
+//! Who is let in: the first messages of a link, and what must be shown.
+
+use super::config::Config;
+use super::{Registry, Shared, is_name};
+use crate::link::{self, Closed, Inbox, Incoming, Link};
+use crate::wire::{self, Attach, CloseCode, Control, Role};
+use aws_lc_rs::{constant_time, hmac};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A peer has this long from its connection to its Attach or Offer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+    #[error("keeping the gateway's secret in {path}: {source}")]
+    State { path: PathBuf, source: std::io::Error },
+}
+
+/// What is asked of those who want in.
+pub struct Door {
+    ticket: String,
+    made_ticket: bool,
+    host_secret: Option<String>,
+}
+
+impl Door {
+    /// The door of a configuration, and the secret from which hash keys are derived.
+    pub(super) fn new(config: &Config) -> Result<(Door, hmac::Key), AccessError> {
+        let ticket = match &config.access.ticket {
+            Some(ticket) => ticket.clone(),
+            None => URL_SAFE_NO_PAD.encode(random::<18>()?),
+        };
+        let secret = match &config.state_directory {
+            Some(directory) => kept_secret(directory)?,
+            None => random()?,
+        };
+        let door = Door {
+            ticket,
+            made_ticket: config.access.ticket.is_none(),
+            host_secret: config.access.host_secret.clone(),
+        };
+        Ok((door, hmac::Key::new(hmac::HMAC_SHA256, &secret)))
+    }
+
+    pub(super) fn ticket(&self) -> &str {
+        &self.ticket
+    }
+
+    pub(super) fn made_ticket(&self) -> bool {
+        self.made_ticket
+    }
+
+    /// Whether a viewer may see the sessions. Takes the same time whatever is wrong.
+    pub fn admits_viewer(&self, ticket: &[u8]) -> bool {
+        constant_time::verify_slices_are_equal(ticket, self.ticket.as_bytes()).is_ok()
+    }
+
+    fn admits_host(&self, secret: &[u8]) -> bool {
+        let wanted = self.host_secret.as_ref();
+        wanted.is_some_and(|wanted| constant_time::verify_slices_are_equal(secret, wanted.as_bytes()).is_ok())
+    }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], AccessError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(AccessError::Random)?;
+    Ok(bytes)
+}
+
+/// The secret of a state directory, made at the first start and readable by its owner alone.
+fn kept_secret(directory: &Path) -> Result<[u8; 32], AccessError> {
+    let path = directory.join("secret");
+    let failed = |source| AccessError::State { path: path.clone(), source };
+    match std::fs::read(&path) {
+        Ok(bytes) => bytes.try_into().map_err(|_| {
+            failed(std::io::Error::other("it is not 32 bytes long; remove it and a new one is made"))
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(directory).map_err(failed)?;
+            let secret = random()?;
+            let mut options = std::fs::OpenOptions::new();
+            let mut file = options.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+            file.write_all(&secret).and_then(|()| file.sync_all()).map_err(failed)?;
+            Ok(secret)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+enum Wish {
+    View(Attach),
+    Offer { session: String, title: String },
+}
+
+/// Hears what a new link wants, and hands it to its session; or closes it with the reason.
+pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox) {
+    let heard = tokio::time::timeout(PATIENCE, hear(&shared.door, &link, &mut inbox)).await;
+    let refused = match heard {
+        Ok(Ok(Wish::View(attach))) => match shared.registry.session(&attach.session) {
+            Some(session) => return session.attach(link, inbox, attach).await,
+            None => refusal(CloseCode::NO_SESSION, format!("there is no session {:?}", attach.session)),
+        },
+        Ok(Ok(Wish::Offer { session, title })) => {
+            return offer(&shared.registry, &session, &title, link, inbox).await;
+        }
+        Ok(Err(closed)) => closed,
+        Err(_) => refusal(CloseCode::IDLE, "nothing was asked for within 5 s".into()),
+    };
+    tracing::info!(road = link.road().name(), reason = %refused, "link refused");
+    link.close(refused.code, &refused.reason);
+}
+
+async fn offer(registry: &Registry, session: &str, title: &str, link: Link, inbox: Inbox) {
+    link.welcome_updates();
+    tracing::info!(session, "a host offers a session");
+    if let Err((error, link)) = registry.offer(session, title, link, inbox).await {
+        tracing::warn!(session, %error, "the offer was refused");
+        link.close(CloseCode::REFUSED, &error.to_string());
+    }
+}
+
+async fn hear(door: &Door, link: &Link, inbox: &mut Inbox) -> Result<Wish, Closed> {
+    let mut role = None;
+    loop {
+        let message = match inbox.next().await? {
+            Incoming::Control(message) => message,
+            Incoming::Motion(_) => continue,
+            Incoming::Input(..) | Incoming::Update(_) => {
+                return Err(refusal(CloseCode::PROTOCOL, "the first message must be Hello".into()));
+            }
+        };
+        match (message, role) {
+            (Control::Hello { major, minor, role: said, .. }, None) => {
+                if major != wire::MAJOR {
+                    let ours = format!("{}.{}", wire::MAJOR, wire::MINOR);
+                    let reason = format!("this gateway speaks {ours}, not {major}.{minor}");
+                    return Err(refusal(CloseCode::VERSION, reason));
+                }
+                role = Some(said);
+                link.control(&Control::Welcome {
+                    major: wire::MAJOR,
+                    minor: wire::MINOR.min(minor),
+                    software: link::software(),
+                });
+            }
+            (Control::Attach(attach), Some(Role::Viewer)) => {
+                if !door.admits_viewer(&attach.ticket) {
+                    return Err(refusal(CloseCode::REFUSED, "the ticket is not valid".into()));
+                }
+                return Ok(Wish::View(attach));
+            }
+            (Control::Offer { session, title, secret }, Some(Role::Host)) => {
+                if !door.admits_host(&secret.0) {
+                    let reason = "the host's secret is not the one in [access] host_secret".into();
+                    return Err(refusal(CloseCode::REFUSED, reason));
+                }
+                if !is_name(&session) {
+                    return Err(refusal(CloseCode::REFUSED, format!("{session:?} is not a session's name")));
+                }
+                return Ok(Wish::Offer { session, title });
+            }
+            (Control::Ping { number, time_us }, Some(_)) => {
+                let now = crate::clock::now_us();
+                link.control(&Control::Pong { number, ping_time_us: time_us, time_us: now });
+            }
+            (Control::Closing { code, reason }, _) => return Err(Closed { code, reason, by_peer: true }),
+            _ => {
+                return Err(refusal(CloseCode::PROTOCOL, "Hello, then Attach or Offer, are expected".into()));
+            }
+        }
+    }
+}
+
+fn refusal(code: CloseCode, reason: String) -> Closed {
+    Closed { code, reason, by_peer: false }
+}

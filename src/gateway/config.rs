@@ -1,0 +1,182 @@
+//! The gateway's configuration: one TOML file.
+
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The defaults, as `chevet gateway --print-config` prints them.
+pub const DEFAULT_CONFIG: &str = include_str!("default.toml");
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("reading the configuration {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("the configuration {path} is not right:\n{reason}")]
+    Parse { path: PathBuf, reason: String },
+    #[error(
+        "listening on {0} lets other machines in, so [access] needs a `ticket` of at least 16 characters: \
+         make one with `head -c 18 /dev/urandom | base64`"
+    )]
+    OpenToOthers(SocketAddr),
+    #[error("`listen` names no address: give one such as \"127.0.0.1:4380\"")]
+    NoAddress,
+    #[error("[tls] needs both `certificate` and `key`")]
+    HalfTls,
+    #[error("two sessions are called {0:?}; each needs a name of its own")]
+    TwiceNamed(String),
+    #[error("session {0:?}: a name has 1 to 64 letters, digits, dots, dashes or underlines")]
+    BadName(String),
+    #[error("session {0:?} needs either `display` or `pattern`")]
+    NoSource(String),
+}
+
+/// What a gateway is told.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub listen: Vec<SocketAddr>,
+    pub udp: bool,
+    pub names: Vec<String>,
+    pub state_directory: Option<PathBuf>,
+    pub tls: Tls,
+    pub access: Access,
+    #[serde(rename = "session")]
+    pub sessions: Vec<SessionConfig>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+}
+
+#[derive(Clone, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Access {
+    pub ticket: Option<String>,
+    pub host_secret: Option<String>,
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Access(secret)")
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct SessionConfig {
+    pub name: String,
+    pub title: Option<String>,
+    pub display: Option<String>,
+    pub xauthority: Option<PathBuf>,
+    pub pattern: Option<PatternConfig>,
+}
+
+/// A synthetic session, for measurements.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct PatternConfig {
+    pub width: u32,
+    pub height: u32,
+    pub frames_per_second: u32,
+    pub seed: u64,
+}
+
+impl Default for PatternConfig {
+    fn default() -> Self {
+        PatternConfig { width: 1920, height: 1080, frames_per_second: 0, seed: 1 }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: vec![([127, 0, 0, 1], 4380).into()],
+            udp: true,
+            names: vec!["localhost".into()],
+            state_directory: None,
+            tls: Tls::default(),
+            access: Access::default(),
+            sessions: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let config: Config = toml::from_str(&text)
+            .map_err(|error| ConfigError::Parse { path: path.to_owned(), reason: error.to_string() })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Whether this can be run; the error says what to change.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.listen.is_empty() {
+            return Err(ConfigError::NoAddress);
+        }
+        let guarded = self.access.ticket.as_ref().is_some_and(|ticket| ticket.len() >= 16);
+        if let Some(open) = self.listen.iter().find(|address| !address.ip().is_loopback() && !guarded) {
+            return Err(ConfigError::OpenToOthers(*open));
+        }
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            return Err(ConfigError::HalfTls);
+        }
+        for (index, session) in self.sessions.iter().enumerate() {
+            if !is_name(&session.name) {
+                return Err(ConfigError::BadName(session.name.clone()));
+            }
+            if self.sessions[..index].iter().any(|other| other.name == session.name) {
+                return Err(ConfigError::TwiceNamed(session.name.clone()));
+            }
+            if session.display.is_some() == session.pattern.is_some() {
+                return Err(ConfigError::NoSource(session.name.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the TCP port speaks TLS: always, except on loopback without a certificate.
+    pub fn tcp_is_tls(&self) -> bool {
+        self.tls.certificate.is_some() || self.listen.iter().any(|address| !address.ip().is_loopback())
+    }
+}
+
+/// Whether a session may be called so.
+pub fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    (1..=64).contains(&name.chars().count()) && name.len() <= 256 && name.chars().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_printed_defaults_are_the_defaults() {
+        assert_eq!(toml::from_str::<Config>(DEFAULT_CONFIG).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused_with_what_to_do() {
+        let refused = |text: &str| toml::from_str::<Config>(text).unwrap().check().unwrap_err().to_string();
+        assert!(refused("listen = [\"0.0.0.0:1\"]").contains("ticket"));
+        assert!(refused("listen = []").contains("127.0.0.1:4380"));
+        assert!(refused("[tls]\ncertificate = \"a\"").contains("key"));
+        assert!(refused("[[session]]\nname = \"a\"").contains("display"));
+        assert!(refused("[[session]]\nname = \"a/b\"\ndisplay = \":1\"").contains("letters"));
+        let twice = "[[session]]\nname='a'\ndisplay=':1'\n[[session]]\nname='a'\ndisplay=':2'";
+        assert!(refused(twice).contains("two sessions"));
+    }
+
+    #[test]
+    fn an_unknown_setting_is_an_error_that_names_it() {
+        let error = toml::from_str::<Config>("lisen = []").unwrap_err().to_string();
+        assert!(error.contains("lisen"));
+    }
+}

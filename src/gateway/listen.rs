@@ -1,0 +1,122 @@
+//! The listeners: UDP for QUIC and WebTransport, TCP for the page and WebSocket, on the same port numbers.
+
+use super::{Config, GatewayError, Shared, admit, page};
+use crate::link::{self, Certificate};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+/// Connections of each kind at once.
+const MAX_CONNECTIONS: usize = 8_192;
+/// Above this many half-open handshakes, QUIC clients must first prove their address.
+const RETRY_ABOVE: usize = 64;
+/// A TLS or HTTP head must come within this time.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) struct Listeners {
+    pub addresses: Vec<SocketAddr>,
+    pub udp: Vec<quinn::Endpoint>,
+    pub tcp: Vec<TcpListener>,
+}
+
+/// Opens every address for TCP and, at the same port, UDP.
+pub(super) async fn bind(config: &Config, certificate: &Certificate) -> Result<Listeners, GatewayError> {
+    let mut listeners = Listeners { addresses: Vec::new(), udp: Vec::new(), tcp: Vec::new() };
+    for &address in &config.listen {
+        let failed = |source| GatewayError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        if config.udp {
+            listeners.udp.push(link::listen(bound, certificate)?);
+        }
+        listeners.addresses.push(bound);
+        listeners.tcp.push(listener);
+    }
+    Ok(listeners)
+}
+
+pub(super) async fn serve_udp(endpoint: quinn::Endpoint, shared: Arc<Shared>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let shaking = Arc::new(AtomicUsize::new(0));
+    while let Some(incoming) = endpoint.accept().await {
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            incoming.refuse();
+            continue;
+        };
+        let crowded = shaking.load(Ordering::Relaxed) > RETRY_ABOVE;
+        if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
+            // An address that did not answer the retry costs nothing further.
+            let _ = incoming.retry();
+            continue;
+        }
+        shaking.fetch_add(1, Ordering::Relaxed);
+        let shaking = shaking.clone();
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            let handshake = async {
+                let connection = incoming.await.map_err(|error| error.to_string())?;
+                let gone = connection.clone();
+                let link = link::accept(connection).await.map_err(|closed| closed.to_string())?;
+                Ok::<_, String>((link, gone))
+            };
+            let shaken = tokio::time::timeout(PATIENCE, handshake).await;
+            shaking.fetch_sub(1, Ordering::Relaxed);
+            match shaken {
+                Ok(Ok(((link, inbox), connection))) => {
+                    admit::admit(&shared, link, inbox).await;
+                    connection.closed().await;
+                }
+                Ok(Err(reason)) => tracing::debug!(reason, "QUIC handshake failed"),
+                Err(_) => tracing::debug!("QUIC handshake took too long"),
+            }
+        });
+    }
+}
+
+pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let router = page::router(shared.clone());
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, most likely: others may be freed.
+                tracing::warn!(%error, "accepting a TCP connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (shared, router) = (shared.clone(), router.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            let _ = stream.set_nodelay(true);
+            let _ = serve_connection(stream, &shared, router).await;
+        });
+    }
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    shared: &Shared,
+    router: axum::Router,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(64 << 10);
+    let service = TowerToHyperService::new(router);
+    if shared.tls {
+        let acceptor = TlsAcceptor::from(Arc::new(shared.certificate().tcp_server()?));
+        let stream = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await??;
+        http.serve_connection(TokioIo::new(stream), service).with_upgrades().await?;
+    } else {
+        http.serve_connection(TokioIo::new(stream), service).with_upgrades().await?;
+    }
+    Ok(())
+}

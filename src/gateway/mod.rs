@@ -1,0 +1,163 @@
+//! The process that joins sources and viewers: listeners, admission, the sessions' registry, the page.
+
+mod admit;
+mod config;
+mod listen;
+mod page;
+mod registry;
+
+pub use admit::{AccessError, Door};
+pub use config::{Access, Config, ConfigError, DEFAULT_CONFIG, PatternConfig, SessionConfig, Tls, is_name};
+pub use registry::{Registry, RegistryError};
+
+use crate::link::{Certificate, TlsError, fingerprint_text};
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// A self-signed certificate is replaced this often, long before it ends.
+const RENEW: Duration = Duration::from_secs(4 * 24 * 3_600);
+
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error(
+        "cannot listen on TCP {address}: {source}; if another program has the port, choose another one in \
+         `listen`"
+    )]
+    Listen { address: SocketAddr, source: std::io::Error },
+}
+
+/// A running gateway. It stops when dropped.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    tasks: JoinSet<()>,
+    endpoints: Vec<quinn::Endpoint>,
+}
+
+/// What all listeners of a gateway share.
+pub(crate) struct Shared {
+    door: Door,
+    registry: Registry,
+    certificate: RwLock<Arc<Certificate>>,
+    udp_port: Option<u16>,
+    tls: bool,
+}
+
+impl Shared {
+    fn certificate(&self) -> Arc<Certificate> {
+        self.certificate.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Gateway {
+    /// Opens the listeners and starts the configured sessions.
+    pub async fn start(config: &Config) -> Result<Gateway, GatewayError> {
+        config.check()?;
+        let certificate = Arc::new(make_certificate(config)?);
+        let (door, key_secret) = Door::new(config)?;
+        let listeners = listen::bind(config, &certificate).await?;
+        let shared = Arc::new(Shared {
+            door,
+            registry: Registry::new(key_secret),
+            certificate: RwLock::new(certificate.clone()),
+            udp_port: config.udp.then(|| listeners.addresses[0].port()),
+            tls: config.tcp_is_tls(),
+        });
+        for session in &config.sessions {
+            shared.registry.start_local(session)?;
+        }
+        let mut tasks = JoinSet::new();
+        for endpoint in &listeners.udp {
+            tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone()));
+        }
+        for listener in listeners.tcp {
+            tasks.spawn(listen::serve_tcp(listener, shared.clone()));
+        }
+        if certificate.is_self_signed() {
+            tasks.spawn(renew(config.clone(), shared.clone(), listeners.udp.clone()));
+        }
+        Ok(Gateway { shared, addresses: listeners.addresses, tasks, endpoints: listeners.udp })
+    }
+
+    /// The addresses that are listened on.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The running sessions.
+    pub fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
+    /// Where a browser finds a session, ready to be clicked.
+    pub fn page_url(&self, session: &str) -> String {
+        let scheme = if self.shared.tls { "https" } else { "http" };
+        format!("{scheme}://{}/#session={session}&ticket={}", self.addresses[0], self.shared.door.ticket())
+    }
+
+    /// Where `chevet view` finds a session.
+    pub fn native_url(&self, session: &str) -> String {
+        let certificate = self.shared.certificate();
+        let pin = match certificate.is_self_signed() {
+            true => format!("&pin={}", fingerprint_text(&certificate.fingerprint())),
+            false => String::new(),
+        };
+        let address = self.addresses[0];
+        format!("chevet://{address}/{session}?ticket={}{pin}", self.shared.door.ticket())
+    }
+
+    /// Whether the ticket was made at this start rather than configured.
+    pub fn made_ticket(&self) -> bool {
+        self.shared.door.made_ticket()
+    }
+
+    /// Ends all sessions and links; what was said to viewers still goes out.
+    pub async fn stop(mut self) {
+        self.shared.registry.clear();
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        self.tasks.abort_all();
+        for endpoint in &self.endpoints {
+            endpoint.close(crate::wire::CloseCode::GOING_AWAY.0.into(), b"the gateway is stopping");
+            let _ = tokio::time::timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
+        }
+    }
+}
+
+fn make_certificate(config: &Config) -> Result<Certificate, TlsError> {
+    match (&config.tls.certificate, &config.tls.key) {
+        (Some(chain), Some(key)) => Certificate::from_files(chain, key),
+        _ => {
+            let addresses = config.listen.iter().map(|address| address.ip().to_string());
+            let names: Vec<String> = config.names.iter().cloned().chain(addresses).collect();
+            Certificate::self_signed(&names)
+        }
+    }
+}
+
+/// Makes a new certificate from time to time. Links that are open keep the old one.
+async fn renew(config: Config, shared: Arc<Shared>, endpoints: Vec<quinn::Endpoint>) {
+    loop {
+        tokio::time::sleep(RENEW).await;
+        let renewed = make_certificate(&config).and_then(|certificate| {
+            let server = crate::link::server_config(&certificate)?;
+            endpoints.iter().for_each(|endpoint| endpoint.set_server_config(Some(server.clone())));
+            Ok(certificate)
+        });
+        match renewed {
+            Ok(certificate) => {
+                *shared.certificate.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(certificate);
+            }
+            Err(error) => tracing::error!(%error, "the certificate could not be renewed"),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The page that browsers load, what it asks, and its WebSocket.
+
+use super::{Shared, admit};
+use crate::link::{self, WebSocketFault, fingerprint_text};
+use crate::wire;
+use crate::wire::limits::MAX_WEBSOCKET;
+use axum::Json;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The built page: name and bytes of each file.
+const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page_files.rs"));
+
+const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; \
+    connect-src 'self' https: wss: ws:; img-src 'self' data: blob:; style-src 'self'; \
+    manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/", get(|| async { file("index.html") }))
+        .route("/api/connect", get(connect))
+        .route("/api/sessions", get(sessions))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route(wire::PATH, get(websocket))
+        .route("/{*name}", get(|Path(name): Path<String>| async move { file(&name) }))
+        .with_state(shared)
+}
+
+fn file(name: &str) -> Response {
+    let Some((_, bytes)) = FILES.iter().find(|(known, _)| *known == name) else {
+        let missing = match FILES.is_empty() {
+            true => "this chevet was built without its page: run `make web`, then build again\n",
+            false => "there is no such page\n",
+        };
+        return (StatusCode::NOT_FOUND, missing).into_response();
+    };
+    let kind = match name.rsplit_once('.').map_or("", |(_, kind)| kind) {
+        "html" => "text/html; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "json" | "webmanifest" => "application/json",
+        "wasm" => "application/wasm",
+        _ => "application/octet-stream",
+    };
+    let mut response = Response::new(Body::from(Bytes::from_static(bytes)));
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-embedder-policy"), "require-corp"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// How this gateway is reached. Nothing secret.
+async fn connect(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let certificate = shared.certificate();
+    let pins = match certificate.is_self_signed() {
+        true => vec![fingerprint_text(&certificate.fingerprint())],
+        false => Vec::new(),
+    };
+    let known_bad: Value =
+        serde_json::from_str(include_str!("../web/known-bad.json")).unwrap_or_else(|_| json!([]));
+    Json(json!({
+        "version": format!("{}.{}", wire::MAJOR, wire::MINOR),
+        "udp_port": shared.udp_port,
+        "certificate_sha256": pins,
+        "websocket": wire::PATH,
+        "known_bad": known_bad,
+    }))
+}
+
+async fn sessions(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let shown =
+        headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    if !shared.door.admits_viewer(shown.unwrap_or_default()) {
+        let error = json!({"error": "the ticket is not valid"});
+        return (StatusCode::UNAUTHORIZED, Json(error)).into_response();
+    }
+    Json(json!({"sessions": shared.registry.list()})).into_response()
+}
+
+async fn websocket(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    if !same_origin(&headers) {
+        return (StatusCode::FORBIDDEN, "this page belongs to another site\n").into_response();
+    }
+    upgrade
+        .protocols([wire::SUBPROTOCOL])
+        .max_message_size(MAX_WEBSOCKET)
+        .max_frame_size(MAX_WEBSOCKET)
+        .write_buffer_size(0)
+        .on_upgrade(async move |socket| {
+            let (link, inbox) = join(socket);
+            admit::admit(&shared, link, inbox).await;
+        })
+}
+
+/// A browser says which site's page dials; other programs say nothing.
+fn same_origin(headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    match (text(header::ORIGIN), text(header::HOST)) {
+        (None, _) => true,
+        (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, site)| site == host),
+        (Some(_), None) => false,
+    }
+}
+
+fn join(socket: WebSocket) -> (link::Link, link::Inbox) {
+    let (sink, stream) = socket.split();
+    let sink = Box::pin(
+        sink.sink_map_err(WebSocketFault::from)
+            .with(|bytes: Bytes| std::future::ready(Ok::<_, WebSocketFault>(Message::Binary(bytes)))),
+    );
+    let stream = stream.filter_map(|message| {
+        std::future::ready(match message {
+            Ok(Message::Binary(bytes)) => Some(Ok(bytes)),
+            Ok(_) => None,
+            Err(error) => Some(Err(error.into())),
+        })
+    });
+    link::join(sink, stream)
+}

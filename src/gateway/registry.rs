@@ -1,0 +1,164 @@
+//! The sessions of this gateway by name: those of its own displays and those that hosts offer.
+
+use super::config::SessionConfig;
+use crate::link::{Inbox, Link};
+use crate::screen::{HashKey, SizeError};
+use crate::session::{Session, Status};
+use crate::source::{
+    Canvas, NativeSource, PatternConfig, PatternSource, Source, SourceEvent, X11Error, X11Source, XServer,
+};
+use aws_lc_rs::hmac;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
+
+/// Sessions that hosts may offer to one gateway.
+const MAX_SESSIONS: usize = 4_096;
+/// Before a source knows better.
+const FIRST_SIZE: (u32, u32) = (1024, 768);
+const EVENTS: usize = 64;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    #[error("session {name:?}: {source}")]
+    X11 { name: String, source: X11Error },
+    #[error("session {name:?}: {source}")]
+    Size { name: String, source: SizeError },
+    #[error("the name {0:?} belongs to a session of the gateway's own; choose another with --name")]
+    Taken(String),
+    #[error("this gateway has {MAX_SESSIONS} sessions already")]
+    Full,
+}
+
+/// What is told of a session to who may see it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Listed {
+    pub name: String,
+    pub title: String,
+    pub state: &'static str,
+    pub waiting_for: String,
+    pub width: u32,
+    pub height: u32,
+    pub viewers: usize,
+}
+
+struct Entry {
+    session: Session,
+    /// The source, if hosts bring it.
+    host: Option<Arc<NativeSource>>,
+}
+
+/// All sessions, by name.
+pub struct Registry {
+    key_secret: hmac::Key,
+    sessions: Mutex<BTreeMap<String, Entry>>,
+}
+
+impl Registry {
+    pub(super) fn new(key_secret: hmac::Key) -> Self {
+        Registry { key_secret, sessions: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key of a session's tile hashes: the same after a restart if the gateway remembers its secret.
+    fn hash_key(&self, name: &str) -> HashKey {
+        let tag = hmac::sign(&self.key_secret, name.as_bytes());
+        let first = tag.as_ref().first_chunk().copied().unwrap_or_default();
+        HashKey(u64::from_le_bytes(first))
+    }
+
+    /// Starts a session of this machine.
+    pub fn start_local(&self, config: &SessionConfig) -> Result<(), RegistryError> {
+        let name = &config.name;
+        let (width, height) = config.pattern.as_ref().map_or(FIRST_SIZE, |p| (p.width, p.height));
+        let size = |source| RegistryError::Size { name: name.clone(), source };
+        let canvas = Arc::new(Canvas::new(width, height).map_err(size)?);
+        let (events, to_session) = mpsc::channel(EVENTS);
+        let source: Arc<dyn Source> = match (&config.display, &config.pattern) {
+            (Some(display), _) => {
+                let server = XServer { display: display.clone(), authority: config.xauthority.clone() };
+                let started = X11Source::start(&server, canvas.clone(), events);
+                Arc::new(started.map_err(|source| RegistryError::X11 { name: name.clone(), source })?)
+            }
+            (None, pattern) => {
+                let pattern = pattern.clone().unwrap_or_default();
+                let pattern = PatternConfig {
+                    seed: pattern.seed,
+                    width,
+                    height,
+                    frames_per_second: pattern.frames_per_second,
+                };
+                Arc::new(PatternSource::start(canvas.clone(), events, pattern).map_err(size)?)
+            }
+        };
+        let title = config.title.as_deref().unwrap_or(name);
+        let session = Session::start(name, title, self.hash_key(name), canvas, source, to_session);
+        let session = session.map_err(size)?;
+        self.lock().insert(name.clone(), Entry { session, host: None });
+        Ok(())
+    }
+
+    /// A host offers a session: a new one, or one that it had offered before.
+    pub(super) async fn offer(
+        &self,
+        name: &str,
+        title: &str,
+        link: Link,
+        inbox: Inbox,
+    ) -> Result<(), (RegistryError, Link)> {
+        let host = match self.host_of(name, title) {
+            Ok(host) => host,
+            Err(error) => return Err((error, link)),
+        };
+        host.relink(link, inbox).await;
+        Ok(())
+    }
+
+    fn host_of(&self, name: &str, title: &str) -> Result<Arc<NativeSource>, RegistryError> {
+        let mut sessions = self.lock();
+        if let Some(entry) = sessions.get(name) {
+            return entry.host.clone().ok_or_else(|| RegistryError::Taken(name.to_owned()));
+        }
+        if sessions.len() >= MAX_SESSIONS {
+            return Err(RegistryError::Full);
+        }
+        let size = |source| RegistryError::Size { name: name.to_owned(), source };
+        let canvas = Arc::new(Canvas::new(FIRST_SIZE.0, FIRST_SIZE.1).map_err(size)?);
+        let (events, to_session): (mpsc::Sender<SourceEvent>, _) = mpsc::channel(EVENTS);
+        let host = Arc::new(NativeSource::start(name, canvas.clone(), events));
+        let title = if title.is_empty() { name } else { title };
+        let session = Session::start(name, title, self.hash_key(name), canvas, host.clone(), to_session)
+            .map_err(size)?;
+        sessions.insert(name.to_owned(), Entry { session, host: Some(host.clone()) });
+        Ok(host)
+    }
+
+    pub fn session(&self, name: &str) -> Option<Session> {
+        self.lock().get(name).map(|entry| entry.session.clone())
+    }
+
+    /// Every session, by name.
+    pub fn list(&self) -> Vec<Listed> {
+        let listed = |entry: &Entry| {
+            let Status { live, waiting_for, width, height, viewers, .. } = entry.session.status();
+            Listed {
+                name: entry.session.name().to_owned(),
+                title: entry.session.title().to_owned(),
+                state: if live { "live" } else { "waiting" },
+                waiting_for,
+                width,
+                height,
+                viewers,
+            }
+        };
+        self.lock().values().map(listed).collect()
+    }
+
+    /// Ends every session.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+}

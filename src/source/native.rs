@@ -1,0 +1,267 @@
+//! Another chevet as a source: a host agent that offered its session. The gateway is the viewer of its link;
+//! when the link dies the session stays, and the next link of the same host goes on with it.
+
+use super::{Canvas, CursorShape, Source, SourceEvent, SourceState};
+use crate::clock;
+use crate::link::{Closed, Inbox, Incoming, Link};
+use crate::screen::{Framebuffer, HashKey};
+use crate::sync::{Applied, Attachment, Identity, News, Viewer};
+use crate::wire::{Attach, CloseCode, Control, Cursor, InputEvent};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Input that waits for a host; more is dropped, since nobody wants it typed a minute later.
+const QUEUE: usize = 1_024;
+const TICK: Duration = Duration::from_millis(250);
+
+enum Errand {
+    Input(InputEvent),
+    Resize(u32, u32),
+}
+
+/// A session on another machine, through its agent's link.
+pub struct NativeSource {
+    errands: mpsc::Sender<Errand>,
+    links: mpsc::Sender<(Link, Inbox)>,
+}
+
+impl NativeSource {
+    /// A source of the session `name`, until now without a link.
+    pub fn start(name: &str, canvas: Arc<Canvas>, events: mpsc::Sender<SourceEvent>) -> NativeSource {
+        let (errands, to_do) = mpsc::channel(QUEUE);
+        let (links, arriving) = mpsc::channel(4);
+        let host = Host {
+            name: name.to_owned(),
+            canvas,
+            events,
+            size: None,
+            parts: (Viewer::new(HashKey::default(), 0), Identity::default()),
+        };
+        tokio::spawn(host.run(arriving, to_do));
+        NativeSource { errands, links }
+    }
+
+    /// The host has dialled (again): this link takes the place of any earlier one.
+    pub async fn relink(&self, link: Link, inbox: Inbox) {
+        let _ = self.links.send((link, inbox)).await;
+    }
+}
+
+impl Source for NativeSource {
+    fn input(&self, event: InputEvent) {
+        let _ = self.errands.try_send(Errand::Input(event));
+    }
+
+    fn resize(&self, width: u32, height: u32) {
+        let _ = self.errands.try_send(Errand::Resize(width, height));
+    }
+}
+
+struct Host {
+    name: String,
+    canvas: Arc<Canvas>,
+    events: mpsc::Sender<SourceEvent>,
+    size: Option<(u32, u32)>,
+    parts: (Viewer, Identity),
+}
+
+impl Host {
+    async fn run(mut self, mut links: mpsc::Receiver<(Link, Inbox)>, mut errands: mpsc::Receiver<Errand>) {
+        let mut next = None;
+        loop {
+            let link = match next.take() {
+                Some(link) => Some(link),
+                None => loop {
+                    tokio::select! {
+                        link = links.recv() => break link,
+                        errand = errands.recv() => match errand {
+                            Some(Errand::Resize(width, height)) => self.size = Some((width, height)),
+                            // Keys for a host that is not there would be a surprise when it returns.
+                            Some(Errand::Input(_)) => {}
+                            None => return,
+                        },
+                    }
+                },
+            };
+            let Some((link, inbox)) = link else { return };
+            let closed = tokio::select! {
+                closed = self.follow(&link, inbox, &mut errands) => match closed {
+                    Some(closed) => closed,
+                    None => return,
+                },
+                newer = links.recv() => {
+                    next = newer;
+                    Closed { code: CloseCode::TAKEN_OVER, reason: "the host has dialled anew".into(), by_peer: false }
+                }
+            };
+            link.close(closed.code, &closed.reason);
+            tracing::warn!(session = self.name, reason = %closed, "the host's link ended");
+            let text = format!("the host of {} is not connected ({closed}); waiting for it", self.name);
+            self.tell(SourceEvent::State(SourceState::Waiting(text))).await;
+        }
+    }
+
+    /// Views the host's session until the link ends. `None`: nobody wants the session any more.
+    async fn follow(
+        &mut self,
+        link: &Link,
+        mut inbox: Inbox,
+        errands: &mut mpsc::Receiver<Errand>,
+    ) -> Option<Closed> {
+        let fresh = (Viewer::new(HashKey::default(), 0), Identity::default());
+        let (viewer, identity) = std::mem::replace(&mut self.parts, fresh);
+        let mut attachment = Attachment::new(viewer, identity, clock::now_us());
+        let (width, height) = self.size.unwrap_or((0, 0));
+        link.control(&attachment.attach(Attach {
+            session: self.name.clone(),
+            ticket: Vec::new(),
+            width,
+            height,
+            cache_bytes: 0,
+            features: 0,
+            token: None,
+            screen: None,
+        }));
+        attachment.ping(clock::now_us());
+        let ended = self.serve(link, &mut inbox, &mut attachment, errands).await;
+        self.parts = attachment.into_parts();
+        ended
+    }
+
+    async fn serve(
+        &mut self,
+        link: &Link,
+        inbox: &mut Inbox,
+        attachment: &mut Attachment,
+        errands: &mut mpsc::Receiver<Errand>,
+    ) -> Option<Closed> {
+        loop {
+            let result = tokio::select! {
+                message = inbox.next() => match message {
+                    Ok(message) => self.on_message(message, link, attachment).await,
+                    Err(closed) => Err(closed),
+                },
+                errand = errands.recv() => {
+                    match errand? {
+                        Errand::Input(event) => {
+                            if let Some(bytes) = attachment.input(event) {
+                                link.input(bytes);
+                            }
+                        }
+                        Errand::Resize(width, height) => {
+                            self.size = Some((width, height));
+                            link.control(&Control::Resize { width, height });
+                        }
+                    }
+                    Ok(())
+                }
+                () = tokio::time::sleep(TICK) => {
+                    attachment.tick(clock::now_us());
+                    Ok(())
+                }
+            };
+            while let Some(reply) = attachment.reply() {
+                link.control(&reply);
+            }
+            if let Err(closed) = result {
+                return Some(closed);
+            }
+            if attachment.is_silent(clock::now_us()) {
+                return Some(Closed {
+                    code: CloseCode::IDLE,
+                    reason: "the host is silent".into(),
+                    by_peer: false,
+                });
+            }
+        }
+    }
+
+    async fn on_message(
+        &mut self,
+        message: Incoming,
+        link: &Link,
+        attachment: &mut Attachment,
+    ) -> Result<(), Closed> {
+        let violation = |error: crate::sync::ViewerError| Closed {
+            code: CloseCode::PROTOCOL,
+            reason: error.to_string(),
+            by_peer: false,
+        };
+        match message {
+            Incoming::Update(stream) => {
+                for applied in attachment.update(stream, clock::now_us).map_err(violation)? {
+                    self.paint(&applied, attachment);
+                }
+            }
+            Incoming::Control(control) => {
+                let news = attachment.control(control, clock::now_us()).map_err(violation)?;
+                if matches!(news, Some(News::Attached { .. })) {
+                    attachment.input_to_resend().map(|bytes| link.input(bytes));
+                }
+                if let Some(news) = news {
+                    self.on_news(news).await?;
+                }
+            }
+            // A host has no user of its own that types or points.
+            Incoming::Input(..) | Incoming::Motion(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn on_news(&mut self, news: News) -> Result<(), Closed> {
+        let event = match news {
+            News::Cursor(cursor) => SourceEvent::Cursor(cursor_shape(&cursor)),
+            News::CursorAt { x, y } => SourceEvent::CursorMoved { x: x as u16, y: y as u16 },
+            News::State { live: true, .. } => SourceEvent::State(SourceState::Live),
+            News::State { live: false, text } => SourceEvent::State(SourceState::Waiting(text)),
+            News::Closing { code, reason } => return Err(Closed { code, reason, by_peer: true }),
+            News::Attached { .. } | News::Exact { .. } | News::Path(_) => return Ok(()),
+        };
+        self.tell(event).await;
+        Ok(())
+    }
+
+    /// Puts what was decoded on the canvas.
+    fn paint(&self, applied: &Applied, attachment: &Attachment) {
+        let Some(screen) = attachment.viewer().framebuffer() else { return };
+        let mut painting = self.canvas.lock();
+        if painting.framebuffer.grid() != screen.grid()
+            && painting.resize(screen.width(), screen.height()).is_err()
+        {
+            return;
+        }
+        for &tile in &applied.tiles {
+            copy_tile(screen, &mut painting.framebuffer, tile);
+            painting.damage.insert(tile);
+        }
+        let age = clock::now_us().saturating_sub(attachment.local_time(applied.captured_us));
+        let captured = Instant::now().checked_sub(Duration::from_micros(age));
+        painting.damaged_at.get_or_insert(captured.unwrap_or_else(Instant::now));
+        drop(painting);
+        self.canvas.notify();
+    }
+
+    async fn tell(&self, event: SourceEvent) {
+        let _ = self.events.send(event).await;
+    }
+}
+
+fn copy_tile(from: &Framebuffer, to: &mut Framebuffer, tile: u32) {
+    let rect = from.grid().rect(tile);
+    for y in rect.y..rect.bottom() {
+        to.row_mut(rect.x, y, rect.width).copy_from_slice(from.row(rect.x, y, rect.width));
+    }
+}
+
+fn cursor_shape(cursor: &Cursor) -> CursorShape {
+    let (quads, _) = cursor.rgba.as_chunks::<4>();
+    let pixels = quads.iter().map(|&[r, g, b, a]| u32::from_le_bytes([b, g, r, a])).collect();
+    CursorShape {
+        width: cursor.width,
+        height: cursor.height,
+        hot_x: cursor.hot_x,
+        hot_y: cursor.hot_y,
+        pixels,
+    }
+}

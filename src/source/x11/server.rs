@@ -1,0 +1,109 @@
+//! Which X server, and how to be let in.
+
+use std::path::{Path, PathBuf};
+use x11rb::connection::Connection;
+use x11rb::errors::ConnectError;
+use x11rb::protocol::xproto;
+use x11rb::reexports::x11rb_protocol::parse_display::{ParsedDisplay, parse_display};
+use x11rb::rust_connection::{DefaultStream, RustConnection};
+
+const COOKIE: &[u8] = b"MIT-MAGIC-COOKIE-1";
+
+/// An X server by its display, and the file with its cookie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct XServer {
+    /// As in `DISPLAY`: `:1`, or `host:1`.
+    pub display: String,
+    /// As in `XAUTHORITY`, which is taken when this is `None`.
+    pub authority: Option<PathBuf>,
+}
+
+impl XServer {
+    /// By display alone; the authority comes from the environment.
+    pub fn at(display: &str) -> Self {
+        XServer { display: display.to_owned(), authority: None }
+    }
+
+    /// Whether the display's name can be one. An empty name would silently mean `$DISPLAY`.
+    pub(super) fn is_well_formed(&self) -> bool {
+        !self.display.is_empty() && parse_display(Some(&self.display)).is_ok()
+    }
+
+    /// A connection, and the number of the display's screen.
+    pub(super) fn connect(&self) -> Result<(RustConnection, usize), ConnectError> {
+        let Some(authority) = &self.authority else {
+            return RustConnection::connect(Some(&self.display));
+        };
+        let display = parse_display(Some(&self.display))?;
+        let screen = usize::from(display.screen);
+        let cookie = cookie(authority, display.display).unwrap_or_default();
+        let name = if cookie.is_empty() { Vec::new() } else { COOKIE.to_vec() };
+        let stream = open(&display)?;
+        let connection = RustConnection::connect_to_stream_with_auth_info(stream, screen, name, cookie)?;
+        let screens: &[xproto::Screen] = &connection.setup().roots;
+        if screen >= screens.len() { Err(ConnectError::InvalidScreen) } else { Ok((connection, screen)) }
+    }
+}
+
+fn open(display: &ParsedDisplay) -> Result<DefaultStream, ConnectError> {
+    let mut failure = std::io::Error::other("no way to connect");
+    for way in display.connect_instruction() {
+        match DefaultStream::connect(&way) {
+            Ok((stream, _)) => return Ok(stream),
+            Err(error) => failure = error,
+        }
+    }
+    Err(ConnectError::IoError(failure))
+}
+
+/// The cookie for display `number` in a file of the form that libXau writes: per entry a family (two bytes,
+/// big-endian), then address, display number, name and data, each with a length of two bytes before it.
+fn cookie(file: &Path, number: u16) -> Option<Vec<u8>> {
+    let bytes = std::fs::read(file).ok()?;
+    let wanted = number.to_string().into_bytes();
+    let mut rest = bytes.get(2..)?;
+    loop {
+        let _address = field(&mut rest)?;
+        let display = field(&mut rest)?;
+        let name = field(&mut rest)?;
+        let data = field(&mut rest)?;
+        if name == COOKIE && (display.is_empty() || display == wanted) {
+            return Some(data.to_vec());
+        }
+        rest = rest.get(2..)?;
+    }
+}
+
+fn field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, after) = rest.split_first_chunk::<2>()?;
+    let (field, after) = after.split_at_checked(u16::from_be_bytes(*length).into())?;
+    *rest = after;
+    Some(field)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_found_by_its_display_and_broken_files_give_none() {
+        let mut bytes = Vec::new();
+        for (display, data) in [("7", [7; 16]), ("12", [12; 16])] {
+            bytes.extend_from_slice(&256u16.to_be_bytes());
+            for field in [b"host", display.as_bytes(), COOKIE, &data] {
+                bytes.extend_from_slice(&(field.len() as u16).to_be_bytes());
+                bytes.extend_from_slice(field);
+            }
+        }
+        let path = std::env::temp_dir().join(format!("chevet-authority-{}", std::process::id()));
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(cookie(&path, 12), Some(vec![12; 16]));
+        assert_eq!(cookie(&path, 3), None);
+        for length in 0..bytes.len() {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            assert!(cookie(&path, 12).is_none());
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(cookie(&path, 12), None);
+    }
+}
