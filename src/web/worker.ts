@@ -59,9 +59,12 @@ function forwardMessage(message: Message): void {
   }
 }
 
-async function knock(url: string): Promise<boolean> {
+/** Asks whether the gateway answers. One that was started anew may have another certificate: that is learnt, too. */
+async function knock(options: StartOptions): Promise<boolean> {
   try {
-    await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(KNOCK_PATIENCE_MS) });
+    const response = await fetch(options.knockUrl, { cache: "no-store", signal: AbortSignal.timeout(KNOCK_PATIENCE_MS) });
+    const info = (await response.json()) as { certificate_sha256?: unknown };
+    if (Array.isArray(info.certificate_sha256)) options.certificates = info.certificate_sha256.map(String);
     return true;
   } catch {
     return false;
@@ -88,7 +91,7 @@ function environmentOf(options: StartOptions, codec: Codec, painter: Presenter):
       road === "websocket"
         ? dialWebSocket(options.webSocketUrl, listener)
         : dialWebTransport(options.webTransportUrl ?? "", options.certificates, listener),
-    knock: () => knock(options.knockUrl),
+    knock: () => knock(options),
     soon: soonTasks(),
     present: (screen) => painter.present(screen),
     changed: postStatus,

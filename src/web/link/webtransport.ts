@@ -165,7 +165,9 @@ function isRoadError(error: unknown): boolean {
     error instanceof TypeError;
 }
 
-function fromHex(hex: string): Uint8Array<ArrayBuffer> {
+/** Hexadecimal, with or without colons between the bytes. */
+function fromHex(text: string): Uint8Array<ArrayBuffer> {
+  const hex = text.replaceAll(":", "");
   const bytes = new Uint8Array(hex.length >> 1);
   for (let index = 0; index < bytes.length; index++) bytes[index] = parseInt(hex.slice(index * 2, index * 2 + 2), 16);
   return bytes;
