@@ -40,11 +40,13 @@ async function buildDriver() {
 async function buildTests() {
   const out = join(root, ".test");
   await rm(out, { recursive: true, force: true });
-  const names = (await readdir(join(root, "test"))).filter((name) => name.endsWith(".test.ts"));
+  const inFolder = async (folder) => (await readdir(join(root, folder))).map((name) => join(root, folder, name));
+  const all = [...(await inFolder("test")), ...(await inFolder("codec"))];
   await build({
     ...node,
-    entryPoints: names.map((name) => join(root, "test", name)),
+    entryPoints: all.filter((name) => name.endsWith(".test.ts")),
     outdir: out,
+    entryNames: "[name]",
     outExtension: { ".js": ".mjs" },
     sourcemap: "inline",
   });
