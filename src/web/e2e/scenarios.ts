@@ -1,0 +1,132 @@
+// What a run may do. Every scenario says its steps as JSON lines; files hold raw R, G, B, A bytes.
+
+import type { Page } from "puppeteer-core";
+import { pressAll } from "./typing.ts";
+
+export interface Run {
+  page: Page;
+  say(step: Record<string, unknown>): void;
+  args: string[];
+  write(path: string, bytes: Uint8Array): void;
+}
+
+interface State {
+  phase: string;
+  exactness: string;
+  road: string | null;
+  width: number;
+  height: number;
+  updates: number;
+  bytes: number;
+  latencyMillis: number | null;
+  decodeMicros: number;
+  presentMicros: number;
+}
+
+const EXACT_PATIENCE_MS = 30_000;
+const LOOK_EVERY_MS = 20;
+
+function argument(run: Run, index: number, what: string): string {
+  const value = run.args[index];
+  if (value === undefined) throw new Error(`argument ${index + 1} of the scenario is missing: ${what}`);
+  return value;
+}
+
+const sleep = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis));
+
+async function stateOf(page: Page): Promise<State | null> {
+  return (await page.evaluate("globalThis.chevet.state()")) as State | null;
+}
+
+async function untilExact(run: Run): Promise<State> {
+  const deadline = Date.now() + EXACT_PATIENCE_MS;
+  let state = await stateOf(run.page);
+  while (state?.exactness !== "exact") {
+    if (Date.now() > deadline) throw new Error(`not exact after ${EXACT_PATIENCE_MS} ms: ${JSON.stringify(state)}`);
+    await sleep(LOOK_EVERY_MS);
+    state = await stateOf(run.page);
+  }
+  return state;
+}
+
+/** The canvas' pixels as base64, which every driver carries; the page makes it in pieces that fit its stack. */
+const READ_PIXELS = `(async () => {
+  const bytes = new Uint8Array(await globalThis.chevet.pixels());
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
+  return btoa(text);
+})()`;
+
+async function writePixels(run: Run, path: string): Promise<void> {
+  const pixels = Buffer.from((await run.page.evaluate(READ_PIXELS)) as string, "base64");
+  const state = await stateOf(run.page);
+  run.write(path, pixels);
+  run.say({ step: "pixels", path, bytes: pixels.length, width: state?.width, height: state?.height });
+}
+
+export const scenarios: Record<string, (run: Run) => Promise<void>> = {
+  /** exact FILE: until the picture is proven exact, then its pixels. */
+  async exact(run) {
+    const path = argument(run, 0, "where to write the pixels");
+    const state = await untilExact(run);
+    run.say({ step: "exact", ...state, timings: await run.page.evaluate("globalThis.chevet.timings") });
+    await writePixels(run, path);
+  },
+
+  /** hold SECONDS FILE: stays connected, then waits until exact and writes the pixels. */
+  async hold(run) {
+    const seconds = Number(argument(run, 0, "how many seconds"));
+    const path = argument(run, 1, "where to write the pixels");
+    await untilExact(run);
+    run.say({ step: "exact" });
+    await sleep(seconds * 1000);
+    run.say({ step: "held", ...(await stateOf(run.page)) });
+    await untilExact(run);
+    await writePixels(run, path);
+  },
+
+  /** type FILE: presses the keys of a JSON list of {"press": ["KeyQ=a", ...]}, a row after the other. */
+  async type(run) {
+    const path = argument(run, 0, "the JSON file of rows");
+    await untilExact(run);
+    run.say({ step: "exact" });
+    await pressAll(run.page, path, (row, press) => run.say({ step: "typed", row, press }));
+    await untilExact(run);
+    run.say({ step: "done", ...(await stateOf(run.page)) });
+  },
+
+  /** roads: which road carried the first exact screen. */
+  async roads(run) {
+    const state = await untilExact(run);
+    run.say({ step: "road", ...state, timings: await run.page.evaluate("globalThis.chevet.timings") });
+  },
+
+  /** reconnect SECONDS: every change of phase, exactness or road, with its time. */
+  async reconnect(run) {
+    const seconds = Number(argument(run, 0, "how many seconds"));
+    await untilExact(run);
+    const started = Date.now();
+    let last = "";
+    while (Date.now() - started < seconds * 1000) {
+      const state = await stateOf(run.page);
+      const { phase, exactness, road } = state ?? { phase: "none", exactness: null, road: null };
+      const now = JSON.stringify([phase, exactness, road]);
+      if (now !== last) run.say({ step: "state", millis: Date.now() - started, phase, exactness, road });
+      last = now;
+      await sleep(LOOK_EVERY_MS);
+    }
+    run.say({ step: "done", ...(await stateOf(run.page)) });
+  },
+
+  /** picture FILE [MILLISECONDS]: a screenshot of the page, for people to look at. */
+  async picture(run) {
+    const path = argument(run, 0, "where to write the screenshot");
+    await sleep(Number(run.args[1] ?? 800));
+    for (const selector of run.args.slice(2)) {
+      await run.page.click(selector);
+      await sleep(400);
+    }
+    run.write(path, await run.page.screenshot({ type: "png" }));
+    run.say({ step: "picture", path });
+  },
+};

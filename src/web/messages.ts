@@ -1,0 +1,53 @@
+// What page and worker say to each other.
+
+import type { RoadMemory } from "./viewer/roads.ts";
+import type { Exactness, Phase } from "./viewer/viewer.ts";
+import type { Road } from "./link/link.ts";
+import type { InputEvent } from "./wire/input.ts";
+
+export interface StartOptions {
+  session: string;
+  ticket: string;
+  width: number;
+  height: number;
+  webTransportUrl: string | null;
+  certificates: string[];
+  webSocketUrl: string;
+  knockUrl: string;
+  roadMemory: RoadMemory | null;
+}
+
+export type ToWorker =
+  | { type: "start"; canvas: OffscreenCanvas; options: StartOptions }
+  | { type: "input"; events: InputEvent[] }
+  | { type: "pointer"; x: number; y: number }
+  | { type: "resize"; width: number; height: number }
+  | { type: "pixels"; request: number }
+  | { type: "stop" };
+
+export interface Status {
+  phase: Phase;
+  exactness: Exactness;
+  road: Road | null;
+  width: number;
+  height: number;
+  title: string;
+  updates: number;
+  bytes: number;
+  roundTripMillis: number | null;
+  /** When a screen was first proven exact: milliseconds since 1970, as performance.timeOrigin counts. */
+  firstExactAt: number | null;
+  ending: { code: number; reason: string } | null;
+  decodeMicros: number;
+  presentMicros: number;
+}
+
+export type FromWorker =
+  | { type: "status"; status: Status }
+  | { type: "cursor"; width: number; height: number; hotX: number; hotY: number; rgba: Uint8Array }
+  | { type: "cursorAt"; x: number; y: number }
+  | { type: "sessionState"; live: boolean; waitingFor: string }
+  | { type: "inputRefused"; count: number }
+  | { type: "roadMemory"; memory: RoadMemory | null }
+  | { type: "pixels"; request: number; width: number; height: number; rgba: ArrayBuffer }
+  | { type: "failed"; reason: string };

@@ -1,0 +1,32 @@
+// `window.chevet`: what tests and support may look at. Read-only, without secrets.
+
+import type { Pixels, SessionView } from "./session-view.ts";
+
+export interface Hooks {
+  /** Null while no session is shown. */
+  state(): object | null;
+  /** The canvas' pixels, read back: R, G, B, A bytes row by row. */
+  pixels(): Promise<ArrayBuffer>;
+  readonly timings: { firstExactMillis: number | null };
+}
+
+export function exposeHooks(view: () => SessionView | null): void {
+  const hooks: Hooks = {
+    state() {
+      const status = view()?.status;
+      if (status == null) return null;
+      const { phase, exactness, road, width, height, updates, bytes, roundTripMillis, decodeMicros, presentMicros } = status;
+      const latencyMillis = roundTripMillis;
+      return { phase, exactness, road, width, height, updates, bytes, latencyMillis, decodeMicros, presentMicros };
+    },
+    async pixels() {
+      const pixels: Pixels | undefined = await view()?.pixels();
+      return pixels?.rgba ?? new ArrayBuffer(0);
+    },
+    get timings() {
+      const at = view()?.status?.firstExactAt ?? null;
+      return { firstExactMillis: at === null ? null : at - performance.timeOrigin };
+    },
+  };
+  Object.defineProperty(window, "chevet", { value: Object.freeze(hooks) });
+}

@@ -1,0 +1,237 @@
+// One attached session on the page: its worker, its canvas, and the user's hands.
+
+import type { FromWorker, StartOptions, Status, ToWorker } from "../messages.ts";
+import { CloseCode } from "../wire/control.ts";
+import type { InputEvent } from "../wire/input.ts";
+import { Cursor } from "./cursor.ts";
+import { element, remember, words } from "./dom.ts";
+import { Glass } from "./glass.ts";
+import { KeyboardEvents, flagsOf } from "./keyboard-events.ts";
+import { Keyboard, platformOf } from "./keyboard.ts";
+import { PointerEvents } from "./pointer-events.ts";
+import { StatusBar } from "./status-bar.ts";
+
+export const ROAD_MEMORY = "chevet.road";
+const RESIZE_QUIET_MS = 150;
+const REFUSED_SHOWN_MS = 2500;
+
+export interface Pixels {
+  width: number;
+  height: number;
+  rgba: ArrayBuffer;
+}
+
+export interface SessionOutcome {
+  code: number;
+  reason: string;
+  /** The browser itself failed: a worker or a canvas could not be had. */
+  broken: boolean;
+}
+
+export class SessionView {
+  status: Status | null = null;
+  private readonly worker = new Worker(new URL("worker.js", document.baseURI));
+  private readonly stage = element("stage", HTMLDivElement);
+  private readonly view = element("session", HTMLDivElement);
+  private readonly field = element("keys", HTMLTextAreaElement);
+  private readonly glass = new Glass(this.stage);
+  private readonly cursor = new Cursor(this.glass, element("drawn-cursor", HTMLCanvasElement));
+  private readonly bar = new StatusBar();
+  private readonly stopped = new AbortController();
+  private readonly keys: KeyboardEvents;
+  private readonly pointer: PointerEvents;
+  private readonly pixelRequests = new Map<number, (pixels: Pixels) => void>();
+  private nextRequest = 0;
+  private session: { live: boolean; waitingFor: string } = { live: true, waitingFor: "" };
+  private resizing: ReturnType<typeof setTimeout> | null = null;
+  private refusedTimer: ReturnType<typeof setTimeout> | null = null;
+  private ended = false;
+
+  constructor(
+    options: Omit<StartOptions, "width" | "height">,
+    private readonly over: (outcome: SessionOutcome) => void,
+  ) {
+    this.view.hidden = false;
+    this.worker.onmessage = (event: MessageEvent<FromWorker>) => this.hear(event.data);
+    this.worker.onerror = (event) => this.end({ code: CloseCode.internal, reason: event.message, broken: true });
+    const canvas = this.glass.canvas.transferControlToOffscreen();
+    this.tell({ type: "start", canvas, options: { ...options, ...this.glass.wantedSize() } }, [canvas]);
+    const send = (events: InputEvent[]): void => this.tell({ type: "input", events });
+    const keyboard = new Keyboard(platformOf(navigator.userAgent));
+    this.keys = new KeyboardEvents(this.field, keyboard, send, () => this.toControls());
+    this.pointer = new PointerEvents(this.glass, this.stage, {
+      input: send,
+      moved: (x, y) => this.tell({ type: "pointer", x, y }),
+      seen: (event) => {
+        this.cursor.pointerAt(event.clientX, event.clientY);
+        this.keys.resynchronise(flagsOf(event));
+        if (event.type === "pointerdown") this.focusKeys();
+      },
+      left: () => this.cursor.pointerLeft(),
+    });
+    this.listen();
+    this.showOverlay(words().connecting, words().connectingDetail);
+    this.focusKeys();
+  }
+
+  private tell(message: ToWorker, transfer: Transferable[] = []): void {
+    this.worker.postMessage(message, transfer);
+  }
+
+  private listen(): void {
+    const { signal } = this.stopped;
+    const on = (id: string, handle: () => void): void =>
+      element(id, HTMLButtonElement).addEventListener("click", handle, { signal });
+    on("full-screen", () => void this.toggleFullScreen());
+    on("keyboard-help", () => element("help", HTMLDialogElement).showModal());
+    on("disconnect", () => this.disconnect());
+    element("help", HTMLDialogElement).addEventListener("close", () => this.focusKeys(), { signal });
+    const bar = element("bar", HTMLDivElement);
+    bar.addEventListener("keydown", (event) => event.key === "Escape" && this.focusKeys(), { signal });
+    document.addEventListener("fullscreenchange", () => this.fullScreenChanged(), { signal });
+    const resized = new ResizeObserver(() => this.resized());
+    resized.observe(this.stage);
+    signal.addEventListener("abort", () => resized.disconnect());
+    // A window moved to a screen of another pixel ratio may keep its size in CSS pixels.
+    addEventListener("resize", () => this.resized(), { signal });
+    this.stage.addEventListener("pointerdown", () => this.focusKeys(), { signal });
+  }
+
+  private focusKeys(): void {
+    this.field.focus({ preventScroll: true });
+  }
+
+  private toControls(): void {
+    this.bar.showFor(4000);
+    this.bar.focus();
+  }
+
+  private resized(): void {
+    this.glass.layOut();
+    if (this.resizing !== null) clearTimeout(this.resizing);
+    this.resizing = setTimeout(() => {
+      this.tell({ type: "resize", ...this.glass.wantedSize() });
+      this.cursor.apply();
+    }, RESIZE_QUIET_MS);
+  }
+
+  private async toggleFullScreen(): Promise<void> {
+    if (document.fullscreenElement !== null) return document.exitFullscreen();
+    await document.documentElement.requestFullscreen({ navigationUI: "hide" });
+    await (navigator as Navigator & { keyboard?: { lock(): Promise<void> } }).keyboard?.lock().catch(() => undefined);
+    this.focusKeys();
+  }
+
+  private fullScreenChanged(): void {
+    const inFullScreen = document.fullscreenElement !== null;
+    element("full-screen", HTMLButtonElement).textContent = inFullScreen ? words().leaveFullScreen : words().fullScreen;
+    this.focusKeys();
+  }
+
+  // What the worker says
+
+  private hear(message: FromWorker): void {
+    switch (message.type) {
+      case "status":
+        return this.takeStatus(message.status);
+      case "cursor":
+        return this.cursor.show(message);
+      case "cursorAt":
+        return this.cursor.sessionPointerAt(message.x, message.y);
+      case "sessionState":
+        this.session = message;
+        return this.showPhase();
+      case "inputRefused":
+        return this.showRefused();
+      case "roadMemory":
+        return remember("local", ROAD_MEMORY, message.memory === null ? null : JSON.stringify(message.memory));
+      case "pixels":
+        this.pixelRequests.get(message.request)?.(message);
+        this.pixelRequests.delete(message.request);
+        return;
+      case "failed":
+        return this.end({ code: CloseCode.internal, reason: message.reason, broken: true });
+    }
+  }
+
+  private takeStatus(status: Status): void {
+    this.status = status;
+    if (status.phase === "ended") {
+      this.end({ ...(status.ending ?? { code: CloseCode.done, reason: "" }), broken: false });
+      return;
+    }
+    this.glass.sessionSize(status.width, status.height);
+    this.bar.update(status);
+    if (status.title !== "" && document.title !== status.title) {
+      document.title = status.title;
+      this.field.setAttribute("aria-label", words().screenLabel(status.title));
+    }
+    this.showPhase();
+  }
+
+  private showPhase(): void {
+    const all = words();
+    const phase = this.status?.phase ?? "connecting";
+    this.view.classList.toggle("away", phase === "silent");
+    if (phase === "connecting") this.showOverlay(all.connecting, all.connectingDetail);
+    else if (phase === "silent") this.showOverlay(all.silent, all.silentDetail);
+    else if (!this.session.live) this.showOverlay(all.waiting, all.waitingDetail(this.session.waitingFor));
+    else this.hideOverlay();
+  }
+
+  private showOverlay(title: string, detail: string): void {
+    element("overlay-title", HTMLParagraphElement).textContent = title;
+    element("overlay-detail", HTMLParagraphElement).textContent = detail;
+    element("overlay", HTMLDivElement).hidden = false;
+    this.bar.say(title);
+  }
+
+  private hideOverlay(): void {
+    const overlay = element("overlay", HTMLDivElement);
+    if (!overlay.hidden && this.status?.firstExactAt != null) this.bar.say(words().backAgain);
+    overlay.hidden = true;
+    element("overlay-refused", HTMLParagraphElement).textContent = "";
+  }
+
+  private showRefused(): void {
+    const line = element("overlay-refused", HTMLParagraphElement);
+    line.textContent = words().keysRefused;
+    if (this.refusedTimer !== null) clearTimeout(this.refusedTimer);
+    this.refusedTimer = setTimeout(() => (line.textContent = ""), REFUSED_SHOWN_MS);
+  }
+
+  /** The language changed. */
+  speakAgain(): void {
+    this.fullScreenChanged();
+    if (this.status !== null) this.takeStatus(this.status);
+  }
+
+  pixels(): Promise<Pixels> {
+    const request = this.nextRequest++;
+    return new Promise((resolve) => {
+      this.pixelRequests.set(request, resolve);
+      this.tell({ type: "pixels", request });
+    });
+  }
+
+  disconnect(): void {
+    this.tell({ type: "stop" });
+  }
+
+  private end(outcome: SessionOutcome): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.stopped.abort();
+    this.keys.stop();
+    this.pointer.stop();
+    // The worker gets a moment to send its last words.
+    setTimeout(() => this.worker.terminate(), 300);
+    if (document.fullscreenElement !== null) void document.exitFullscreen();
+    this.hideOverlay();
+    this.view.classList.remove("away");
+    this.view.hidden = true;
+    this.stage.replaceChildren();
+    document.title = "chevet";
+    this.over(outcome);
+  }
+}

@@ -1,0 +1,66 @@
+// The bar at the upper edge: how exact, how far, which road; out of the way unless wanted.
+
+import type { Status } from "../messages.ts";
+import { element, words } from "./dom.ts";
+
+const SHOWN_AT_FIRST_MS = 3000;
+
+export class StatusBar {
+  private readonly bar = element("bar", HTMLDivElement);
+  private lastBytes = 0;
+  private lastAt = performance.now();
+  private hiding: ReturnType<typeof setTimeout> | null = null;
+  private lastSaid = "";
+
+  constructor() {
+    this.showFor(SHOWN_AT_FIRST_MS);
+  }
+
+  showFor(millis: number): void {
+    this.bar.classList.add("shown");
+    if (this.hiding !== null) clearTimeout(this.hiding);
+    this.hiding = setTimeout(() => this.bar.classList.remove("shown"), millis);
+  }
+
+  focus(): void {
+    element("full-screen", HTMLButtonElement).focus();
+  }
+
+  update(status: Status): void {
+    const all = words();
+    const { exactness } = status;
+    this.bar.dataset["exactness"] = exactness;
+    this.write("exactness-word", all[exactness]);
+    element("exactness", HTMLSpanElement).title = all[`${exactness}Detail`];
+    this.write("latency", status.roundTripMillis === null ? "" : all.latency(Math.max(1, Math.round(status.roundTripMillis))));
+    this.write("road", roadName(status.road));
+    this.updateRate(status.bytes);
+  }
+
+  private updateRate(bytes: number): void {
+    const now = performance.now();
+    const elapsed = now - this.lastAt;
+    if (elapsed < 450) return;
+    const kilobytes = Math.max(0, Math.round((bytes - this.lastBytes) / elapsed));
+    this.lastAt = now;
+    this.lastBytes = bytes;
+    this.write("rate", words().rate(kilobytes));
+  }
+
+  private write(id: string, text: string): void {
+    const span = element(id, HTMLSpanElement);
+    if (span.textContent !== text) span.textContent = text;
+  }
+
+  /** Says a change of state aloud, once. */
+  say(text: string): void {
+    if (text === this.lastSaid) return;
+    this.lastSaid = text;
+    element("announce", HTMLParagraphElement).textContent = text;
+  }
+}
+
+function roadName(road: Status["road"]): string {
+  if (road === null) return "";
+  return road === "webtransport" ? words().roadQuic : words().roadWebSocket;
+}

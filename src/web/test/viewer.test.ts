@@ -1,0 +1,377 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Road } from "../link/link.ts";
+import { knownBadReason, type RoadMemory } from "../viewer/roads.ts";
+import { type Environment, Viewer } from "../viewer/viewer.ts";
+import { CloseCode, type Message } from "../wire/control.ts";
+import type { InputEvent } from "../wire/input.ts";
+import { Far, flatHash, painting, plainCodec, update } from "./session-double.ts";
+
+const RED = 0xff00_00ff;
+const GREEN = 0xff00_ff00;
+const BLACK = 0xff00_0000;
+
+/** A viewer with hands on its clock, roads and network. */
+class Bench {
+  time = 1000;
+  readonly dialled: Far[] = [];
+  readonly messages: Message[] = [];
+  refused = 0;
+  presented = 0;
+  memory: RoadMemory | null = null;
+  reachable = true;
+  private due: (() => void)[] = [];
+  readonly viewer: Viewer;
+
+  constructor(webTransport = true, memory: RoadMemory | null = null) {
+    const environment: Environment = {
+      codec: plainCodec,
+      now: () => this.time,
+      wallClock: () => this.time,
+      dial: (road, listener) => {
+        const far = new Far(road, listener);
+        this.dialled.push(far);
+        return far;
+      },
+      knock: () => Promise.resolve(this.reachable),
+      soon: (run) => this.due.push(run),
+      present: () => this.presented++,
+      changed: () => undefined,
+      message: (message) => this.messages.push(message),
+      inputRefused: (count) => (this.refused += count),
+      remember: (kept) => (this.memory = kept),
+    };
+    const target = { session: "s", ticket: Uint8Array.of(1), width: 128, height: 128 };
+    this.viewer = new Viewer(environment, target, webTransport, memory);
+  }
+
+  /** Lets time pass in steps of a tick. */
+  async pass(millis: number, alive: Far[] = []): Promise<void> {
+    for (let left = millis; left > 0; left -= 50) {
+      this.time += Math.min(50, left);
+      for (const far of alive) far.say({ type: "Pong", number: 1_000_000, time: 0, ownTime: 0 });
+      this.viewer.tick();
+      await Promise.resolve();
+      await Promise.resolve();
+    }
+    this.settle();
+  }
+
+  settle(): void {
+    while (this.due.length > 0) this.due.shift()?.();
+  }
+
+  roads(): Road[] {
+    return this.dialled.map((far) => far.road);
+  }
+
+  newest(road: Road): Far {
+    const far = this.dialled.findLast((each) => each.road === road);
+    assert.ok(far !== undefined, `no ${road} was dialled`);
+    return far;
+  }
+
+  /** Attaches over this link and shows a red and a green tile, proven. */
+  exactOver(far: Far): void {
+    far.open();
+    far.attached();
+    far.stream(painting(1, [0, 1], [RED, GREEN]));
+    this.settle();
+    assert.ok(far.judge([flatHash(5n, RED), flatHash(5n, GREEN), flatHash(5n, BLACK), flatHash(5n, BLACK)]));
+    assert.equal(this.viewer.exactness, "exact");
+  }
+}
+
+const letter = (keysym: number): InputEvent => ({ type: "KeyDown", key: 4, keysym });
+
+test("QUIC is dialled at once and WebSocket 200 ms later", async () => {
+  const bench = new Bench();
+  assert.deepEqual(bench.roads(), ["webtransport"]);
+  await bench.pass(150);
+  assert.deepEqual(bench.roads(), ["webtransport"]);
+  await bench.pass(50);
+  assert.deepEqual(bench.roads(), ["webtransport", "websocket"]);
+});
+
+test("WebSocket is dialled at once when QUIC is not to be had", () => {
+  assert.deepEqual(new Bench(false).roads(), ["websocket"]);
+});
+
+test("WebSocket is dialled at once when QUIC fails", () => {
+  const bench = new Bench();
+  bench.newest("webtransport").broken();
+  assert.deepEqual(bench.roads(), ["webtransport", "websocket"]);
+  assert.notEqual(bench.memory, null);
+});
+
+test("Hello and Attach are sent together, with the ticket and the wanted size", () => {
+  const bench = new Bench();
+  const far = bench.newest("webtransport");
+  far.open();
+  assert.deepEqual(far.said.map((message) => message.type), ["Hello", "Attach"]);
+  const attach = far.last("Attach");
+  assert.deepEqual([attach?.session, attach?.width, attach?.token, attach?.screen], ["s", 128, null, null]);
+});
+
+test("the road that first carries a whole screen wins and the other is closed", async () => {
+  const bench = new Bench();
+  await bench.pass(200);
+  const quic = bench.newest("webtransport");
+  const socket = bench.newest("websocket");
+  quic.open();
+  quic.attached();
+  socket.open();
+  socket.attached({ token: new Uint8Array(16).fill(9) });
+  assert.equal(bench.viewer.active?.road, "webtransport", "the first to attach is shown meanwhile");
+  socket.stream(painting(1, [0], [RED]));
+  assert.equal(bench.viewer.active?.road, "websocket");
+  assert.notEqual(quic.closedWith, null);
+});
+
+test("a screen is exact only when the session agrees with the proof of the newest update", () => {
+  const bench = new Bench();
+  const far = bench.newest("webtransport");
+  far.open();
+  far.attached();
+  far.stream(painting(1, [0], [RED]));
+  assert.equal(bench.viewer.exactness, "moving");
+  bench.settle();
+  far.say({ type: "Verdict", update: 1, agreed: false });
+  assert.notEqual(bench.viewer.exactness, "exact");
+  far.stream(painting(2, [1], [GREEN]));
+  bench.settle();
+  far.say({ type: "Verdict", update: 1, agreed: true });
+  assert.notEqual(bench.viewer.exactness, "exact", "that was an older update");
+  far.say({ type: "Verdict", update: 2, agreed: true });
+  assert.equal(bench.viewer.exactness, "exact");
+  far.say({ type: "Busy", busy: true });
+  assert.notEqual(bench.viewer.exactness, "exact", "more is known to follow");
+});
+
+test("moving becomes settling when nothing has arrived for 300 ms", async () => {
+  const bench = new Bench();
+  const far = bench.newest("webtransport");
+  far.open();
+  far.attached();
+  far.stream(painting(1, [0], [RED], { complete: false }));
+  assert.equal(bench.viewer.exactness, "moving");
+  await bench.pass(350, [far]);
+  assert.equal(bench.viewer.exactness, "settling");
+});
+
+test("every update is acknowledged with the tiles that were missing", () => {
+  const bench = new Bench();
+  const far = bench.newest("webtransport");
+  far.open();
+  far.attached();
+  far.stream(painting(1, [0], [RED]));
+  far.stream(update({ number: 2, cached: Uint32Array.of(3), cachedHashes: Uint32Array.of(1, 2) }));
+  const acks = far.said.filter((message) => message.type === "Ack").map((ack) => [ack.update, ack.missing]);
+  assert.deepEqual(acks, [[1, []], [2, [3]]]);
+});
+
+test("all tile hashes are sent when they are asked for, if the picture is still that one", () => {
+  const bench = new Bench();
+  const far = bench.newest("webtransport");
+  bench.exactOver(far);
+  far.say({ type: "HashesWanted", update: 1 });
+  assert.equal(far.last("Hashes")?.hashes.length, 8);
+  far.stream(painting(2, [3], [RED]));
+  far.say({ type: "HashesWanted", update: 1 });
+  assert.equal(far.said.filter((message) => message.type === "Hashes").length, 1);
+});
+
+test("updates that overtake Attached are applied after it", () => {
+  const bench = new Bench();
+  const far = bench.newest("webtransport");
+  far.open();
+  far.stream(painting(1, [0], [RED]));
+  far.attached();
+  assert.equal(bench.viewer.active?.isWhole, true);
+});
+
+test("the viewer pings when it has heard nothing for 500 ms, and says silent after 2 s", async () => {
+  const bench = new Bench(false);
+  const far = bench.newest("websocket");
+  bench.exactOver(far);
+  await bench.pass(1900);
+  assert.ok(far.said.filter((message) => message.type === "Ping").length >= 3);
+  assert.equal(bench.viewer.phase, "live");
+  await bench.pass(200);
+  assert.equal(bench.viewer.phase, "silent");
+});
+
+test("a road that falls silent is left for the other, going on by token and hashes", async () => {
+  const bench = new Bench();
+  const quic = bench.newest("webtransport");
+  bench.exactOver(quic);
+  bench.viewer.input([letter(0x61), letter(0x62)]);
+  quic.say({ type: "InputAck", next: 1 });
+  await bench.pass(1100);
+  const socket = bench.newest("websocket");
+  assert.equal(bench.viewer.phase, "live", "the other road is tried before the silence is announced");
+  socket.open();
+  const attach = socket.last("Attach");
+  assert.deepEqual(attach?.token, new Uint8Array(16).fill(7));
+  assert.equal(attach?.screen?.hashes.length, 8);
+  socket.attached({ nextInput: 1 });
+  socket.stream(update({ number: 1 }));
+  assert.equal(bench.viewer.active?.road, "websocket");
+  assert.equal(socket.firstInput, 1);
+  assert.deepEqual(socket.input, [letter(0x62)], "what was not acknowledged is sent again, once");
+  bench.settle();
+  assert.ok(socket.judge([flatHash(5n, RED), flatHash(5n, GREEN), flatHash(5n, BLACK), flatHash(5n, BLACK)]), "the picture is kept");
+});
+
+test("an update that Busy announced and that does not progress for 2 s moves the viewer to the other road", async () => {
+  const bench = new Bench();
+  const quic = bench.newest("webtransport");
+  bench.exactOver(quic);
+  quic.say({ type: "Busy", busy: true });
+  await bench.pass(1900, [quic]);
+  assert.deepEqual(bench.roads(), ["webtransport"]);
+  await bench.pass(300, [quic]);
+  assert.deepEqual(bench.roads(), ["webtransport", "websocket"]);
+});
+
+test("keys typed while the connection is interrupted are refused, not queued", async () => {
+  const bench = new Bench(false);
+  const far = bench.newest("websocket");
+  bench.exactOver(far);
+  bench.reachable = false;
+  await bench.pass(2200);
+  bench.viewer.input([letter(0x61)]);
+  assert.equal(bench.refused, 1);
+  far.say({ type: "Busy", busy: false });
+  bench.viewer.tick();
+  assert.equal(bench.viewer.phase, "live", "the old link woke up");
+  assert.deepEqual(far.input, [{ type: "ReleaseAll" }], "keys whose release was refused are let go");
+});
+
+test("a broken link is dialled anew at once, and again when the gateway answers", async () => {
+  const bench = new Bench(false);
+  bench.exactOver(bench.newest("websocket"));
+  bench.newest("websocket").broken();
+  assert.equal(bench.dialled.length, 2);
+  assert.equal(bench.viewer.phase, "live");
+  bench.newest("websocket").broken();
+  bench.reachable = false;
+  await bench.pass(5000);
+  assert.equal(bench.viewer.phase, "silent");
+  const before = bench.dialled.length;
+  bench.reachable = true;
+  await bench.pass(600);
+  assert.equal(bench.dialled.length, before + 1);
+  const far = bench.newest("websocket");
+  far.open();
+  far.attached();
+  assert.equal(bench.viewer.phase, "silent", "attached is not yet a picture");
+  far.stream(update({ number: 1 }));
+  assert.equal(bench.viewer.phase, "live");
+});
+
+test("a session that does not know the viewer any more gets no old input", async () => {
+  const bench = new Bench(false);
+  bench.exactOver(bench.newest("websocket"));
+  bench.viewer.input([letter(0x61)]);
+  bench.newest("websocket").broken();
+  const far = bench.newest("websocket");
+  far.open();
+  far.attached({ token: new Uint8Array(16).fill(1), key: 6n, nextInput: 40 });
+  far.stream(painting(1, [0], [RED]));
+  assert.equal(far.firstInput, 40);
+  assert.deepEqual(far.input, []);
+});
+
+test("being taken over ends the viewer and says where to", () => {
+  const bench = new Bench(false);
+  const far = bench.newest("websocket");
+  bench.exactOver(far);
+  far.say({ type: "Closing", code: CloseCode.takenOver, reason: "poste 12" });
+  assert.equal(bench.viewer.phase, "ended");
+  assert.deepEqual(bench.viewer.ending, { code: CloseCode.takenOver, reason: "poste 12" });
+});
+
+test("a gateway that goes away is left without a word to the user", async () => {
+  const bench = new Bench(false);
+  const far = bench.newest("websocket");
+  bench.exactOver(far);
+  far.say({ type: "Closing", code: CloseCode.goingAway, reason: "" });
+  const next = bench.newest("websocket");
+  assert.notEqual(next, far);
+  next.open();
+  next.attached();
+  next.stream(update({ number: 1 }));
+  assert.equal(bench.viewer.phase, "live");
+});
+
+test("a refused ticket ends the viewer once no road is left", () => {
+  const bench = new Bench(false);
+  const far = bench.newest("websocket");
+  far.open();
+  far.say({ type: "Closing", code: CloseCode.refused, reason: "" });
+  assert.equal(bench.viewer.phase, "ended");
+});
+
+test("a session that breaks the protocol is left and dialled anew", async () => {
+  const bench = new Bench(false);
+  const far = bench.newest("websocket");
+  bench.exactOver(far);
+  assert.throws(() => far.stream(painting(1, [0], [RED])), /came twice/);
+  far.broken(CloseCode.protocolError);
+  assert.equal(bench.dialled.length, 2);
+});
+
+test("on WebSocket, QUIC is tried again after 30 s, then ever more rarely, and taken when it works", async () => {
+  const bench = new Bench();
+  bench.newest("webtransport").broken();
+  const socket = bench.newest("websocket");
+  bench.exactOver(socket);
+  await bench.pass(29_000, [socket]);
+  assert.equal(bench.dialled.length, 2);
+  await bench.pass(2000, [socket]);
+  assert.deepEqual(bench.roads().slice(2), ["webtransport"]);
+  bench.newest("webtransport").broken();
+  assert.equal(bench.memory?.retryAfterMs, 60_000);
+  await bench.pass(59_000, [socket]);
+  assert.equal(bench.dialled.length, 3);
+  await bench.pass(2000, [socket]);
+  const quic = bench.newest("webtransport");
+  quic.open();
+  quic.attached();
+  assert.equal(bench.viewer.active?.road, "websocket");
+  quic.stream(update({ number: 1 }));
+  assert.equal(bench.viewer.active?.road, "webtransport");
+  assert.equal(bench.memory, null);
+});
+
+test("a browser that remembers that QUIC failed begins with WebSocket", () => {
+  const bench = new Bench(true, { failedAt: 900, retryAfterMs: 30_000 });
+  assert.deepEqual(bench.roads(), ["websocket"]);
+});
+
+test("a slow QUIC dial that hangs does not pile up links", async () => {
+  const bench = new Bench();
+  await bench.pass(20_000);
+  const open = bench.dialled.filter((far) => far.closedWith === null);
+  assert.ok(open.length <= 6, `${open.length} links are open`);
+});
+
+test("pointer motion goes as datagrams while the session is live", () => {
+  const bench = new Bench(false);
+  const far = bench.newest("websocket");
+  bench.viewer.pointerMoved(1, 2);
+  bench.exactOver(far);
+  bench.viewer.pointerMoved(3, 4);
+  assert.equal(far.datagrams, 1);
+});
+
+test("known bad browsers are found by their name, and a bad pattern harms nothing", () => {
+  const list = [
+    { road: "webtransport", user_agent: "(", reason: "broken" },
+    { road: "webtransport", user_agent: "Firefox/1[0-3]\\d\\.", reason: "old" },
+  ];
+  assert.equal(knownBadReason(list, "webtransport", "Mozilla/5.0 Firefox/128.0"), "old");
+  assert.equal(knownBadReason(list, "websocket", "Mozilla/5.0 Firefox/128.0"), null);
+  assert.equal(knownBadReason(list, "webtransport", "Mozilla/5.0 Firefox/153.0"), null);
+});

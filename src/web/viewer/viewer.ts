@@ -1,0 +1,461 @@
+// The viewer: which link is shown, when to dial, and what becomes of input meanwhile.
+// Roads, clock and presentation are given to it; docs/protocol.md, "Liveness".
+
+import type { Link, LinkListener, Road } from "../link/link.ts";
+import { CloseCode, type Message } from "../wire/control.ts";
+import { type InputEvent, encodePointerDatagram } from "../wire/input.ts";
+import { Attachment, type Attach, type Attached, type AttachmentOwner } from "./attachment.ts";
+import { InputLog } from "./input-log.ts";
+import { type RoadMemory, Roads, WEBSOCKET_HEAD_START_MS } from "./roads.ts";
+import type { Codec, ViewerScreen } from "./screen.ts";
+import type { TileCache } from "./cache.ts";
+
+export const CACHE_BYTES = 64 << 20;
+const MOVING_MS = 300;
+const SUSPECT_MS = 1000;
+const SILENT_MS = 2000;
+const STALLED_MS = 2000;
+const LOST_MS = 500;
+const REDIAL_MS = 500;
+const CANDIDATE_PATIENCE_MS = 4000;
+const CANDIDATES_A_ROAD = 3;
+const NO_SUCH_SESSION_PATIENCE_MS = 15_000;
+const TILES_HASHED_AT_ONCE = 48;
+const ROUND_TRIP_EVERY_MS = 2000;
+
+export type Phase = "connecting" | "live" | "silent" | "ended";
+export type Exactness = "exact" | "settling" | "moving";
+
+export interface Environment {
+  readonly codec: Codec;
+  /** Milliseconds, monotonic. */
+  now(): number;
+  wallClock(): number;
+  dial(road: Road, listener: LinkListener): Link;
+  /** Whether the gateway's TCP port answers: asked before WebSockets, which browsers slow down after failures. */
+  knock(): Promise<boolean>;
+  /** Runs soon, after what has already arrived has been dealt with. */
+  soon(run: () => void): void;
+  present(screen: ViewerScreen): void;
+  /** Phase, exactness or another part of the status has changed. */
+  changed(): void;
+  message(message: Message): void;
+  inputRefused(count: number): void;
+  remember(memory: RoadMemory | null): void;
+}
+
+export interface Target {
+  session: string;
+  ticket: Uint8Array;
+  width: number;
+  height: number;
+}
+
+export class Viewer implements AttachmentOwner {
+  readonly codec: Codec;
+  phase: Phase = "connecting";
+  ending: { code: number; reason: string } | null = null;
+  title = "";
+  active: Attachment | null = null;
+  private candidates: Attachment[] = [];
+  private token: Uint8Array | null = null;
+  private readonly log = new InputLog();
+  private readonly roads: Roads;
+  private readonly startedAt: number;
+  /** The screen of a link that is gone, from which the next goes on. */
+  private lastScreen: ViewerScreen | null = null;
+  private lostAt: number | null = null;
+  private nextRedialAt = 0;
+  private socketDue: number | null;
+  private knocking = 0;
+  private lastUpgradeAt = -Infinity;
+  private pointerCounter = 0;
+  private hashing = false;
+  private releaseOwed = false;
+  private lastExactness: Exactness = "settling";
+  firstExactAt: number | null = null;
+
+  constructor(
+    private readonly environment: Environment,
+    private readonly target: Target,
+    webTransportUsable: boolean,
+    memory: RoadMemory | null,
+  ) {
+    this.codec = environment.codec;
+    this.startedAt = environment.now();
+    this.roads = new Roads(webTransportUsable, memory, (kept) => environment.remember(kept));
+    const quicFirst = this.roads.webTransportFirst(environment.wallClock());
+    this.socketDue = this.startedAt + (quicFirst ? WEBSOCKET_HEAD_START_MS : 0);
+    this.nextRedialAt = this.startedAt + 2 * REDIAL_MS;
+    if (quicFirst) this.dial("webtransport");
+    else this.dialSocketNow();
+  }
+
+  now(): number {
+    return this.environment.now();
+  }
+
+  /** To be called at least every 50 ms. */
+  tick(): void {
+    if (this.phase === "ended") return;
+    const now = this.now();
+    if (this.socketDue !== null && now >= this.socketDue) this.dialSocketNow();
+    this.dropStaleCandidates(now);
+    for (const attachment of this.everyLink()) attachment.pingIfQuiet(now);
+    if (this.active !== null) this.watch(this.active, now);
+    else this.withoutLink(now);
+    const exactness = this.exactness;
+    if (exactness !== this.lastExactness) this.noteExactness(exactness);
+  }
+
+  /** The network came back, says the browser. */
+  online(): void {
+    this.nextRedialAt = this.now();
+    this.tick();
+  }
+
+  private everyLink(): Attachment[] {
+    return this.active === null ? this.candidates : [this.active, ...this.candidates];
+  }
+
+  // Dialling
+
+  private dial(road: Road): void {
+    const same = this.candidates.filter((candidate) => candidate.road === road && candidate.attachedAs === null);
+    if (same.length >= CANDIDATES_A_ROAD) this.discard(same[0] as Attachment, "another attempt replaces it");
+    const attachment = new Attachment(this, road, CACHE_BYTES);
+    this.candidates.push(attachment);
+    attachment.start((listener) => this.environment.dial(road, listener));
+  }
+
+  /** The head start is over, unless QUIC is already bringing pixels. */
+  private dialSocketNow(): void {
+    const now = this.now();
+    const quic = this.everyLink().find((link) => link.road === "webtransport");
+    const flowing = quic !== undefined && quic.bytes > 0 && now - quic.progressAt < WEBSOCKET_HEAD_START_MS;
+    if (this.active?.isWhole === true) {
+      this.socketDue = null;
+    } else if (flowing) {
+      this.socketDue = now + WEBSOCKET_HEAD_START_MS;
+    } else {
+      this.socketDue = null;
+      this.dial("websocket");
+    }
+  }
+
+  private dialBoth(): void {
+    this.dial("websocket");
+    if (this.roads.webTransportUsable) this.dial("webtransport");
+  }
+
+  /** While there is no working link: both roads, as often as they can be dialled without being held back. */
+  private redial(now: number): void {
+    if (now < this.nextRedialAt) return;
+    this.nextRedialAt = now + REDIAL_MS;
+    if (this.candidates.some((candidate) => candidate.attachedAs !== null) || this.knocking >= 3) return;
+    this.knocking++;
+    void this.environment.knock().then((answered) => {
+      this.knocking--;
+      if (!answered || this.phase === "ended" || this.isHeard()) return;
+      this.dialUnlessFresh("websocket", 1000);
+      if (this.roads.webTransportUsable) this.dialUnlessFresh("webtransport", 2000);
+    });
+  }
+
+  private dialUnlessFresh(road: Road, freshMs: number): void {
+    const now = this.now();
+    const fresh = this.candidates.some((link) => link.road === road && now - link.dialledAt < freshMs);
+    if (!fresh) this.dial(road);
+  }
+
+  private isHeard(): boolean {
+    return this.phase === "live" && this.active !== null && this.now() - this.active.heardAt < SUSPECT_MS;
+  }
+
+  private dropStaleCandidates(now: number): void {
+    for (const candidate of [...this.candidates]) {
+      const since = candidate.attachedAs === null ? candidate.dialledAt : Math.max(candidate.progressAt, candidate.heardAt);
+      if (now - since > CANDIDATE_PATIENCE_MS) this.discard(candidate, "it does not come to anything");
+    }
+  }
+
+  private discard(candidate: Attachment, reason: string): void {
+    if (candidate.road === "webtransport" && candidate.attachedAs === null) this.quicFailed();
+    candidate.close(CloseCode.done, reason);
+    this.candidates = this.candidates.filter((other) => other !== candidate);
+  }
+
+  private quicFailed(): void {
+    this.roads.webTransportFailed(this.environment.wallClock());
+  }
+
+  // Watching
+
+  private watch(active: Attachment, now: number): void {
+    const silence = now - active.heardAt;
+    const stalled = active.busy && now - active.progressAt > STALLED_MS;
+    const other: Road = active.road === "websocket" ? "webtransport" : "websocket";
+    const otherUsable = other === "websocket" || this.roads.webTransportUsable;
+    if (this.phase === "live" && silence >= SILENT_MS) {
+      this.enterSilence(active);
+    } else if (this.phase === "silent") {
+      if (silence < LOST_MS) this.wake();
+      else this.redial(now);
+    } else if (silence >= SUSPECT_MS || stalled) {
+      if (this.candidates.length === 0 && now >= this.nextRedialAt) {
+        this.nextRedialAt = now + STALLED_MS;
+        this.dial(otherUsable ? other : active.road);
+      }
+    } else {
+      this.tryUpgrade(active, now);
+    }
+  }
+
+  private enterSilence(active: Attachment): void {
+    if (active.road === "webtransport") this.quicFailed();
+    this.phase = "silent";
+    this.releaseOwed = true;
+    this.nextRedialAt = this.now() + REDIAL_MS;
+    this.dialUnlessFresh("websocket", REDIAL_MS);
+    if (this.roads.webTransportUsable) this.dialUnlessFresh("webtransport", REDIAL_MS);
+    this.environment.changed();
+  }
+
+  /** The old link speaks again. */
+  private wake(): void {
+    for (const candidate of [...this.candidates]) this.discard(candidate, "the earlier link woke up");
+    this.phase = "live";
+    this.payRelease();
+    this.environment.changed();
+  }
+
+  private withoutLink(now: number): void {
+    if (this.phase === "live" && this.lostAt !== null && now - this.lostAt > LOST_MS) {
+      this.phase = "silent";
+      this.releaseOwed = true;
+      this.environment.changed();
+    }
+    this.redial(now);
+  }
+
+  /** On WebSocket, QUIC is tried again now and then; it is taken only when it brings a whole screen. */
+  private tryUpgrade(active: Attachment, now: number): void {
+    const due = active.road === "websocket" && active.isWhole && this.candidates.length === 0 &&
+      this.roads.upgradeDue(this.environment.wallClock()) && now - this.lastUpgradeAt > CANDIDATE_PATIENCE_MS * 2;
+    if (due) {
+      this.lastUpgradeAt = now;
+      this.dial("webtransport");
+    }
+    const quiet = this.active !== null && now - this.lastRoundTripAt >= ROUND_TRIP_EVERY_MS;
+    if (quiet) {
+      this.lastRoundTripAt = now;
+      active.ping(now);
+    }
+  }
+
+  private lastRoundTripAt = -Infinity;
+
+  // What attachments tell
+
+  attach(): { attach: Attach; screen: ViewerScreen | null; cache: TileCache | null } {
+    const shown = this.active?.screen ?? this.lastScreen;
+    const screen = shown?.hasPicture === true ? shown.resumed() : null;
+    const { session, ticket, width, height } = this.target;
+    const attach: Attach = {
+      type: "Attach",
+      session,
+      ticket,
+      width,
+      height,
+      cacheBytes: CACHE_BYTES,
+      features: 0n,
+      token: this.token,
+      screen: screen?.shownHashes() ?? null,
+    };
+    return { attach, screen, cache: shown?.cache ?? null };
+  }
+
+  attached(attachment: Attachment, message: Attached): void {
+    // The first to attach is shown while the race goes on: a partial picture is better than none.
+    if (this.active === null && this.lastScreen === null) this.adopt(attachment, message);
+  }
+
+  applied(attachment: Attachment): void {
+    if (attachment !== this.active) {
+      this.adoptIfWhole(attachment);
+    } else if (attachment.isWhole) {
+      this.endRace();
+    }
+    if (attachment !== this.active || attachment.screen === null) return;
+    this.environment.present(attachment.screen);
+    this.hashSoon();
+    this.noteExactness(this.exactness);
+  }
+
+  private adoptIfWhole(candidate: Attachment): void {
+    if (!candidate.isWhole || candidate.attachedAs === null || !this.candidates.includes(candidate)) return;
+    this.adopt(candidate, candidate.attachedAs);
+    this.endRace();
+  }
+
+  /** The race is over when the shown link has all. */
+  private endRace(): void {
+    const active = this.active as Attachment;
+    if (active.road === "webtransport") this.roads.webTransportWorked();
+    if (this.candidates.length === 0 || this.phase === "silent") return;
+    for (const candidate of [...this.candidates]) this.discard(candidate, "the other road was faster");
+    this.socketDue = null;
+  }
+
+  /** Shows `attachment` from now on and sends input over it. */
+  private adopt(attachment: Attachment, attached: Attached): void {
+    const previous = this.active;
+    this.candidates = this.candidates.filter((other) => other !== attachment);
+    this.active = attachment;
+    this.lastScreen = null;
+    this.lostAt = null;
+    this.title = attached.title;
+    const sameViewer = this.token !== null && sameBytes(this.token, attached.token);
+    this.token = attached.token;
+    if (sameViewer) this.log.acknowledge(attached.nextInput);
+    else this.log.restart(attached.nextInput);
+    attachment.sendInput(this.log.replay());
+    previous?.close(CloseCode.done, "another road is taken");
+    this.phase = "live";
+    this.payRelease();
+    attachment.screen?.damage.addAll();
+    if (attachment.screen?.hasPicture === true) this.environment.present(attachment.screen);
+    this.hashSoon();
+    this.environment.changed();
+  }
+
+  message(attachment: Attachment, message: Message): void {
+    if (attachment !== this.active) {
+      if (message.type === "Busy") this.adoptIfWhole(attachment);
+      return;
+    }
+    if (message.type === "InputAck") this.log.acknowledge(message.next);
+    else if (message.type === "Verdict" || message.type === "Busy") this.noteExactness(this.exactness);
+    else this.environment.message(message);
+  }
+
+  closed(attachment: Attachment, code: number | null, reason: string): void {
+    this.candidates = this.candidates.filter((other) => other !== attachment);
+    if (attachment.road === "webtransport" && attachment.attachedAs === null) {
+      this.quicFailed();
+      if (this.socketDue !== null) this.socketDue = this.now();
+    }
+    if (attachment === this.active) this.lost(attachment, code, reason);
+    else if (this.active === null && this.candidates.length === 0 && this.socketDue === null) this.refusedAtAll(code, reason);
+    if (this.phase !== "ended") this.tick();
+  }
+
+  private lost(attachment: Attachment, code: number | null, reason: string): void {
+    this.active = null;
+    if (attachment.screen?.hasPicture === true) this.lastScreen = attachment.screen;
+    this.lostAt = this.now();
+    if (endsForGood(code)) return this.end(code as number, reason);
+    if (attachment.road === "webtransport" && code === null) this.quicFailed();
+    const whole = this.candidates.find((candidate) => candidate.isWhole);
+    if (whole !== undefined) return this.adoptIfWhole(whole);
+    this.nextRedialAt = this.lostAt + REDIAL_MS;
+    this.dialBoth();
+  }
+
+  private refusedAtAll(code: number | null, reason: string): void {
+    const patient = code === CloseCode.noSuchSession && this.lostAt !== null &&
+      this.now() - this.lostAt < NO_SUCH_SESSION_PATIENCE_MS;
+    if ((endsForGood(code) || code === CloseCode.noSuchSession) && !patient) this.end(code as number, reason);
+  }
+
+  /** Ends the viewer: at the user's wish, or because the session said so for good. */
+  end(code: number, reason: string): void {
+    if (this.phase === "ended") return;
+    this.phase = "ended";
+    this.ending = { code, reason };
+    for (const link of this.everyLink()) link.close(CloseCode.done, "the viewer ends");
+    this.candidates = [];
+    this.active = null;
+    this.environment.changed();
+  }
+
+  // Input
+
+  get acceptsInput(): boolean {
+    return this.phase === "live";
+  }
+
+  input(events: InputEvent[]): void {
+    const encoded: Uint8Array[] = [];
+    for (const event of events) {
+      const bytes = this.acceptsInput ? this.log.push(event) : null;
+      if (bytes !== null) encoded.push(bytes);
+    }
+    for (const bytes of encoded) this.active?.sendInput(bytes);
+    const refused = events.slice(encoded.length).filter((event) => event.type === "KeyDown" || event.type === "Text");
+    if (refused.length > 0) this.environment.inputRefused(refused.length);
+  }
+
+  pointerMoved(x: number, y: number): void {
+    if (!this.acceptsInput) return;
+    this.active?.sendDatagram(encodePointerDatagram(++this.pointerCounter, this.log.next, x, y));
+  }
+
+  /** After an outage the session may still hold keys whose release was refused. */
+  private payRelease(): void {
+    if (!this.releaseOwed) return;
+    this.releaseOwed = false;
+    this.input([{ type: "ReleaseAll" }]);
+  }
+
+  resize(width: number, height: number): void {
+    if (width === this.target.width && height === this.target.height) return;
+    this.target.width = width;
+    this.target.height = height;
+    for (const link of this.everyLink()) if (link.attachedAs !== null) link.send({ type: "Resize", width, height });
+  }
+
+  // Proof
+
+  /** Hashes in small steps between arrivals; when all are known and the screen is whole, proves it. */
+  private hashSoon(): void {
+    if (this.hashing) return;
+    this.hashing = true;
+    this.environment.soon(() => {
+      this.hashing = false;
+      const active = this.active;
+      if (active?.screen == null || this.phase === "ended") return;
+      if (!active.screen.hashSome(TILES_HASHED_AT_ONCE)) this.hashSoon();
+      else this.prove(active, active.screen);
+    });
+  }
+
+  private prove(active: Attachment, screen: ViewerScreen): void {
+    const update = screen.wholeUpTo;
+    if (update === null || active.provedUpTo >= update) return;
+    active.provedUpTo = update;
+    active.send({ type: "Proof", update, root: screen.root() });
+  }
+
+  get exactness(): Exactness {
+    const active = this.active;
+    if (active === null || this.phase !== "live") return "settling";
+    if (active.isExact) return "exact";
+    return this.now() - active.lastUpdateAt < MOVING_MS ? "moving" : "settling";
+  }
+
+  private noteExactness(exactness: Exactness): void {
+    if (exactness === this.lastExactness) return;
+    this.lastExactness = exactness;
+    if (exactness === "exact") this.firstExactAt ??= this.now();
+    this.environment.changed();
+  }
+}
+
+function endsForGood(code: number | null): boolean {
+  return code === CloseCode.done || code === CloseCode.version || code === CloseCode.refused || code === CloseCode.takenOver;
+}
+
+function sameBytes(first: Uint8Array, second: Uint8Array): boolean {
+  return first.length === second.length && first.every((byte, index) => byte === second[index]);
+}

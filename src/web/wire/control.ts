@@ -1,0 +1,330 @@
+// The control stream's messages: docs/protocol.md, "Control stream".
+
+import { ProtocolError, Reader, Writer, varintSize } from "./bytes.ts";
+import * as limits from "./limits.ts";
+
+export const MAJOR = 1;
+export const MINOR = 0;
+
+export const CloseCode = {
+  done: 0,
+  protocolError: 1,
+  version: 2,
+  refused: 3,
+  noSuchSession: 4,
+  takenOver: 5,
+  goingAway: 6,
+  limit: 7,
+  internal: 8,
+  idle: 9,
+} as const;
+
+/** The tiles that a viewer shows: hashes as pairs of words, low and high, in the grid's order. */
+export interface ScreenHashes {
+  key: bigint;
+  width: number;
+  height: number;
+  hashes: Uint32Array;
+}
+
+export type Message =
+  | { type: "Hello"; major: number; minor: number; role: number; software: string }
+  | { type: "Welcome"; major: number; minor: number; software: string }
+  | {
+      type: "Attach";
+      session: string;
+      ticket: Uint8Array;
+      width: number;
+      height: number;
+      cacheBytes: number;
+      features: bigint;
+      token: Uint8Array | null;
+      screen: ScreenHashes | null;
+    }
+  | {
+      type: "Attached";
+      token: Uint8Array;
+      key: bigint;
+      width: number;
+      height: number;
+      nextInput: number;
+      title: string;
+    }
+  | { type: "Ack"; update: number; decodeMicros: number; missing: number[] }
+  | { type: "Resize"; width: number; height: number }
+  | { type: "Cursor"; width: number; height: number; hotX: number; hotY: number; rgba: Uint8Array }
+  | { type: "CursorAt"; x: number; y: number }
+  | { type: "State"; live: boolean; waitingFor: string }
+  | { type: "InputAck"; next: number }
+  | { type: "Proof"; update: number; root: bigint }
+  | { type: "Verdict"; update: number; agreed: boolean }
+  | { type: "HashesWanted"; update: number }
+  | { type: "Hashes"; update: number; hashes: Uint32Array }
+  | { type: "Ping"; number: number; time: number }
+  | { type: "Pong"; number: number; time: number; ownTime: number }
+  | { type: "Dropped"; update: number }
+  | { type: "Path"; roundTripMicros: number; bytesPerSecond: number; lostPerMillion: number; inFlight: number }
+  | { type: "Closing"; code: number; reason: string }
+  | { type: "Offer"; session: string; title: string; secret: Uint8Array }
+  | { type: "Busy"; busy: boolean };
+
+type Name = Message["type"];
+type Of<N extends Name> = Extract<Message, { type: N }>;
+interface Layout<N extends Name> {
+  number: number;
+  read: (reader: Reader) => Of<N>;
+  write: (writer: Writer, message: Of<N>) => void;
+}
+
+const side = (reader: Reader, what: string): number => reader.varintUpTo(limits.MAX_SIDE, what);
+
+function readToken(reader: Reader): Uint8Array {
+  return reader.raw(16).slice();
+}
+
+function readHashes(reader: Reader): Uint32Array {
+  return reader.u64s(reader.varintUpTo(limits.MAX_TILES, "the number of tile hashes"));
+}
+
+function writeHashes(writer: Writer, hashes: Uint32Array): void {
+  writer.varint(hashes.length / 2).u64s(hashes);
+}
+
+function readScreen(reader: Reader): ScreenHashes {
+  const key = reader.u64();
+  const width = side(reader, "the width shown");
+  const height = side(reader, "the height shown");
+  return { key, width, height, hashes: readHashes(reader) };
+}
+
+const layouts: { [N in Name]: Layout<N> } = {
+  Hello: {
+    number: 1,
+    read: (r) => ({
+      type: "Hello",
+      major: r.varint(),
+      minor: r.varint(),
+      role: r.u8(),
+      software: r.textUpTo(limits.MAX_NAME, "the software's name"),
+    }),
+    write: (w, m) => w.varint(m.major).varint(m.minor).u8(m.role).text(m.software),
+  },
+  Welcome: {
+    number: 2,
+    read: (r) => ({
+      type: "Welcome",
+      major: r.varint(),
+      minor: r.varint(),
+      software: r.textUpTo(limits.MAX_NAME, "the software's name"),
+    }),
+    write: (w, m) => w.varint(m.major).varint(m.minor).text(m.software),
+  },
+  Attach: {
+    number: 3,
+    read: (r) => ({
+      type: "Attach",
+      session: r.textUpTo(limits.MAX_NAME, "the session's name"),
+      ticket: r.bytesUpTo(limits.MAX_SECRET, "the ticket").slice(),
+      width: side(r, "the width wanted"),
+      height: side(r, "the height wanted"),
+      cacheBytes: r.varint(),
+      features: r.u64(),
+      token: r.flag() ? readToken(r) : null,
+      screen: r.flag() ? readScreen(r) : null,
+    }),
+    write: (w, m) => {
+      w.text(m.session).lengthAndBytes(m.ticket).varint(m.width).varint(m.height);
+      w.varint(m.cacheBytes).u64(m.features).flag(m.token !== null);
+      if (m.token !== null) w.raw(m.token);
+      w.flag(m.screen !== null);
+      if (m.screen === null) return;
+      w.u64(m.screen.key).varint(m.screen.width).varint(m.screen.height);
+      writeHashes(w, m.screen.hashes);
+    },
+  },
+  Attached: {
+    number: 4,
+    read: (r) => ({
+      type: "Attached",
+      token: readToken(r),
+      key: r.u64(),
+      width: side(r, "the session's width"),
+      height: side(r, "the session's height"),
+      nextInput: r.varint(),
+      title: r.textUpTo(limits.MAX_NAME, "the session's title"),
+    }),
+    write: (w, m) => w.raw(m.token).u64(m.key).varint(m.width).varint(m.height).varint(m.nextInput).text(m.title),
+  },
+  Ack: {
+    number: 5,
+    read: (r) => {
+      const update = r.varint();
+      const decodeMicros = r.varint();
+      const count = r.varintUpTo(limits.MAX_TILES, "the number of missing tiles");
+      const missing: number[] = [];
+      for (let index = 0; index < count; index++) missing.push(r.varint());
+      return { type: "Ack", update, decodeMicros, missing };
+    },
+    write: (w, m) => {
+      w.varint(m.update).varint(m.decodeMicros).varint(m.missing.length);
+      for (const tile of m.missing) w.varint(tile);
+    },
+  },
+  Resize: {
+    number: 6,
+    read: (r) => ({ type: "Resize", width: side(r, "the width wanted"), height: side(r, "the height wanted") }),
+    write: (w, m) => w.varint(m.width).varint(m.height),
+  },
+  Cursor: {
+    number: 7,
+    read: (r) => {
+      const width = r.varintUpTo(limits.MAX_CURSOR_SIDE, "the cursor's width");
+      const height = r.varintUpTo(limits.MAX_CURSOR_SIDE, "the cursor's height");
+      const hotX = r.varintUpTo(limits.MAX_CURSOR_SIDE, "the cursor's hot spot");
+      const hotY = r.varintUpTo(limits.MAX_CURSOR_SIDE, "the cursor's hot spot");
+      return { type: "Cursor", width, height, hotX, hotY, rgba: r.raw(width * height * 4).slice() };
+    },
+    write: (w, m) => w.varint(m.width).varint(m.height).varint(m.hotX).varint(m.hotY).raw(m.rgba),
+  },
+  CursorAt: {
+    number: 8,
+    read: (r) => ({ type: "CursorAt", x: side(r, "the cursor's x"), y: side(r, "the cursor's y") }),
+    write: (w, m) => w.varint(m.x).varint(m.y),
+  },
+  State: {
+    number: 9,
+    read: (r) => ({
+      type: "State",
+      live: r.flag(),
+      waitingFor: r.textUpTo(limits.MAX_REASON, "what is being waited for"),
+    }),
+    write: (w, m) => w.flag(m.live).text(m.waitingFor),
+  },
+  InputAck: {
+    number: 10,
+    read: (r) => ({ type: "InputAck", next: r.varint() }),
+    write: (w, m) => w.varint(m.next),
+  },
+  Proof: {
+    number: 11,
+    read: (r) => ({ type: "Proof", update: r.varint(), root: r.u64() }),
+    write: (w, m) => w.varint(m.update).u64(m.root),
+  },
+  Verdict: {
+    number: 12,
+    read: (r) => ({ type: "Verdict", update: r.varint(), agreed: r.flag() }),
+    write: (w, m) => w.varint(m.update).flag(m.agreed),
+  },
+  HashesWanted: {
+    number: 13,
+    read: (r) => ({ type: "HashesWanted", update: r.varint() }),
+    write: (w, m) => w.varint(m.update),
+  },
+  Hashes: {
+    number: 14,
+    read: (r) => ({ type: "Hashes", update: r.varint(), hashes: readHashes(r) }),
+    write: (w, m) => writeHashes(w.varint(m.update), m.hashes),
+  },
+  Ping: {
+    number: 15,
+    read: (r) => ({ type: "Ping", number: r.varint(), time: r.varint() }),
+    write: (w, m) => w.varint(m.number).varint(m.time),
+  },
+  Pong: {
+    number: 16,
+    read: (r) => ({ type: "Pong", number: r.varint(), time: r.varint(), ownTime: r.varint() }),
+    write: (w, m) => w.varint(m.number).varint(m.time).varint(m.ownTime),
+  },
+  Dropped: {
+    number: 17,
+    read: (r) => ({ type: "Dropped", update: r.varint() }),
+    write: (w, m) => w.varint(m.update),
+  },
+  Path: {
+    number: 18,
+    read: (r) => ({
+      type: "Path",
+      roundTripMicros: r.varint(),
+      bytesPerSecond: r.varint(),
+      lostPerMillion: r.varint(),
+      inFlight: r.varint(),
+    }),
+    write: (w, m) => w.varint(m.roundTripMicros).varint(m.bytesPerSecond).varint(m.lostPerMillion).varint(m.inFlight),
+  },
+  Closing: {
+    number: 19,
+    read: (r) => ({ type: "Closing", code: r.varint(), reason: r.textUpTo(limits.MAX_REASON, "the reason") }),
+    write: (w, m) => w.varint(m.code).text(m.reason),
+  },
+  Offer: {
+    number: 20,
+    read: (r) => ({
+      type: "Offer",
+      session: r.textUpTo(limits.MAX_NAME, "the session's name"),
+      title: r.textUpTo(limits.MAX_NAME, "the session's title"),
+      secret: r.bytesUpTo(limits.MAX_SECRET, "the secret").slice(),
+    }),
+    write: (w, m) => w.text(m.session).text(m.title).lengthAndBytes(m.secret),
+  },
+  Busy: {
+    number: 21,
+    read: (r) => ({ type: "Busy", busy: r.flag() }),
+    write: (w, m) => w.flag(m.busy),
+  },
+};
+
+const byNumber = new Map<number, (reader: Reader) => Message>(
+  Object.values(layouts).map((layout) => [layout.number, layout.read]),
+);
+
+export function encodeMessage(message: Message): Uint8Array {
+  const layout = layouts[message.type] as Layout<Name>;
+  const body = new Writer();
+  layout.write(body, message);
+  return new Writer(body.done().length + 8).varint(layout.number).lengthAndBytes(body.done()).done();
+}
+
+/** Cuts the control stream's bytes into messages, however they arrive. Unknown types are skipped. */
+export class ControlStream {
+  private pending: Uint8Array<ArrayBufferLike> = new Uint8Array(0);
+
+  /** Takes the stream's next bytes and gives the messages that they complete. */
+  take(bytes: Uint8Array): Message[] {
+    this.pending = this.pending.length === 0 ? bytes : joined(this.pending, bytes);
+    const messages: Message[] = [];
+    let start = 0;
+    for (;;) {
+      const header = headerAt(this.pending, start);
+      if (header === null || header.bodyAt + header.length > this.pending.length) break;
+      const body = this.pending.subarray(header.bodyAt, header.bodyAt + header.length);
+      start = header.bodyAt + header.length;
+      const read = byNumber.get(header.number);
+      if (read !== undefined) messages.push(read(new Reader(body)));
+    }
+    // The kept part is copied: it must not hold on to a large receive buffer.
+    this.pending = this.pending.slice(start);
+    return messages;
+  }
+}
+
+function headerAt(bytes: Uint8Array, start: number): { number: number; length: number; bodyAt: number } | null {
+  const typeSize = start < bytes.length ? varintSize(bytes[start] as number) : 1;
+  const lengthAt = start + typeSize;
+  if (lengthAt >= bytes.length) return null;
+  const bodyAt = lengthAt + varintSize(bytes[lengthAt] as number);
+  if (bodyAt > bytes.length) return null;
+  const reader = new Reader(bytes.subarray(start, bodyAt));
+  const number = reader.varint();
+  const length = reader.varint();
+  if (length > limits.MAX_CONTROL_MESSAGE) {
+    throw new ProtocolError(`a control message of type ${number} is ${length} bytes long`);
+  }
+  return { number, length, bodyAt };
+}
+
+export function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const both = new Uint8Array(first.length + second.length);
+  both.set(first);
+  both.set(second, first.length);
+  return both;
+}

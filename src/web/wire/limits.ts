@@ -1,0 +1,21 @@
+// What a peer may send at most: docs/protocol.md, "Limits".
+
+export const MAX_CONTROL_MESSAGE = 1 << 20;
+export const MAX_NAME = 256;
+export const MAX_REASON = 1024;
+export const MAX_SECRET = 1024;
+export const MAX_INPUT_TEXT = 4096;
+export const MAX_SIDE = 16_384;
+export const MAX_PIXELS = 7680 * 4320;
+export const MAX_COPIES = 256;
+export const MAX_CURSOR_SIDE = 256;
+export const MAX_UPDATE_BYTES = 64 << 20;
+export const MAX_UPDATE_TILES = 4096;
+export const MAX_WAITING_UPDATES = 256;
+export const MAX_WAITING_BYTES = 64 << 20;
+export const MAX_DATAGRAM = 1200;
+export const MAX_FRAME = 65_536;
+/** The tiles of the largest screen: a long thin one has the most. */
+export const MAX_TILES = 16_384;
+/** Unidirectional streams that a peer may have open at once. */
+export const MAX_OPEN_STREAMS = 256;

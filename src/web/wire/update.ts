@@ -1,0 +1,186 @@
+// The head of an update stream: docs/protocol.md, "Update stream".
+
+import { ProtocolError, Reader, Writer } from "./bytes.ts";
+import * as limits from "./limits.ts";
+
+export const UPDATE_STREAM_KIND = 2;
+export const TILE = 64;
+
+export interface Copy {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+  toX: number;
+  toY: number;
+}
+
+export interface Update {
+  number: number;
+  after: number;
+  epoch: number;
+  width: number;
+  height: number;
+  capturedMicros: number;
+  complete: boolean;
+  /** What the tiles of this update replace goes into the viewer's cache. */
+  keep: boolean;
+  copies: Copy[];
+  /** Tiles that the viewer's cache has, ascending, and their hashes as pairs of words: low, high. */
+  cached: Uint32Array;
+  cachedHashes: Uint32Array;
+  /** Tiles whose pixels are in the payload, ascending. */
+  tiles: Uint32Array;
+  payload: Uint8Array;
+}
+
+/** The grid of a screen: columns, rows and the tile's rectangle. */
+export class Grid {
+  readonly columns: number;
+  readonly rows: number;
+  readonly length: number;
+
+  constructor(
+    readonly width: number,
+    readonly height: number,
+  ) {
+    this.columns = Math.ceil(width / TILE);
+    this.rows = Math.ceil(height / TILE);
+    this.length = this.columns * this.rows;
+  }
+
+  x(tile: number): number {
+    return (tile % this.columns) * TILE;
+  }
+
+  y(tile: number): number {
+    return Math.floor(tile / this.columns) * TILE;
+  }
+
+  tileWidth(tile: number): number {
+    return Math.min(TILE, this.width - this.x(tile));
+  }
+
+  tileHeight(tile: number): number {
+    return Math.min(TILE, this.height - this.y(tile));
+  }
+
+  /** Calls `visit` for every tile that a rectangle inside the screen touches. */
+  eachIn(x: number, y: number, width: number, height: number, visit: (tile: number) => void): void {
+    if (width === 0 || height === 0) return;
+    const lastRow = Math.floor((y + height - 1) / TILE);
+    const lastColumn = Math.floor((x + width - 1) / TILE);
+    for (let row = Math.floor(y / TILE); row <= lastRow; row++) {
+      for (let column = Math.floor(x / TILE); column <= lastColumn; column++) visit(row * this.columns + column);
+    }
+  }
+}
+
+/** Reads a whole update stream. Everything in the result is inside the screen and the limits. */
+export function decodeUpdate(bytes: Uint8Array): Update {
+  const reader = new Reader(bytes);
+  const kind = reader.varint();
+  if (kind !== UPDATE_STREAM_KIND) throw new ProtocolError(`a stream to the viewer is of kind ${kind}`);
+  const number = reader.varint();
+  const after = reader.varint();
+  if (number === 0 || after >= number) throw new ProtocolError(`update ${number} may not wait for ${after}`);
+  const epoch = reader.varint();
+  const width = reader.varintUpTo(limits.MAX_SIDE, "the screen's width");
+  const height = reader.varintUpTo(limits.MAX_SIDE, "the screen's height");
+  if (width * height > limits.MAX_PIXELS) throw new ProtocolError(`a screen of ${width} x ${height} is too large`);
+  const grid = new Grid(width, height);
+  const capturedMicros = reader.varint();
+  const flags = reader.u8();
+  const complete = (flags & 1) !== 0;
+  const keep = (flags & 2) !== 0;
+  const copies = readCopies(reader, grid);
+  const { cached, cachedHashes } = readCached(reader, grid);
+  const tiles = readRuns(reader, grid);
+  const payload = reader.rest();
+  const screen = { epoch, width, height, capturedMicros, complete, keep };
+  return { number, after, ...screen, copies, cached, cachedHashes, tiles, payload };
+}
+
+function readCopies(reader: Reader, grid: Grid): Copy[] {
+  const count = reader.varintUpTo(limits.MAX_COPIES, "the number of copies");
+  const copies: Copy[] = [];
+  for (let index = 0; index < count; index++) {
+    const x = reader.varint();
+    const y = reader.varint();
+    const width = reader.varint();
+    const height = reader.varint();
+    const toX = reader.varint();
+    const toY = reader.varint();
+    if (Math.max(x, toX) + width > grid.width || Math.max(y, toY) + height > grid.height) {
+      throw new ProtocolError("a copy reaches outside the screen");
+    }
+    copies.push({ x, y, width, height, toX, toY });
+  }
+  return copies;
+}
+
+function readCached(reader: Reader, grid: Grid): { cached: Uint32Array; cachedHashes: Uint32Array } {
+  const count = reader.varintUpTo(grid.length, "the number of cached tiles");
+  // Nine bytes at least stand for each: a count alone cannot make us allocate.
+  if (count * 9 > reader.left) throw new ProtocolError("the list of cached tiles ends too early");
+  const cached = new Uint32Array(count);
+  const cachedHashes = new Uint32Array(count * 2);
+  let next = 0;
+  for (let index = 0; index < count; index++) {
+    const tile = next + reader.varint();
+    if (tile >= grid.length) throw new ProtocolError(`cached tile ${tile} lies outside the screen`);
+    cached[index] = tile;
+    cachedHashes.set(reader.u64s(1), index * 2);
+    next = tile + 1;
+  }
+  return { cached, cachedHashes };
+}
+
+function readRuns(reader: Reader, grid: Grid): Uint32Array {
+  const count = reader.varintUpTo(limits.MAX_UPDATE_TILES, "the number of runs");
+  const tiles: number[] = [];
+  let next = 0;
+  for (let index = 0; index < count; index++) {
+    const start = next + reader.varint();
+    const length = reader.varint();
+    if (length === 0 || start + length > grid.length) throw new ProtocolError("a run of tiles lies outside the screen");
+    if (tiles.length + length > limits.MAX_UPDATE_TILES) throw new ProtocolError("an update has too many tiles");
+    for (let tile = start; tile < start + length; tile++) tiles.push(tile);
+    next = start + length;
+  }
+  return Uint32Array.from(tiles);
+}
+
+/** Writes an update stream, as a session does: for tests. */
+export function encodeUpdate(update: Update): Uint8Array {
+  const writer = new Writer(256).varint(UPDATE_STREAM_KIND).varint(update.number).varint(update.after);
+  writer.varint(update.epoch).varint(update.width).varint(update.height).varint(update.capturedMicros);
+  writer.u8((update.complete ? 1 : 0) | (update.keep ? 2 : 0)).varint(update.copies.length);
+  for (const copy of update.copies) {
+    writer.varint(copy.x).varint(copy.y).varint(copy.width).varint(copy.height).varint(copy.toX).varint(copy.toY);
+  }
+  writer.varint(update.cached.length);
+  let next = 0;
+  update.cached.forEach((tile, index) => {
+    writer.varint(tile - next).u64s(update.cachedHashes.subarray(index * 2, index * 2 + 2));
+    next = tile + 1;
+  });
+  const runs = runsOf(update.tiles);
+  writer.varint(runs.length);
+  next = 0;
+  for (const [start, length] of runs) {
+    writer.varint(start - next).varint(length);
+    next = start + length;
+  }
+  return writer.raw(update.payload).done();
+}
+
+function runsOf(tiles: Uint32Array): [number, number][] {
+  const runs: [number, number][] = [];
+  for (const tile of tiles) {
+    const last = runs.at(-1);
+    if (last !== undefined && last[0] + last[1] === tile) last[1]++;
+    else runs.push([tile, 1]);
+  }
+  return runs;
+}

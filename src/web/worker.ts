@@ -1,0 +1,140 @@
+// The worker: everything networked and everything that decodes. The page only shows and listens.
+
+import { loadCodec } from "./viewer/codec.ts";
+import { dialWebSocket } from "./link/websocket.ts";
+import { dialWebTransport } from "./link/webtransport.ts";
+import type { FromWorker, StartOptions, Status, ToWorker } from "./messages.ts";
+import { Presenter } from "./viewer/presenter.ts";
+import { type Environment, Viewer } from "./viewer/viewer.ts";
+import { CloseCode, type Message } from "./wire/control.ts";
+import { utf8 } from "./wire/bytes.ts";
+import type { Codec } from "./viewer/screen.ts";
+
+const TICK_MS = 50;
+const STATUS_MS = 500;
+const KNOCK_PATIENCE_MS = 1500;
+
+/** The part of DedicatedWorkerGlobalScope used here; the DOM library types `self` as a window. */
+interface WorkerScope extends EventTarget {
+  postMessage(message: FromWorker, transfer: Transferable[]): void;
+  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
+}
+const scope = self as unknown as WorkerScope;
+const post = (message: FromWorker, transfer: Transferable[] = []): void => scope.postMessage(message, transfer);
+
+let viewer: Viewer | null = null;
+let presenter: Presenter | null = null;
+
+function status(shown: Viewer): Status {
+  const active = shown.active;
+  return {
+    phase: shown.phase,
+    exactness: shown.exactness,
+    road: active?.road ?? null,
+    width: presenter?.width ?? 0,
+    height: presenter?.height ?? 0,
+    title: shown.title,
+    updates: active?.updates ?? 0,
+    bytes: active?.bytes ?? 0,
+    roundTripMillis: active?.roundTripMillis ?? active?.roundTripOfSession ?? null,
+    firstExactAt: shown.firstExactAt === null ? null : performance.timeOrigin + shown.firstExactAt,
+    ending: shown.ending,
+    decodeMicros: active?.decodeMicros ?? 0,
+    presentMicros: presenter?.presentMicros ?? 0,
+  };
+}
+
+function postStatus(): void {
+  if (viewer !== null) post({ type: "status", status: status(viewer) });
+}
+
+function forwardMessage(message: Message): void {
+  if (message.type === "Cursor") {
+    const { width, height, hotX, hotY, rgba } = message;
+    post({ type: "cursor", width, height, hotX, hotY, rgba });
+  } else if (message.type === "CursorAt") {
+    post({ type: "cursorAt", x: message.x, y: message.y });
+  } else if (message.type === "State") {
+    post({ type: "sessionState", live: message.live, waitingFor: message.waitingFor });
+  }
+}
+
+/** Asks whether the gateway answers. One that was started anew may have another certificate: that is learnt, too. */
+async function knock(options: StartOptions): Promise<boolean> {
+  try {
+    const response = await fetch(options.knockUrl, { cache: "no-store", signal: AbortSignal.timeout(KNOCK_PATIENCE_MS) });
+    const info = (await response.json()) as { certificate_sha256?: unknown };
+    if (Array.isArray(info.certificate_sha256)) options.certificates = info.certificate_sha256.map(String);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A task of its own, behind everything that has arrived; timers would be held back to 4 ms. */
+function soonTasks(): (run: () => void) => void {
+  const channel = new MessageChannel();
+  const due: (() => void)[] = [];
+  channel.port1.onmessage = () => due.shift()?.();
+  return (run) => {
+    due.push(run);
+    channel.port2.postMessage(null);
+  };
+}
+
+function environmentOf(options: StartOptions, codec: Codec, painter: Presenter): Environment {
+  return {
+    codec,
+    now: () => performance.now(),
+    wallClock: () => Date.now(),
+    dial: (road, listener) =>
+      road === "websocket"
+        ? dialWebSocket(options.webSocketUrl, listener)
+        : dialWebTransport(options.webTransportUrl ?? "", options.certificates, listener),
+    knock: () => knock(options),
+    soon: soonTasks(),
+    present: (screen) => painter.present(screen),
+    changed: postStatus,
+    message: forwardMessage,
+    inputRefused: (count) => post({ type: "inputRefused", count }),
+    remember: (memory) => post({ type: "roadMemory", memory }),
+  };
+}
+
+async function start(canvas: OffscreenCanvas, options: StartOptions): Promise<void> {
+  const painter = new Presenter(canvas, () => queueMicrotask(postStatus));
+  const codec = await loadCodec();
+  presenter = painter;
+  const { session, ticket, width, height } = options;
+  const target = { session, ticket: utf8(ticket), width, height };
+  viewer = new Viewer(environmentOf(options, codec, painter), target, options.webTransportUrl !== null, options.roadMemory);
+  setInterval(() => viewer?.tick(), TICK_MS);
+  setInterval(postStatus, STATUS_MS);
+  scope.addEventListener("online", () => viewer?.online());
+  postStatus();
+}
+
+function sendPixels(request: number): void {
+  const image = presenter?.readBack() ?? null;
+  const rgba = image === null ? new ArrayBuffer(0) : image.data.buffer as ArrayBuffer;
+  post({ type: "pixels", request, width: image?.width ?? 0, height: image?.height ?? 0, rgba }, [rgba]);
+}
+
+scope.onmessage = (event: MessageEvent<ToWorker>) => {
+  const message = event.data;
+  switch (message.type) {
+    case "start":
+      start(message.canvas, message.options).catch((error: unknown) => post({ type: "failed", reason: String(error) }));
+      return;
+    case "input":
+      return viewer?.input(message.events);
+    case "pointer":
+      return viewer?.pointerMoved(message.x, message.y);
+    case "resize":
+      return viewer?.resize(message.width, message.height);
+    case "pixels":
+      return sendPixels(message.request);
+    case "stop":
+      return viewer?.end(CloseCode.done, "");
+  }
+};
