@@ -22,12 +22,12 @@ fn paint(framebuffer: &mut Framebuffer, rect: Rect, kind: u8, seed: u64) {
             framebuffer.row_mut(x, y, 1)[0] = match kind {
                 // flat; text-like; grey noise; colour noise; gradients; many colours; grey gradient; two colours
                 0 => base,
-                1 if noise.next() % 4 == 0 => base ^ (noise.next() % 9 * 0x0011_1111),
+                1 if noise.next().is_multiple_of(4) => base ^ (noise.next() % 9 * 0x0011_1111),
                 1 => base,
                 2 => (100 + noise.next() % 24) * 0x0001_0101,
                 3 => noise.next() & 0x00FF_FFFF,
-                4 => (x * 3 & 0xFF) << 16 | (y * 2 & 0xFF) << 8 | (x + y & 0xFF),
-                5 if x % 3 == 0 => noise.next() & 0x00FF_FFFF,
+                4 => ((x * 3) & 0xFF) << 16 | ((y * 2) & 0xFF) << 8 | ((x + y) & 0xFF),
+                5 if x.is_multiple_of(3) => noise.next() & 0x00FF_FFFF,
                 5 => base,
                 6 => ((x / 2 + y) & 0xFF) * 0x0001_0101,
                 _ => [0, 0x00FF_FFFF][(noise.next() & 1) as usize],
