@@ -100,6 +100,9 @@ fn write_the_vectors() {
         |x: u32, y: u32| ((x as f32 / 9.0).sin() * 60.0 + (y as f32 / 7.0).cos() * 50.0 + 120.0) as u32;
     let smooth = |x: u32, y: u32| wave(x, y) << 16 | wave(x + 5, y) << 8 | wave(x, y + 9);
     put("smooth colours", &screen(66, 70, smooth), &[0, 1, 2, 3]);
+    // Steps and noise in balance: the only vector whose predictor is number 3.
+    let steps = |x: u32, y: u32| (60 + (x / 5 + y / 4) % 3 * 8 + noise(x * 613 + y * 7919) % 10) * 0x01_0101;
+    put("steps in grey noise", &screen(40, 30, steps), &[0]);
     let noisy = |x: u32, y: u32| smooth(x, y) ^ (noise(x * 911 + y) & 0x1F_1F1F);
     let noisy_payload = put("noisy colours", &screen(65, 66, noisy), &[0, 1, 2, 3]);
     let steep =
