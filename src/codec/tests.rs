@@ -1,5 +1,5 @@
 use super::oracle::{assert_roundtrip, assert_survives, decode_to_framebuffer, screen_from_bytes};
-use super::{DecodeError, Encoder};
+use super::{DecodeError, Decoder, Encoder};
 use crate::screen::{Framebuffer, Grid, Rect, TileId};
 use proptest::prelude::*;
 
@@ -145,4 +145,22 @@ fn more_colours_than_a_palette_holds_still_come_back() {
     let stats = Encoder::new().encode(&screen, &tiles, &mut payload);
     assert!(stats.interface_tiles > 0 && stats.colour_tiles > 0, "{stats:?}");
     assert_roundtrip(&mut Encoder::new(), &screen, &tiles);
+}
+
+#[test]
+fn encoders_and_decoders_can_move_to_another_thread() {
+    let screen = Framebuffer::new(65, 64).unwrap();
+    let mut encoder = Encoder::new();
+    let (payload, mut decoder) = std::thread::spawn(move || {
+        let mut payload = Vec::new();
+        encoder.encode(&screen, &[0, 1], &mut payload);
+        (payload, Decoder::new())
+    })
+    .join()
+    .unwrap();
+    let mut tiles = Vec::new();
+    decoder
+        .decode(&payload, Grid::new(65, 64), &[0, 1], |index, rect, _| tiles.push((index, *rect)))
+        .unwrap();
+    assert_eq!(tiles, [(0, Rect::new(0, 0, 64, 64)), (1, Rect::new(64, 0, 1, 64))]);
 }

@@ -140,7 +140,6 @@ impl InterfaceEncoder {
     fn assign_codes(&mut self) {
         let colours = self.palette.colours();
         let count = colours.len();
-        debug_assert!(count <= MAX_COLOURS);
         self.order.clear();
         self.order.extend(0..count as u16);
         let direct = if escapes(count) > 0 { 256 - escapes(count) } else { count };
@@ -201,4 +200,4 @@ fn absorb_short_repeats(rows: &mut [Row]) {
     }
 }
 
-const _: () = assert!(MAX_COLOURS <= TILE_PIXELS * 16, "colour numbers fit 16 bits");
+const _: () = assert!(MAX_COLOURS <= 1 << 16, "colour numbers fit 16 bits");
