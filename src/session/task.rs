@@ -22,7 +22,7 @@ const GIVEN_UP_AFTER: Micros = 10_000_000;
 /// A viewer that holds keys and said nothing for this long has them released.
 const RELEASED_AFTER: Micros = 1_500_000;
 /// A session in which nothing changed for this long rests.
-const RESTS_AFTER: Micros = 2_000_000;
+const RESTS_AFTER: Micros = 5_000_000;
 const TICK: Duration = Duration::from_millis(100);
 const IDLE_TICK: Duration = Duration::from_millis(1_000);
 /// Messages of all viewers that wait for the session.
@@ -87,8 +87,8 @@ impl Task {
         Status {
             live: self.state == SourceState::Live,
             waiting_for,
-            width: self.scene.framebuffer().width(),
-            height: self.scene.framebuffer().height(),
+            width: self.scene.size().0,
+            height: self.scene.size().1,
             viewers: self.viewers.len(),
             generation: self.scene.generation(),
         }
@@ -132,7 +132,7 @@ impl Task {
 
     /// Whether time alone may bring something about soon.
     fn is_busy(&self) -> bool {
-        let recently = clock::now_us().saturating_sub(self.changed_us) < 2 * RESTS_AFTER;
+        let recently = clock::now_us().saturating_sub(self.changed_us) < RESTS_AFTER + 1_000_000;
         self.viewers.values().any(|v| v.delivery.is_waiting() || !v.held.is_empty()) || recently
     }
 
@@ -145,12 +145,12 @@ impl Task {
         let now = clock::now_us();
         let token = attach.token.filter(|token| self.ledger.knows(token)).unwrap_or_else(new_token);
         self.ledger.enter(token, now);
-        let framebuffer = self.scene.framebuffer();
+        let (width, height) = self.scene.size();
         link.control(&Control::Attached(Attached {
             token,
             key: self.scene.key(),
-            width: framebuffer.width(),
-            height: framebuffer.height(),
+            width,
+            height,
             next_input: self.ledger.next(&token),
             title: self.title.clone(),
         }));
@@ -333,7 +333,7 @@ impl Task {
         }
         if !self.resting && now.saturating_sub(self.changed_us) > RESTS_AFTER {
             self.resting = true;
-            self.encoding.rest();
+            self.encoding.rest(&mut self.scene);
         }
     }
 
@@ -344,7 +344,7 @@ impl Task {
             let now = clock::now_us();
             while let Some(header) = viewer.delivery.next(&self.scene, viewer.pointer, self.captured_us, now)
             {
-                let payload = self.encoding.payload(&self.scene, &header.tiles, shared);
+                let payload = self.encoding.payload(&mut self.scene, &header.tiles, shared);
                 let stream = update_stream(&header, &payload);
                 viewer.delivery.sent(&header, stream.len(), now);
                 viewer.link.update(header.number, stream);
