@@ -357,6 +357,21 @@ test("a slow QUIC dial that hangs does not pile up links", async () => {
   assert.ok(open.length <= 6, `${open.length} links are open`);
 });
 
+test("a second link that never carries a whole screen is given up while the first works", async () => {
+  const bench = new Bench();
+  await bench.pass(200);
+  const quic = bench.newest("webtransport");
+  const socket = bench.newest("websocket");
+  for (const far of [quic, socket]) {
+    far.open();
+    far.attached();
+    far.stream(painting(1, [0], [RED], { complete: false }));
+  }
+  await bench.pass(12_000, [quic, socket]);
+  assert.equal(bench.viewer.active?.road, "webtransport");
+  assert.notEqual(socket.closedWith, null);
+});
+
 test("pointer motion goes as datagrams while the session is live", () => {
   const bench = new Bench(false);
   const far = bench.newest("websocket");

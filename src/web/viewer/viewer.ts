@@ -18,6 +18,8 @@ const STALLED_MS = 2000;
 const LOST_MS = 500;
 const REDIAL_MS = 500;
 const CANDIDATE_PATIENCE_MS = 4000;
+/** A second link beside a working one is given up after this long: two would share one path for ever. */
+const BESIDE_PATIENCE_MS = 10_000;
 const CANDIDATES_A_ROAD = 3;
 const NO_SUCH_SESSION_PATIENCE_MS = 15_000;
 const TILES_HASHED_AT_ONCE = 48;
@@ -175,7 +177,10 @@ export class Viewer implements AttachmentOwner {
   private dropStaleCandidates(now: number): void {
     for (const candidate of [...this.candidates]) {
       const since = candidate.attachedAs === null ? candidate.dialledAt : Math.max(candidate.progressAt, candidate.heardAt);
-      if (now - since > CANDIDATE_PATIENCE_MS) this.discard(candidate, "it does not come to anything");
+      const tooLong = this.active !== null && this.phase === "live" && now - candidate.dialledAt > BESIDE_PATIENCE_MS;
+      if (now - since <= CANDIDATE_PATIENCE_MS && !tooLong) continue;
+      if (candidate.road === "webtransport") this.quicFailed();
+      this.discard(candidate, "it does not come to anything");
     }
   }
 
