@@ -67,6 +67,7 @@ export class Viewer implements AttachmentOwner {
   /** The screen of a link that is gone, from which the next goes on. */
   private lastScreen: ViewerScreen | null = null;
   private lostAt: number | null = null;
+  private dialledAfterLossAt = -Infinity;
   private nextRedialAt = 0;
   private socketDue: number | null;
   private knocking = 0;
@@ -364,6 +365,9 @@ export class Viewer implements AttachmentOwner {
     const whole = this.candidates.find((candidate) => candidate.isWhole);
     if (whole !== undefined) return this.adoptIfWhole(whole);
     this.nextRedialAt = this.lostAt + REDIAL_MS;
+    // A session whose links break as soon as they are up is not dialled in a tight loop.
+    if (this.lostAt - this.dialledAfterLossAt < 2 * REDIAL_MS) return;
+    this.dialledAfterLossAt = this.lostAt;
     this.dialBoth();
   }
 
