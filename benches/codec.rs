@@ -23,11 +23,20 @@ fn hash(criterion: &mut Criterion) {
     });
 }
 
+/// Also leaves each screen's bytes in `target/corpus/codec.txt` and the CT image beside it, for `tight.py`.
 fn whole_screens(criterion: &mut Criterion) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/corpus");
+    std::fs::create_dir_all(&folder).expect("target/corpus can be made");
+    let mut sizes = String::new();
     for screen in screens::all() {
+        if screen.name == "ct" {
+            screens::write_png(&folder.join("ct.png"), &screen.pixels);
+        }
         let tiles: Vec<TileId> = (0..screen.pixels.grid().len() as TileId).collect();
-        measure(criterion, screen.name, &screen.pixels, &tiles);
+        let bytes = measure(criterion, screen.name, &screen.pixels, &tiles);
+        sizes += &format!("{} {bytes}\n", screen.name);
     }
+    std::fs::write(folder.join("codec.txt"), sizes).expect("the sizes can be written");
 }
 
 /// A caret or a key's echo: one tile; a word: three.
@@ -40,7 +49,7 @@ fn small_updates(criterion: &mut Criterion) {
     }
 }
 
-fn measure(criterion: &mut Criterion, name: &str, screen: &Framebuffer, tiles: &[TileId]) {
+fn measure(criterion: &mut Criterion, name: &str, screen: &Framebuffer, tiles: &[TileId]) -> usize {
     let grid = screen.grid();
     let pixels: u64 = tiles.iter().map(|&tile| grid.rect(tile).area()).sum();
     let (mut encoder, mut decoder, mut payload) = (Encoder::new(), Decoder::new(), Vec::new());
@@ -66,6 +75,7 @@ fn measure(criterion: &mut Criterion, name: &str, screen: &Framebuffer, tiles: &
             decoder.decode(black_box(&payload), grid, tiles, sink).expect("what was encoded decodes");
         });
     });
+    payload.len()
 }
 
 criterion_group!(benches, hash, whole_screens, small_updates);

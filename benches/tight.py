@@ -5,7 +5,8 @@ Usage: benches/tight.py [screen.png ...]     (default: target/corpus/*.png and b
 
 Starts Xtigervnc, paints each screen on its root window with ImageMagick's `display`, and connects as a
 viewer that asks for Tight, compression level 2, no JPEG. The count is of the second full update, when
-the server's zlib streams are warm. The server's processor time gives the speed.
+the server's zlib streams are warm. The server's processor time gives the speed. Where `cargo bench --bench codec`
+has left the codec's bytes (target/corpus/codec.txt), they are set beside it.
 """
 import glob, os, socket, struct, subprocess, sys, time
 
@@ -105,13 +106,18 @@ def main():
             screens[os.path.basename(path)[:-4]] = path
     if len(sys.argv) > 1:
         screens = {os.path.basename(path)[:-4]: path for path in sys.argv[1:]}
+    ours = {}
+    sizes = os.path.join(root, "target/corpus/codec.txt")
+    if os.path.exists(sizes):
+        with open(sizes) as lines:
+            ours = {name: int(size) for name, size in (line.split() for line in lines)}
     server = subprocess.Popen(
         ["Xtigervnc", f":{DISPLAY}", "-geometry", f"{WIDTH}x{HEIGHT}", "-depth", "24", "-SecurityTypes", "None",
          "-localhost", "-rfbport", str(5900 + DISPLAY), "-AlwaysShared"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         time.sleep(2)
-        print(f"{'screen':<16}{'bytes':>10}{'MPix/s':>8}")
+        print(f"{'screen':<16}{'Tight bytes':>12}{'MPix/s':>8}{'codec bytes':>13}{'ratio':>7}")
         for name, path in screens.items():
             subprocess.run(["display", "-display", f":{DISPLAY}", "-window", "root", path], check=False)
             viewer = Viewer(5900 + DISPLAY)
@@ -121,7 +127,10 @@ def main():
             for _ in range(rounds):
                 viewer.update()
             seconds = max(processor_seconds(server.pid) - start, 0.01)
-            print(f"{name:<16}{size:>10}{WIDTH * HEIGHT * rounds / seconds / 1e6:>8.0f}", flush=True)
+            line = f"{name:<16}{size:>12}{WIDTH * HEIGHT * rounds / seconds / 1e6:>8.0f}"
+            if name in ours:
+                line += f"{ours[name]:>13}{ours[name] / size:>7.3f}"
+            print(line, flush=True)
             viewer.socket.close()
     finally:
         server.terminate()

@@ -90,8 +90,9 @@ fn write_the_vectors() {
     let page = screen(150, 139, text_like);
     put("lines of text, edge tiles of 22x11", &page, &(0..9).collect::<Vec<_>>());
     put("some tiles of lines of text", &page, &[1, 2, 5, 8]);
-    let colourful =
-        |x: u32, y: u32| if (x + y) % 4 == 0 { noise(x / 3 + y * 512) & 0xFF_FFFF } else { 0xFFFFFF };
+    let colourful = |x: u32, y: u32| {
+        if (x + y).is_multiple_of(4) { noise(x / 3 + y * 512) & 0xFF_FFFF } else { 0xFFFFFF }
+    };
     put("more than 256 colours", &screen(101, 70, colourful), &[0, 1, 2, 3]);
     let grey = |x: u32, y: u32| (90 + x / 3 + noise(x * 613 + y) % 8) * 0x01_0101;
     put("grey noise", &screen(70, 67, grey), &[0, 1, 2, 3]);
@@ -99,9 +100,13 @@ fn write_the_vectors() {
         |x: u32, y: u32| ((x as f32 / 9.0).sin() * 60.0 + (y as f32 / 7.0).cos() * 50.0 + 120.0) as u32;
     let smooth = |x: u32, y: u32| wave(x, y) << 16 | wave(x + 5, y) << 8 | wave(x, y + 9);
     put("smooth colours", &screen(66, 70, smooth), &[0, 1, 2, 3]);
+    // Steps and noise in balance: the only vector whose predictor is number 3.
+    let steps = |x: u32, y: u32| (60 + (x / 5 + y / 4) % 3 * 8 + noise(x * 613 + y * 7919) % 10) * 0x01_0101;
+    put("steps in grey noise", &screen(40, 30, steps), &[0]);
     let noisy = |x: u32, y: u32| smooth(x, y) ^ (noise(x * 911 + y) & 0x1F_1F1F);
     let noisy_payload = put("noisy colours", &screen(65, 66, noisy), &[0, 1, 2, 3]);
-    let steep = |x: u32, y: u32| (x * 5 ^ y * 3) << 16 & 0xFF_0000 | (x * y & 0xFF) << 8 | (x * x + y) & 0xFF;
+    let steep =
+        |x: u32, y: u32| (((x * 5) ^ (y * 3)) & 0xFF) << 16 | ((x * y) & 0xFF) << 8 | ((x * x + y) & 0xFF);
     put("steep colours", &screen(64, 64, steep), &[0]);
     let mixed = |x: u32, y: u32| match x / 64 {
         0 => text_like(x, y),

@@ -21,8 +21,8 @@ pub struct Report {
 impl Report {
     /// Times count from `began_us` on the monotonic clock.
     pub fn new(began_us: u64) -> Self {
-        // Three digits, up to an hour in microseconds, growing as needed.
-        let histogram = || Histogram::new(3).expect("three significant digits are allowed");
+        // Three digits, up to an hour in microseconds.
+        let histogram = || Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("the bounds are in order");
         Report {
             updates: 0,
             bytes: 0,

@@ -6,10 +6,10 @@ use crate::screen::{Framebuffer, Rect};
 /// Decides how the tile at `rect` is coded.
 ///
 /// In text and lines most pixels repeat the left or the upper neighbour; in photographs few do. Every
-/// fourth row is looked at.
+/// eighth row is looked at.
 pub(super) fn classify(framebuffer: &Framebuffer, rect: &Rect) -> Class {
     let (mut fresh, mut seen) = (0, 0);
-    for y in (rect.y + 1..rect.bottom()).step_by(4) {
+    for y in (rect.y + 1..rect.bottom()).step_by(8) {
         let row = framebuffer.row(rect.x, y, rect.width);
         let above = framebuffer.row(rect.x, y - 1, rect.width);
         fresh += fresh_pixels(row, above);
@@ -29,5 +29,5 @@ fn fresh_pixels(row: &[u32], above: &[u32]) -> usize {
 }
 
 fn is_grey(row: &[u32]) -> bool {
-    row.iter().fold(0, |odd, pixel| odd | (pixel ^ (pixel & 0xFF) * 0x0001_0101)) == 0
+    row.iter().fold(0, |odd, pixel| odd | (pixel ^ ((pixel & 0xFF) * 0x0001_0101))) == 0
 }

@@ -16,6 +16,9 @@ pub(super) enum Content {
     Noise,
 }
 
+/// Up to this many bytes (a key's echo) take some microseconds at this level, and would gain little by a higher.
+const TINY: usize = 12 << 10;
+const TINY_LEVEL: i32 = 4;
 /// Up to this many bytes are worth a slower search: the time stays below two milliseconds.
 const SMALL: usize = 96 << 10;
 const SMALL_LEVEL: i32 = 6;
@@ -36,6 +39,7 @@ impl Packer {
     /// Appends the packed form of `part`: a varint length and a frame.
     pub(super) fn pack(&mut self, content: Content, part: &[u8], out: &mut Vec<u8>) {
         let level = match content {
+            Content::Repetitive if part.len() <= TINY => TINY_LEVEL,
             Content::Repetitive if part.len() <= SMALL => SMALL_LEVEL,
             Content::Repetitive => LARGE_LEVEL,
             Content::Map | Content::Noise => 1,

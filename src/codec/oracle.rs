@@ -68,7 +68,7 @@ pub fn screen_from_bytes(width: u32, height: u32, bytes: &[u8]) -> Framebuffer {
                 let noise = state >> 8;
                 *pixel = match kind % 6 {
                     0 => colours[0],
-                    1 => colours[usize::from(noise % 5 == 0)],
+                    1 => colours[usize::from(noise.is_multiple_of(5))],
                     2 => colours[(x as u32 + y) as usize / 3 % 2],
                     3 => (noise & 0x1F) * 0x0001_0101,
                     4 => noise,

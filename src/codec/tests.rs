@@ -1,5 +1,5 @@
 use super::oracle::{assert_roundtrip, assert_survives, decode_to_framebuffer, screen_from_bytes};
-use super::{DecodeError, Encoder};
+use super::{DecodeError, Decoder, Encoder};
 use crate::screen::{Framebuffer, Grid, Rect, TileId};
 use proptest::prelude::*;
 
@@ -22,12 +22,12 @@ fn paint(framebuffer: &mut Framebuffer, rect: Rect, kind: u8, seed: u64) {
             framebuffer.row_mut(x, y, 1)[0] = match kind {
                 // flat; text-like; grey noise; colour noise; gradients; many colours; grey gradient; two colours
                 0 => base,
-                1 if noise.next() % 4 == 0 => base ^ (noise.next() % 9 * 0x0011_1111),
+                1 if noise.next().is_multiple_of(4) => base ^ (noise.next() % 9 * 0x0011_1111),
                 1 => base,
                 2 => (100 + noise.next() % 24) * 0x0001_0101,
                 3 => noise.next() & 0x00FF_FFFF,
-                4 => (x * 3 & 0xFF) << 16 | (y * 2 & 0xFF) << 8 | (x + y & 0xFF),
-                5 if x % 3 == 0 => noise.next() & 0x00FF_FFFF,
+                4 => ((x * 3) & 0xFF) << 16 | ((y * 2) & 0xFF) << 8 | ((x + y) & 0xFF),
+                5 if x.is_multiple_of(3) => noise.next() & 0x00FF_FFFF,
                 5 => base,
                 6 => ((x / 2 + y) & 0xFF) * 0x0001_0101,
                 _ => [0, 0x00FF_FFFF][(noise.next() & 1) as usize],
@@ -145,4 +145,22 @@ fn more_colours_than_a_palette_holds_still_come_back() {
     let stats = Encoder::new().encode(&screen, &tiles, &mut payload);
     assert!(stats.interface_tiles > 0 && stats.colour_tiles > 0, "{stats:?}");
     assert_roundtrip(&mut Encoder::new(), &screen, &tiles);
+}
+
+#[test]
+fn encoders_and_decoders_can_move_to_another_thread() {
+    let screen = Framebuffer::new(65, 64).unwrap();
+    let mut encoder = Encoder::new();
+    let (payload, mut decoder) = std::thread::spawn(move || {
+        let mut payload = Vec::new();
+        encoder.encode(&screen, &[0, 1], &mut payload);
+        (payload, Decoder::new())
+    })
+    .join()
+    .unwrap();
+    let mut tiles = Vec::new();
+    decoder
+        .decode(&payload, Grid::new(65, 64), &[0, 1], |index, rect, _| tiles.push((index, *rect)))
+        .unwrap();
+    assert_eq!(tiles, [(0, Rect::new(0, 0, 64, 64)), (1, Rect::new(64, 0, 1, 64))]);
 }

@@ -324,9 +324,11 @@ impl Attachment {
         self.round_trip
     }
 
-    /// A time of the session's clock on this side's clock.
+    /// A time of the session's clock on this side's clock. A difference that the exchange cannot tell from none
+    /// counts as none: two processes of one machine have one clock.
     pub fn local_time(&self, session_time: Micros) -> Micros {
-        (session_time as i64 - self.clock_offset).max(0) as Micros
+        let known = self.clock_offset.unsigned_abs() > self.best_round_trip / 2 + 1;
+        (session_time as i64 - if known { self.clock_offset } else { 0 }).max(0) as Micros
     }
 
     /// Proofs with which the session did not agree.

@@ -231,7 +231,7 @@ impl Viewer {
     fn keep_replaced(&mut self, header: &UpdateHeader, grid: Grid) {
         let named = header.cached.iter().map(|cached| cached.tile);
         for tile in header.tiles.iter().copied().chain(named) {
-            if self.written_by[tile as usize] >= header.number {
+            if self.written_by[tile as usize] > header.number {
                 continue;
             }
             let hash = self.hash(tile);
@@ -244,7 +244,7 @@ impl Viewer {
         let Some(screen) = &mut self.framebuffer else { return };
         for cached in &header.cached {
             let index = cached.tile as usize;
-            if self.written_by[index] >= header.number {
+            if self.written_by[index] > header.number {
                 continue;
             }
             let rect = grid.rect(cached.tile);
@@ -274,7 +274,7 @@ impl Viewer {
         let (written_by, hashes) = (&mut self.written_by, &mut self.hashes);
         let sink = |index: usize, rect: &Rect, pixels: &[u32]| {
             let tile = header.tiles[index];
-            if written_by[tile as usize] < header.number {
+            if written_by[tile as usize] <= header.number {
                 write_tile(screen, rect, pixels);
                 written_by[tile as usize] = header.number;
                 hashes[tile as usize] = None;

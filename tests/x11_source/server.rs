@@ -110,8 +110,10 @@ impl Drop for Server {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
-        // SIGTERM lets it take its lock and socket away.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        // SIGTERM lets it take its lock and socket away, once a stopped one goes on.
+        for signal in ["-TERM", "-CONT"] {
+            let _ = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        }
         let _ = self.child.wait();
     }
 }

@@ -33,7 +33,7 @@ impl InterfaceDecoder {
         }
         let colours = reader.varint_to(super::MAX_COLOURS.min(area), "the number of colours")?;
         let codes = reader.varint_to(area * 2, "the number of colour indices")?;
-        // A palette is no longer than its use, so that a few bytes cannot ask for much work.
+        // All three sizes are bounded by the tiles' pixels, whatever the payload says.
         self.part.resize(colours * 3 + flags + codes, 0);
         unpacker.unpack(reader, &mut self.part)?;
         let (palette, rest) = self.part.split_at(colours * 3);

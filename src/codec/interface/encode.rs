@@ -14,8 +14,9 @@ const SHORT_REPEAT: usize = 2;
 pub(in crate::codec) struct InterfaceEncoder {
     palette: Palette,
     flags: Vec<u8>,
-    /// Colour numbers, in order of first use.
+    /// Colour numbers, in order of first use; those up to `used` count. It only grows: no clearing.
     numbers: Vec<u16>,
+    used: usize,
     counts: Vec<u32>,
     order: Vec<u16>,
     /// By colour number.
@@ -34,6 +35,7 @@ impl InterfaceEncoder {
             palette: Palette::new(),
             flags: Vec::new(),
             numbers: Vec::new(),
+            used: 0,
             counts: Vec::new(),
             order: Vec::new(),
             codes: Vec::new(),
@@ -44,17 +46,17 @@ impl InterfaceEncoder {
     pub(in crate::codec) fn start(&mut self) {
         self.palette.start();
         self.flags.clear();
-        self.numbers.clear();
+        self.used = 0;
     }
 
     /// Adds a tile; false if its colours no longer fit the palette: it was then not added.
     pub(in crate::codec) fn add(&mut self, framebuffer: &Framebuffer, rect: &Rect) -> bool {
-        let (flags, numbers, colours) = (self.flags.len(), self.numbers.len(), self.palette.colours().len());
+        let (flags, numbers, colours) = (self.flags.len(), self.used, self.palette.colours().len());
         if self.add_rows(framebuffer, rect).is_some() {
             return true;
         }
         self.flags.truncate(flags);
-        self.numbers.truncate(numbers);
+        self.used = numbers;
         self.palette.truncate(colours);
         false
     }
@@ -63,8 +65,8 @@ impl InterfaceEncoder {
         let (width, height) = (rect.width as usize, rect.height as usize);
         let row = |y: usize| framebuffer.row(rect.x, rect.y + y as u32, rect.width);
         let mut rows = [Row::Same; TILE as usize];
-        for y in 0..height {
-            rows[y] = if y > 0 && row(y) == row(y - 1) {
+        for (y, kind) in rows[..height].iter_mut().enumerate() {
+            *kind = if y > 0 && row(y) == row(y - 1) {
                 Row::Same
             } else if is_solid(row(y)) {
                 Row::Solid
@@ -76,27 +78,25 @@ impl InterfaceEncoder {
         for four in rows[..height].chunks(4) {
             self.flags.push(four.iter().rev().fold(0, |byte, &row| byte << 2 | row as u8));
         }
+        if self.numbers.len() < self.used + TILE_PIXELS {
+            self.numbers.resize((self.used + TILE_PIXELS) * 2, 0);
+        }
         let mut y = 0;
         while y < height {
             match rows[y] {
                 Row::Same => y += 1,
                 Row::Solid => {
-                    let number = self.palette.number(row(y)[0])?;
-                    self.numbers.push(number);
+                    self.numbers[self.used] = self.palette.number(row(y)[0])?;
+                    self.used += 1;
                     y += 1;
                 }
                 Row::Strip => {
                     let strip = rows[y..height].iter().take_while(|&&row| row == Row::Strip).count();
-                    let start = self.numbers.len();
-                    self.numbers.resize(start + strip * width, 0);
-                    let numbers = &mut self.numbers[start..];
                     for line in 0..strip {
-                        let mut at = line;
-                        for &pixel in row(y + line) {
-                            numbers[at] = self.palette.number(pixel)?;
-                            at += strip;
-                        }
+                        let numbers = &mut self.numbers[self.used + line..];
+                        self.palette.number_row(row(y + line), numbers, strip)?;
                     }
+                    self.used += strip * width;
                     y += strip;
                 }
             }
@@ -123,10 +123,11 @@ impl InterfaceEncoder {
             let mut firsts = [0; 256];
             self.codes.iter().zip(&mut firsts).for_each(|(&code, first)| *first = code as u8);
             // Numbers are below 256 here; the mask spares a check.
-            self.part.extend(self.numbers.iter().map(|&number| firsts[(number & 0xFF) as usize]));
+            self.part
+                .extend(self.numbers[..self.used].iter().map(|&number| firsts[(number & 0xFF) as usize]));
         } else {
-            self.part.resize(start + self.numbers.len() * 2, 0);
-            let length = write_codes(&self.numbers, &self.codes, &mut self.part[start..]);
+            self.part.resize(start + self.used * 2, 0);
+            let length = write_codes(&self.numbers[..self.used], &self.codes, &mut self.part[start..]);
             self.part.truncate(start + length);
         }
         write_varint(self.order.len() as u64, out);
@@ -139,15 +140,14 @@ impl InterfaceEncoder {
     fn assign_codes(&mut self) {
         let colours = self.palette.colours();
         let count = colours.len();
-        debug_assert!(count <= MAX_COLOURS);
         self.order.clear();
         self.order.extend(0..count as u16);
         let direct = if escapes(count) > 0 { 256 - escapes(count) } else { count };
         if direct < count {
             self.counts.clear();
             self.counts.resize(count, 0);
-            // Every third is enough to tell the frequent colours, and counting runs of one colour is slow.
-            self.numbers.iter().step_by(3).for_each(|&number| self.counts[number as usize] += 1);
+            // Every seventh is enough to tell the frequent colours, and counting runs of one colour is slow.
+            self.numbers[..self.used].iter().step_by(7).for_each(|&number| self.counts[number as usize] += 1);
             let counts = &self.counts;
             self.order.select_nth_unstable_by_key(direct, |&number| {
                 (std::cmp::Reverse(counts[number as usize]), number)
@@ -200,4 +200,4 @@ fn absorb_short_repeats(rows: &mut [Row]) {
     }
 }
 
-const _: () = assert!(MAX_COLOURS <= TILE_PIXELS * 16, "colour numbers fit 16 bits");
+const _: () = assert!(MAX_COLOURS <= 1 << 16, "colour numbers fit 16 bits");

@@ -2,16 +2,21 @@
 
 use super::MAX_COLOURS;
 
-/// Slots of the lookup table: four to a colour, so that nearly every lookup hits at once.
+/// Slots of the lookup table: four to a colour, so that few need a second probe.
 const SLOTS: usize = MAX_COLOURS * 4;
 const SLOT_BITS: u32 = SLOTS.trailing_zeros();
 const PROBES: usize = 64;
+/// Slots of the table of recent colours: few enough to stay in the nearest cache and a few pages.
+const RECENT: usize = 2048;
+const RECENT_BITS: u32 = RECENT.trailing_zeros();
 
 /// Numbers colours in order of first use.
 ///
 /// A slot holds a generation (24 bits), a colour (24) and its number (16): starting a new payload is
 /// one addition, not a cleared table.
 pub(super) struct Palette {
+    /// The colours last looked up, by hash.
+    recent: Box<[u64; RECENT]>,
     slots: Box<[u64; SLOTS]>,
     generation: u32,
     colours: Vec<u32>,
@@ -19,7 +24,7 @@ pub(super) struct Palette {
 
 impl Palette {
     pub(super) fn new() -> Self {
-        Palette { slots: new_slots(), generation: 0, colours: Vec::new() }
+        Palette { recent: Box::new([0; RECENT]), slots: new_slots(), generation: 0, colours: Vec::new() }
     }
 
     /// Forgets every colour.
@@ -27,6 +32,7 @@ impl Palette {
         self.colours.clear();
         self.generation += 1;
         if self.generation == 1 << 24 {
+            self.recent.fill(0);
             self.slots.fill(0);
             self.generation = 1;
         }
@@ -37,18 +43,36 @@ impl Palette {
     }
 
     /// The colour's number; `None` if the palette is full.
-    #[inline(always)]
     pub(super) fn number(&mut self, colour: u32) -> Option<u16> {
-        let key = u64::from(self.generation) << 24 | u64::from(colour & 0x00FF_FFFF);
-        let first = (colour.wrapping_mul(0x9E37_79B1) >> (32 - SLOT_BITS)) as usize;
-        let slot = self.slots[first];
-        if slot >> 16 == key {
-            return Some(slot as u16);
-        }
-        self.probe(key, first)
+        let mut number = [0];
+        self.number_row(&[colour], &mut number, 1)?;
+        Some(number[0])
     }
 
-    #[cold]
+    /// Puts the numbers of `pixels` into every `step`th of `numbers`; `None` if the palette is full.
+    #[inline]
+    pub(super) fn number_row(&mut self, pixels: &[u32], numbers: &mut [u16], step: usize) -> Option<()> {
+        let generation = u64::from(self.generation) << 24;
+        let mut at = 0;
+        for &pixel in pixels {
+            let key = generation | u64::from(pixel & 0x00FF_FFFF);
+            let hash = pixel.wrapping_mul(0x9E37_79B1);
+            let slot = self.recent[(hash >> (32 - RECENT_BITS)) as usize];
+            numbers[at] = if slot >> 16 == key { slot as u16 } else { self.find(key, hash)? };
+            at += step;
+        }
+        Some(())
+    }
+
+    /// Looks a colour up in the whole table, or enters it.
+    #[inline(never)]
+    fn find(&mut self, key: u64, hash: u32) -> Option<u16> {
+        let first = (hash >> (32 - SLOT_BITS)) as usize;
+        let number = self.probe(key, first)?;
+        self.recent[(hash >> (32 - RECENT_BITS)) as usize] = key << 16 | u64::from(number);
+        Some(number)
+    }
+
     fn probe(&mut self, key: u64, first: usize) -> Option<u16> {
         for step in 0..PROBES {
             let at = (first + step) % SLOTS;

@@ -162,3 +162,26 @@ fn activity_of(residuals: &[u8]) -> u32 {
 fn activity_class(activity: u32) -> usize {
     if activity == 0 { 0 } else { 1 + (activity >> 4).max(1).ilog2() as usize }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::oracle::screen_from_bytes;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_build_for_avx2_agrees_with_the_portable_one(
+            bytes in prop::collection::vec(any::<u8>(), 11..120), width in 1u32..65, height in 1u32..65, grey: bool,
+        ) {
+            let screen = screen_from_bytes(width, height, &bytes);
+            let class = if grey { Class::Grey } else { Class::Colour };
+            let (mut chosen, mut portable) = (NaturalEncoder::new(), NaturalEncoder::new());
+            chosen.add(&screen, &screen.bounds(), class);
+            portable.add_portable(&screen, &screen.bounds(), class);
+            prop_assert_eq!(chosen.predictors, portable.predictors);
+            prop_assert_eq!(chosen.activities, portable.activities);
+            prop_assert_eq!(chosen.streams, portable.streams);
+        }
+    }
+}

@@ -139,11 +139,7 @@ struct Hands {
 
 impl Hands {
     fn open(shared: &Shared) -> Result<Hands, X11Error> {
-        let (connection, screen) = shared
-            .server
-            .connect()
-            .map_err(|error| X11Error::Connect { display: shared.display.clone(), error })?;
-        shared.input_line.tie(connection.stream()).map_err(X11Error::Wait)?;
+        let (connection, screen) = shared.input_line.connect(&shared.server)?;
         if connection.extension_information(xtest::X11_EXTENSION_NAME)?.is_none() {
             return Err(X11Error::Extension("XTEST"));
         }

@@ -1,8 +1,12 @@
 //! Ends a connection from outside the thread that waits on it.
 
+use super::{X11Error, XServer};
 use rustix::net::{Shutdown, shutdown};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
+use x11rb::errors::{ConnectError, DisplayParsingError};
+use x11rb::reexports::x11rb_protocol::parse_display::parse_display;
+use x11rb::rust_connection::{DefaultStream, RustConnection};
 
 /// A second handle on a thread's connection.
 #[derive(Default)]
@@ -19,8 +23,31 @@ enum End {
 }
 
 impl Lifeline {
+    /// Connects to a display, tied from before the first word, since a hung server never says one. Returns
+    /// the number of its screen too.
+    pub(super) fn connect(&self, server: &XServer) -> Result<(RustConnection, usize), X11Error> {
+        let failed = |error| X11Error::Connect { display: server.display.clone(), error };
+        let parsed = parse_display(Some(&server.display)).map_err(|error| failed(error.into()))?;
+        let screen = usize::from(parsed.screen);
+        let mut last = ConnectError::from(DisplayParsingError::Unknown);
+        for address in parsed.connect_instruction() {
+            match DefaultStream::connect(&address) {
+                Ok((stream, (family, address))) => {
+                    self.tie(&stream).map_err(X11Error::Wait)?;
+                    // Without authority the server may still let its own user in.
+                    let (name, data) = server.authority(family, &address, parsed.display).unwrap_or_default();
+                    let connected =
+                        RustConnection::connect_to_stream_with_auth_info(stream, screen, name, data);
+                    return connected.map(|connection| (connection, screen)).map_err(failed);
+                }
+                Err(error) => last = ConnectError::IoError(error),
+            }
+        }
+        Err(failed(last))
+    }
+
     /// Ties the line to a connection, in place of an earlier one; if the line was cut, the connection ends.
-    pub(super) fn tie(&self, connection: &impl AsFd) -> std::io::Result<()> {
+    fn tie(&self, connection: &impl AsFd) -> std::io::Result<()> {
         let fd = connection.as_fd().try_clone_to_owned()?;
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*end, End::Cut) {

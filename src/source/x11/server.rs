@@ -1,11 +1,8 @@
 //! Which X server, and how to be let in.
 
 use std::path::{Path, PathBuf};
-use x11rb::connection::Connection;
-use x11rb::errors::ConnectError;
-use x11rb::protocol::xproto;
-use x11rb::reexports::x11rb_protocol::parse_display::{ParsedDisplay, parse_display};
-use x11rb::rust_connection::{DefaultStream, RustConnection};
+use x11rb::reexports::x11rb_protocol::parse_display::parse_display;
+use x11rb::reexports::x11rb_protocol::xauth::{Family, get_auth};
 
 const COOKIE: &[u8] = b"MIT-MAGIC-COOKIE-1";
 
@@ -29,31 +26,18 @@ impl XServer {
         !self.display.is_empty() && parse_display(Some(&self.display)).is_ok()
     }
 
-    /// A connection, and the number of the display's screen.
-    pub(super) fn connect(&self) -> Result<(RustConnection, usize), ConnectError> {
-        let Some(authority) = &self.authority else {
-            return RustConnection::connect(Some(&self.display));
-        };
-        let display = parse_display(Some(&self.display))?;
-        let screen = usize::from(display.screen);
-        let cookie = cookie(authority, display.display).unwrap_or_default();
-        let name = if cookie.is_empty() { Vec::new() } else { COOKIE.to_vec() };
-        let stream = open(&display)?;
-        let connection = RustConnection::connect_to_stream_with_auth_info(stream, screen, name, cookie)?;
-        let screens: &[xproto::Screen] = &connection.setup().roots;
-        if screen >= screens.len() { Err(ConnectError::InvalidScreen) } else { Ok((connection, screen)) }
-    }
-}
-
-fn open(display: &ParsedDisplay) -> Result<DefaultStream, ConnectError> {
-    let mut failure = std::io::Error::other("no way to connect");
-    for way in display.connect_instruction() {
-        match DefaultStream::connect(&way) {
-            Ok((stream, _)) => return Ok(stream),
-            Err(error) => failure = error,
+    /// The name and the data of the authority to show for a display at an address.
+    pub(super) fn authority(
+        &self,
+        family: Family,
+        address: &[u8],
+        number: u16,
+    ) -> Option<(Vec<u8>, Vec<u8>)> {
+        match &self.authority {
+            Some(file) => Some((COOKIE.to_vec(), cookie(file, number)?)),
+            None => get_auth(family, address, number).ok().flatten(),
         }
     }
-    Err(ConnectError::IoError(failure))
 }
 
 /// The cookie for display `number` in a file of the form that libXau writes: per entry a family (two bytes,

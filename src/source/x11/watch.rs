@@ -93,11 +93,7 @@ struct News {
 
 /// Connects and shows the display until the source is dropped (`Ok`) or something breaks.
 fn watch(shared: &Shared, outbox: &mut Outbox, was_live: &mut bool) -> Result<(), X11Error> {
-    let (connection, screen) = shared
-        .server
-        .connect()
-        .map_err(|error| X11Error::Connect { display: shared.display.clone(), error })?;
-    shared.capture_line.tie(connection.stream()).map_err(X11Error::Wait)?;
+    let (connection, screen) = shared.capture_line.connect(&shared.server)?;
     let mut display = Display::open(&connection, screen)?;
     display.show_all(shared)?;
     shared.trail().clear();
