@@ -342,8 +342,9 @@ impl Task {
         let shared = self.viewers.len() > 1;
         for viewer in self.viewers.values_mut() {
             let now = clock::now_us();
-            while let Some(header) = viewer.delivery.next(&self.scene, viewer.pointer, self.captured_us, now)
-            {
+            // What was drawn before a viewer came is not late for it.
+            let captured_us = self.captured_us.max(viewer.attached_us);
+            while let Some(header) = viewer.delivery.next(&self.scene, viewer.pointer, captured_us, now) {
                 let payload = self.encoding.payload(&mut self.scene, &header.tiles, shared);
                 let stream = update_stream(&header, &payload);
                 viewer.delivery.sent(&header, stream.len(), now);

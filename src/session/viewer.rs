@@ -11,6 +11,7 @@ pub(super) struct Viewer {
     pub pointer: Option<Pointer>,
     pub held: Held,
     pub last_motion: u64,
+    pub attached_us: Micros,
     pub heard_at: Micros,
     path_told: (Path, Micros),
 }
@@ -24,6 +25,7 @@ impl Viewer {
             pointer: None,
             held: Held::default(),
             last_motion: 0,
+            attached_us: now,
             heard_at: now,
             path_told: (Path::default(), 0),
         }

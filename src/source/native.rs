@@ -197,8 +197,10 @@ impl Host {
             Incoming::Control(control) => {
                 let news = self.with_screen(attachment, |a| a.control(control, clock::now_us()));
                 let news = news.map_err(violation)?;
-                if matches!(news, Some(News::Attached { .. })) {
-                    attachment.input_to_resend().map(|bytes| link.input(bytes));
+                if matches!(news, Some(News::Attached { .. }))
+                    && let Some(bytes) = attachment.input_to_resend()
+                {
+                    link.input(bytes);
                 }
                 if let Some(news) = news {
                     self.on_news(news).await?;
@@ -229,7 +231,7 @@ impl Host {
         let size = |screen: &Framebuffer| (screen.width(), screen.height());
         let before = size(&painting.framebuffer);
         let started = attachment.viewer().has_begun();
-        let canvas = started.then(|| std::mem::replace(&mut painting.framebuffer, Framebuffer::empty()));
+        let canvas = started.then(|| std::mem::take(&mut painting.framebuffer));
         attachment.viewer_mut().exchange(canvas);
         let result = work(attachment);
         if let Some(screen) = attachment.viewer_mut().exchange(None) {
