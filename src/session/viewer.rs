@@ -12,6 +12,9 @@ pub(super) struct Viewer {
     pub held: Held,
     pub last_motion: u64,
     pub heard_at: Micros,
+    /// Its proof failed, and its hashes were asked for.
+    pub hashes_wanted: bool,
+    pub repairs: u64,
     path_told: (Path, Micros),
 }
 
@@ -25,6 +28,8 @@ impl Viewer {
             held: Held::default(),
             last_motion: 0,
             heard_at: now,
+            hashes_wanted: false,
+            repairs: 0,
             path_told: (Path::default(), 0),
         }
     }
