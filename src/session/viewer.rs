@@ -13,6 +13,9 @@ pub(super) struct Viewer {
     pub last_motion: u64,
     pub attached_us: Micros,
     pub heard_at: Micros,
+    /// Its proof failed, and its hashes were asked for.
+    pub hashes_wanted: bool,
+    pub repairs: u64,
     path_told: (Path, Micros),
 }
 
@@ -27,6 +30,8 @@ impl Viewer {
             last_motion: 0,
             attached_us: now,
             heard_at: now,
+            hashes_wanted: false,
+            repairs: 0,
             path_told: (Path::default(), 0),
         }
     }

@@ -84,9 +84,9 @@ impl Host {
                     }
                 },
             };
-            let Some((link, inbox)) = link else { return };
+            let Some((link, mut inbox)) = link else { return };
             let closed = tokio::select! {
-                closed = self.follow(&link, inbox, &mut errands) => match closed {
+                closed = self.follow(&link, &mut inbox, &mut errands) => match closed {
                     Some(closed) => closed,
                     None => return,
                 },
@@ -106,7 +106,7 @@ impl Host {
     async fn follow(
         &mut self,
         link: &Link,
-        mut inbox: Inbox,
+        inbox: &mut Inbox,
         errands: &mut mpsc::Receiver<Errand>,
     ) -> Option<Closed> {
         let fresh = (Viewer::new(HashKey::default(), 0), Identity::default());
@@ -125,7 +125,7 @@ impl Host {
         };
         link.control(&self.with_screen(&mut attachment, |a| a.attach(wish)));
         attachment.ping(clock::now_us());
-        let ended = self.serve(link, &mut inbox, &mut attachment, errands).await;
+        let ended = self.serve(link, inbox, &mut attachment, errands).await;
         self.parts = attachment.into_parts();
         ended
     }
@@ -218,7 +218,7 @@ impl Host {
             News::CursorAt { x, y } => SourceEvent::CursorMoved { x: x as u16, y: y as u16 },
             News::State { live: true, .. } => SourceEvent::State(SourceState::Live),
             News::State { live: false, text } => SourceEvent::State(SourceState::Waiting(text)),
-            News::Closing { code, reason } => return Err(Closed { code, reason, by_peer: true }),
+            News::Closing { code, reason } => return Err(Closed::by_peer(code, &reason)),
             News::Attached { .. } | News::Exact { .. } | News::Path(_) => return Ok(()),
         };
         self.tell(event).await;

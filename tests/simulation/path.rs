@@ -41,7 +41,8 @@ impl Ordered {
     pub fn send(&mut self, bytes: &[u8], now: Micros, path: &Conditions, random: &mut Random) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let cut = if random.chance(70) { rest.len() } else { random.between(1, rest.len() as u64) as usize };
+            let cut =
+                if random.chance(70) { rest.len() } else { random.between(1, rest.len() as u64) as usize };
             let (piece, more) = rest.split_at(cut);
             self.last = self.last.max(path.arrival(now, random));
             self.pieces.push_back((self.last, piece.to_vec()));

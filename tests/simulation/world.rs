@@ -158,6 +158,10 @@ impl World {
     }
 
     fn on_damage(&mut self) {
+        // What a session does after a while without change must make no difference.
+        if self.random.chance(5) {
+            self.scene.rest(&mut self.encoder);
+        }
         let source = &self.painter.framebuffer;
         if source.bounds() != self.scene.framebuffer().bounds() {
             self.scene.resize(source.width(), source.height()).unwrap();
@@ -248,15 +252,8 @@ impl World {
             unanswered: BTreeSet::new(),
             lacking_since: vec![None; tiles],
         });
-        let framebuffer = self.scene.framebuffer();
-        Attached {
-            token,
-            key: self.scene.key(),
-            width: framebuffer.width(),
-            height: framebuffer.height(),
-            next_input,
-            title: "simulated".into(),
-        }
+        let (width, height) = self.scene.size();
+        Attached { token, key: self.scene.key(), width, height, next_input, title: "simulated".into() }
     }
 
     fn session_takes_input(&mut self, link: &mut Connection, number: u64, event: InputEvent) {
@@ -418,7 +415,10 @@ impl World {
         seat.applied_updates += 1;
         let screen = seat.attachment.as_ref().unwrap().viewer().framebuffer().unwrap();
         if seat.scene_epoch.is_some_and(|shown| shown > epoch) {
-            assert!(applied.tiles.is_empty() || applied.new_screen, "an update of an earlier screen was applied");
+            assert!(
+                applied.tiles.is_empty() || applied.new_screen,
+                "an update of an earlier screen was applied"
+            );
             return;
         }
         let grid = screen.grid();
@@ -471,7 +471,7 @@ impl World {
             && self.seats.iter().all(|seat| {
                 let attachment = seat.attachment.as_ref().unwrap();
                 seat.link.is_some()
-                    && attachment.viewer().framebuffer() == Some(self.scene.framebuffer())
+                    && attachment.viewer().framebuffer() == Some(&self.painter.framebuffer)
                     && attachment.exactness(self.now) == Exactness::Exact
             })
             && handed_over.into_iter().all(|(seat, events)| events.len() == seat.issued as usize)
@@ -499,7 +499,9 @@ impl World {
     /// How many tiles of a rectangle a viewer shows as they are now.
     pub fn tiles_shown(&self, seat: usize, rect: Rect) -> usize {
         let grid = self.scene.grid();
-        let Some(screen) = self.seats[seat].attachment.as_ref().unwrap().viewer().framebuffer() else { return 0 };
+        let Some(screen) = self.seats[seat].attachment.as_ref().unwrap().viewer().framebuffer() else {
+            return 0;
+        };
         let same = |tile: &TileId| {
             hash_tile(self.scene.key(), screen, &grid.rect(*tile)) == self.scene.hashes()[*tile as usize]
         };
