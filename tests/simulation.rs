@@ -66,7 +66,7 @@ fn rest(world: &mut World) {
         world.step();
         world.check();
     }
-    panic!("after a minute of rest the viewers do not show what the session shows");
+    panic!("after a minute of rest the viewers do not show what the session shows: {}", world.unrest());
 }
 
 /// Runs one seed, and says which it was if it fails.
