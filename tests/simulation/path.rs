@@ -41,7 +41,8 @@ impl Ordered {
     pub fn send(&mut self, bytes: &[u8], now: Micros, path: &Conditions, random: &mut Random) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let cut = if random.chance(70) { rest.len() } else { random.between(1, rest.len() as u64) as usize };
+            let cut =
+                if random.chance(70) { rest.len() } else { random.between(1, rest.len() as u64) as usize };
             let (piece, more) = rest.split_at(cut);
             self.last = self.last.max(path.arrival(now, random));
             self.pieces.push_back((self.last, piece.to_vec()));
@@ -87,6 +88,10 @@ impl Updates {
 
     /// The sender gave the stream up. What has left may arrive all the same.
     pub fn reset(&mut self, number: u64, random: &mut Random) {
+        if self.waiting.front().is_some_and(|(first, _)| *first == number) {
+            // What of it has left was for nothing.
+            self.credit = 0;
+        }
         self.waiting.retain(|(waiting, _)| *waiting != number);
         if random.chance(50) {
             self.flying.retain(|(_, flying, _)| *flying != number);

@@ -98,7 +98,7 @@ pub struct World {
     next_input: BTreeMap<[u8; 16], u64>,
     handed_over: Vec<Vec<u32>>,
     pub totals: Totals,
-    pub longest_wait: Micros,
+    pub last_applied: Micros,
 }
 
 impl World {
@@ -117,7 +117,7 @@ impl World {
             next_input: BTreeMap::new(),
             handed_over: Vec::new(),
             totals: Totals::default(),
-            longest_wait: 0,
+            last_applied: 1_000_000,
         }
     }
 
@@ -300,9 +300,7 @@ impl World {
             end.epochs.insert(header.number, self.histories.len() - 1);
             end.unanswered.insert(header.number);
             for tile in header.tiles.iter().copied().chain(header.cached.iter().map(|cached| cached.tile)) {
-                if let Some(since) = end.lacking_since[tile as usize].take() {
-                    self.longest_wait = self.longest_wait.max(self.now - since);
-                }
+                end.lacking_since[tile as usize] = None;
             }
             if header.complete {
                 end.lacking_since.fill(None);
@@ -423,7 +421,10 @@ impl World {
         let epoch = end.epochs[&applied.number];
         let screen = seat.attachment.as_ref().unwrap().viewer().framebuffer().unwrap();
         if seat.scene_epoch.is_some_and(|shown| shown > epoch) {
-            assert!(applied.tiles.is_empty() || applied.new_screen, "an update of an earlier screen was applied");
+            assert!(
+                applied.tiles.is_empty() || applied.new_screen,
+                "an update of an earlier screen was applied"
+            );
             return;
         }
         let grid = screen.grid();
@@ -438,7 +439,9 @@ impl World {
             match self.histories[epoch].when(tile, hash, *shown) {
                 Some(instant) => *shown = instant,
                 // A copy of what the cache did not have shows what never was, until it is sent again.
-                None => assert!(seat.missed, "tile {tile} of viewer {index} went back behind instant {shown}"),
+                None => {
+                    assert!(seat.missed, "tile {tile} of viewer {index} went back behind instant {shown}")
+                }
             }
         }
     }
@@ -523,7 +526,9 @@ impl World {
     /// How many tiles of a rectangle a viewer shows as they are now.
     pub fn tiles_shown(&self, seat: usize, rect: Rect) -> usize {
         let grid = self.scene.grid();
-        let Some(screen) = self.seats[seat].attachment.as_ref().unwrap().viewer().framebuffer() else { return 0 };
+        let Some(screen) = self.seats[seat].attachment.as_ref().unwrap().viewer().framebuffer() else {
+            return 0;
+        };
         let same = |tile: &TileId| {
             hash_tile(self.scene.key(), screen, &grid.rect(*tile)) == self.scene.hashes()[*tile as usize]
         };
