@@ -46,10 +46,18 @@ async fn host(stage: &Stage, name: &str, road: Road) -> (Link, Inbox) {
 }
 
 async fn end(link: &Link, mut inbox: Inbox) -> (CloseCode, String) {
-    let reading = async { while inbox.next().await.is_ok() {} };
-    timeout(LONG, reading).await.expect("the gateway ends the link");
-    let closed = link.closed().unwrap();
-    (closed.code, closed.reason)
+    let reading = async {
+        loop {
+            match inbox.next().await {
+                Ok(Incoming::Control(Control::Closing { code, reason })) => return (code, reason),
+                Ok(_) => {}
+                Err(closed) => return (closed.code, closed.reason),
+            }
+        }
+    };
+    let end = timeout(LONG, reading).await.expect("the gateway ends the link");
+    timeout(LONG, link.ended()).await.expect("and the connection");
+    end
 }
 
 #[tokio::test(flavor = "multi_thread")]

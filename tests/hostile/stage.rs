@@ -85,7 +85,7 @@ pub fn address(gateway: &Gateway, session: &str) -> Address {
     Address::parse(&gateway.native_url(session)).expect("the gateway's own address")
 }
 
-pub async fn watch(address: Address) -> mpsc::Sender<oneshot::Sender<Seen>> {
+async fn watch(address: Address) -> mpsc::Sender<oneshot::Sender<Seen>> {
     let (ask, mut asked) = mpsc::channel::<oneshot::Sender<Seen>>(1);
     let mut client = Client::connect(address).await.expect("the honest viewer gets in");
     tokio::spawn(async move {

@@ -49,7 +49,11 @@ impl Peer {
     }
 
     async fn say(&mut self, message: &Control) -> bool {
-        self.frame(&Frame::Control(&message.to_bytes())).await
+        let mut open = true;
+        for piece in message.to_bytes().chunks(1 << 14) {
+            open = self.frame(&Frame::Control(piece)).await;
+        }
+        open
     }
 
     /// Reads on until a control message that `wanted` takes.
@@ -291,7 +295,8 @@ async fn a_storm_of_sizes_reaches_the_others_as_a_few_and_the_last_one_holds() {
     }
     peer.say(&Control::Resize { width: 16_384, height: 16_384 }).await;
     peer.say(&Control::Resize { width: 800, height: 600 }).await;
-    drop(peer);
+    peer.say(&Control::Ping { number: 7, time_us: 7 }).await;
+    peer.wait_for(|message| matches!(message, Control::Pong { number: 7, .. })).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     let seen = stage.sizes_seen().await - before;
     let periods = began.elapsed().as_millis() as u64 / 200 + 2;
