@@ -145,7 +145,7 @@ async fn hear(door: &Door, link: &Link, inbox: &mut Inbox) -> Result<Wish, Close
                 role = Some(said);
                 link.control(&Control::Welcome {
                     major: wire::MAJOR,
-                    minor: wire::MINOR.min(minor),
+                    minor: wire::MINOR,
                     software: link::software(),
                 });
             }

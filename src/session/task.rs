@@ -23,7 +23,7 @@ const GIVEN_UP_AFTER: Micros = 10_000_000;
 /// A viewer that holds keys and said nothing for this long has them released.
 const RELEASED_AFTER: Micros = 1_500_000;
 /// A session in which nothing changed for this long rests.
-const RESTS_AFTER: Micros = 2_000_000;
+const RESTS_AFTER: Micros = 5_000_000;
 const TICK: Duration = Duration::from_millis(100);
 const IDLE_TICK: Duration = Duration::from_millis(1_000);
 /// Messages of all viewers that wait for the session: few, since who sends many must not delay the others.
@@ -94,8 +94,8 @@ impl Task {
         Status {
             live: self.state == SourceState::Live,
             waiting_for,
-            width: self.scene.framebuffer().width(),
-            height: self.scene.framebuffer().height(),
+            width: self.scene.size().0,
+            height: self.scene.size().1,
             viewers: self.viewers.len(),
             generation: self.scene.generation(),
         }
@@ -145,7 +145,7 @@ impl Task {
 
     /// Whether time alone may bring something about soon.
     fn is_busy(&self) -> bool {
-        let recently = clock::now_us().saturating_sub(self.changed_us) < 2 * RESTS_AFTER;
+        let recently = clock::now_us().saturating_sub(self.changed_us) < RESTS_AFTER + 1_000_000;
         let waiting = self.viewers.values().any(|v| v.delivery.is_waiting() || !v.held.is_empty());
         waiting || recently || self.wanted_size.is_some()
     }
@@ -159,12 +159,12 @@ impl Task {
         let now = clock::now_us();
         let token = attach.token.filter(|token| self.ledger.knows(token)).unwrap_or_else(new_token);
         self.ledger.enter(token, now, |token| self.viewers.values().any(|viewer| viewer.token == *token));
-        let framebuffer = self.scene.framebuffer();
+        let (width, height) = self.scene.size();
         link.control(&Control::Attached(Attached {
             token,
             key: self.scene.key(),
-            width: framebuffer.width(),
-            height: framebuffer.height(),
+            width,
+            height,
             next_input: self.ledger.next(&token),
             title: self.title.clone(),
         }));
@@ -362,7 +362,7 @@ impl Task {
         }
         if !self.resting && now.saturating_sub(self.changed_us) > RESTS_AFTER {
             self.resting = true;
-            self.encoding.rest();
+            self.encoding.rest(&mut self.scene);
         }
     }
 
@@ -371,9 +371,10 @@ impl Task {
         let shared = self.viewers.len() > 1;
         for viewer in self.viewers.values_mut() {
             let now = clock::now_us();
-            while let Some(header) = viewer.delivery.next(&self.scene, viewer.pointer, self.captured_us, now)
-            {
-                let payload = self.encoding.payload(&self.scene, &header.tiles, shared);
+            // What was drawn before a viewer came is not late for it.
+            let captured_us = self.captured_us.max(viewer.attached_us);
+            while let Some(header) = viewer.delivery.next(&self.scene, viewer.pointer, captured_us, now) {
+                let payload = self.encoding.payload(&mut self.scene, &header.tiles, shared);
                 let stream = update_stream(&header, &payload);
                 viewer.delivery.sent(&header, stream.len(), now);
                 viewer.link.update(header.number, stream);

@@ -11,6 +11,7 @@ pub(super) struct Viewer {
     pub pointer: Option<Pointer>,
     pub held: Held,
     pub last_motion: u64,
+    pub attached_us: Micros,
     pub heard_at: Micros,
     /// Its proof failed, and its hashes were asked for.
     pub hashes_wanted: bool,
@@ -27,6 +28,7 @@ impl Viewer {
             pointer: None,
             held: Held::default(),
             last_motion: 0,
+            attached_us: now,
             heard_at: now,
             hashes_wanted: false,
             repairs: 0,

@@ -182,8 +182,8 @@ impl Delivery {
             number,
             after: if self.copies.is_empty() { self.last_barrier } else { number - 1 },
             epoch: self.epoch,
-            width: scene.framebuffer().width(),
-            height: scene.framebuffer().height(),
+            width: scene.size().0,
+            height: scene.size().1,
             captured_us,
             copies: std::mem::take(&mut self.copies),
             ..UpdateHeader::default()

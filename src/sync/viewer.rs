@@ -88,6 +88,16 @@ impl Viewer {
         self.framebuffer.as_ref()
     }
 
+    /// Whether a first update has come, and so there is a screen.
+    pub fn has_begun(&self) -> bool {
+        !self.written_by.is_empty()
+    }
+
+    /// Puts another framebuffer in the place of the own one, for a screen that is kept elsewhere between calls.
+    pub fn exchange(&mut self, framebuffer: Option<Framebuffer>) -> Option<Framebuffer> {
+        std::mem::replace(&mut self.framebuffer, framebuffer)
+    }
+
     pub fn key(&self) -> HashKey {
         self.key
     }
