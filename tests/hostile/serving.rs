@@ -144,9 +144,9 @@ async fn a_storm_of_sizes_of_one_host_does_not_reach_another_session() {
 }
 
 /// A viewer that dials a gateway which does with its link what `harm` does.
-async fn view<F: Future<Output = ()> + Send>(harm: impl Fn(Link) -> F + Send + 'static) -> Client
+async fn view<F>(harm: impl Fn(Link) -> F + Send + 'static) -> Client
 where
-    F: 'static,
+    F: Future<Output = ()> + Send + 'static,
 {
     let certificate = Certificate::self_signed(&["localhost".to_owned()]).unwrap();
     let endpoint = listen(([127, 0, 0, 1], 0).into(), &certificate).unwrap();
