@@ -82,7 +82,7 @@ async fn wait_for_attach(inbox: &mut Inbox) -> Result<Attach, Closed> {
         match inbox.next().await? {
             Incoming::Control(Control::Attach(attach)) => return Ok(attach),
             Incoming::Control(Control::Closing { code, reason }) => {
-                return Err(Closed { code, reason, by_peer: true });
+                return Err(Closed::by_peer(code, &reason));
             }
             _ => {}
         }

@@ -1,5 +1,5 @@
 use super::{Failure, interrupted};
-use chevet::client::{Address, Headless, Roads, Script, run_headless};
+use chevet::client::{Address, Headless, Roads, SYNTAX, Script, run_headless};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 ///   chevet view --headless --stats json --duration 10 ADDRESS
 ///   chevet view --headless --mirror /dev/shm/desk ADDRESS    keep the pixels where other programs can read them
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, after_long_help = SYNTAX)]
 pub struct View {
     /// Where the session is
     #[arg(value_name = "URL")]
@@ -30,7 +30,7 @@ pub struct View {
     /// Keep the decoded pixels in a memory-mapped file: 64 bytes of header, then BGRX rows
     #[arg(long, value_name = "FILE")]
     mirror: Option<PathBuf>,
-    /// Type and point by a script of timed events (see the operators' guide)
+    /// Type and point by a script of timed events, one a line: see the end of --help
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// Leave after this many seconds

@@ -9,6 +9,7 @@ use crate::wire::{self, Attach, CloseCode, Control, Cursor, InputEvent, Motion, 
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 const TICK: Duration = Duration::from_millis(100);
 /// How much earlier UDP is tried than TCP.
@@ -90,6 +91,8 @@ pub struct Client {
     motions: u64,
     udp_again_at: Micros,
     udp_again_after: Micros,
+    /// Outlives one call of [`Client::next`]: who calls it anew all the time does not stop the clock.
+    next_tick: Instant,
 }
 
 impl Client {
@@ -116,6 +119,7 @@ impl Client {
             motions: 0,
             udp_again_at: now + UDP_AGAIN,
             udp_again_after: UDP_AGAIN,
+            next_tick: Instant::now() + TICK,
         };
         client.dial();
         let mut failure = None;
@@ -212,7 +216,10 @@ impl Client {
                         self.adopt(link, inbox);
                     }
                 }
-                () = tokio::time::sleep(TICK) => self.on_tick(),
+                () = sleep_until(self.next_tick) => {
+                    self.next_tick = Instant::now() + TICK;
+                    self.on_tick();
+                }
             }
             self.flush();
         }
@@ -277,7 +284,7 @@ impl Client {
             News::CursorAt { x, y } => Event::CursorAt { x, y },
             News::State { live, text } => Event::State { live, text },
             News::Path(path) => Event::Path(path),
-            News::Closing { code, reason } => return self.on_closed(Closed { code, reason, by_peer: true }),
+            News::Closing { code, reason } => return self.on_closed(Closed::by_peer(code, &reason)),
         };
         self.events.push_back(event);
         Ok(())

@@ -37,4 +37,4 @@ pub use connection::{Client, ClientError, Event, Roads, Update};
 pub use headless::{Headless, HeadlessError, run_headless};
 pub use mirror::{MAGIC, Mirror, MirrorError};
 pub use report::Report;
-pub use script::{Script, ScriptError};
+pub use script::{SYNTAX, Script, ScriptError};

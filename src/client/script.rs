@@ -15,7 +15,7 @@ pub enum ScriptError {
 
 /// What a script may say.
 pub const SYNTAX: &str = "\
-Each line: a time in milliseconds from the start, then one of
+Input scripts. Each line: a time in milliseconds from the start, then one of
   text WORDS...            types the rest of the line
   key KEY                  presses and releases, e.g. key Return, key é, key Control_L+c
   down KEY | up KEY        holds or lets go

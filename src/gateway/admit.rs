@@ -120,9 +120,8 @@ pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox) {
 async fn offer(registry: &Registry, session: &str, title: &str, link: Link, inbox: Inbox) {
     link.welcome_updates();
     tracing::info!(session, "a host offers a session");
-    if let Err((error, link)) = registry.offer(session, title, link, inbox).await {
+    if let Err(error) = registry.offer(session, title, link, inbox).await {
         tracing::warn!(session, %error, "the offer was refused");
-        link.close(CloseCode::REFUSED, &error.to_string());
     }
 }
 
@@ -146,7 +145,7 @@ async fn hear(door: &Door, link: &Link, inbox: &mut Inbox) -> Result<Wish, Close
                 role = Some(said);
                 link.control(&Control::Welcome {
                     major: wire::MAJOR,
-                    minor: wire::MINOR.min(minor),
+                    minor: wire::MINOR,
                     software: link::software(),
                 });
             }
@@ -170,7 +169,7 @@ async fn hear(door: &Door, link: &Link, inbox: &mut Inbox) -> Result<Wish, Close
                 let now = crate::clock::now_us();
                 link.control(&Control::Pong { number, ping_time_us: time_us, time_us: now });
             }
-            (Control::Closing { code, reason }, _) => return Err(Closed { code, reason, by_peer: true }),
+            (Control::Closing { code, reason }, _) => return Err(Closed::by_peer(code, &reason)),
             _ => {
                 return Err(refusal(CloseCode::PROTOCOL, "Hello, then Attach or Offer, are expected".into()));
             }

@@ -18,6 +18,10 @@ pub enum ConfigError {
          make one with `head -c 18 /dev/urandom | base64`"
     )]
     OpenToOthers(SocketAddr),
+    #[error(
+        "[access] {0} is shorter than 16 characters: leave it out, or make one with `head -c 18 /dev/urandom | base64`"
+    )]
+    ShortSecret(&'static str),
     #[error("`listen` names no address: give one such as \"127.0.0.1:4380\"")]
     NoAddress,
     #[error("[tls] needs both `certificate` and `key`")]
@@ -124,6 +128,14 @@ impl Config {
         if let Some(open) = self.listen.iter().find(|address| !address.ip().is_loopback() && !guarded) {
             return Err(ConfigError::OpenToOthers(*open));
         }
+        // Loopback is open to every program of the machine, and to pages that rebind a name to it.
+        let least = if self.listen.iter().all(|address| address.ip().is_loopback()) { 1 } else { 16 };
+        let access = &self.access;
+        for (name, secret) in [("ticket", &access.ticket), ("host_secret", &access.host_secret)] {
+            if secret.as_ref().is_some_and(|secret| secret.len() < least) {
+                return Err(ConfigError::ShortSecret(name));
+            }
+        }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return Err(ConfigError::HalfTls);
         }
@@ -166,6 +178,9 @@ mod tests {
     fn what_cannot_be_run_is_refused_with_what_to_do() {
         let refused = |text: &str| toml::from_str::<Config>(text).unwrap().check().unwrap_err().to_string();
         assert!(refused("listen = [\"0.0.0.0:1\"]").contains("ticket"));
+        assert!(refused("[access]\nticket = ''").contains("ticket"));
+        let open = "listen = ['0.0.0.0:1']\n[access]\nticket = 'sixteen letters!'\nhost_secret = 'short'";
+        assert!(refused(open).contains("host_secret"));
         assert!(refused("listen = []").contains("127.0.0.1:4380"));
         assert!(refused("[tls]\ncertificate = \"a\"").contains("key"));
         assert!(refused("[[session]]\nname = \"a\"").contains("display"));

@@ -2,6 +2,7 @@
 
 use super::{Config, GatewayError, Shared, admit, page};
 use crate::link::{self, Certificate};
+use axum::Extension;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
 /// Connections of each kind at once.
@@ -18,6 +19,9 @@ const MAX_CONNECTIONS: usize = 8_192;
 const RETRY_ABOVE: usize = 64;
 /// A TLS or HTTP head must come within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A TCP connection's place among those that there may be, for as long as somebody holds it.
+pub(super) type Place = Arc<OwnedSemaphorePermit>;
 
 pub(super) struct Listeners {
     pub addresses: Vec<SocketAddr>,
@@ -96,8 +100,9 @@ pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
         };
         let (shared, router) = (shared.clone(), router.clone());
         tokio::spawn(async move {
-            let _place = place;
             let _ = stream.set_nodelay(true);
+            // A WebSocket keeps its place after HTTP has let it go.
+            let router = router.layer(Extension(Place::new(place)));
             let _ = serve_connection(stream, &shared, router).await;
         });
     }

@@ -1,14 +1,15 @@
 //! The page that browsers load, what it asks, and its WebSocket.
 
+use super::listen::Place;
 use super::{Shared, admit};
-use crate::link::{self, WebSocketFault, fingerprint_text};
+use crate::link::{self, WebSocketFault, Written, fingerprint_text};
 use crate::wire;
 use crate::wire::limits::MAX_WEBSOCKET;
 use axum::Json;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Path, State};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -99,6 +100,7 @@ async fn sessions(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Resp
 
 async fn websocket(
     State(shared): State<Arc<Shared>>,
+    Extension(place): Extension<Place>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -112,7 +114,9 @@ async fn websocket(
         .write_buffer_size(0)
         .on_upgrade(async move |socket| {
             let (link, inbox) = join(socket);
-            admit::admit(&shared, link, inbox).await;
+            admit::admit(&shared, link.clone(), inbox).await;
+            link.ended().await;
+            drop(place);
         })
 }
 
@@ -126,11 +130,18 @@ fn same_origin(headers: &HeaderMap) -> bool {
     }
 }
 
+fn message(written: Written) -> Message {
+    match written {
+        Written::Frame(bytes) => Message::Binary(bytes),
+        Written::Close(code, reason) => Message::Close(Some(CloseFrame { code, reason: reason.into() })),
+    }
+}
+
 fn join(socket: WebSocket) -> (link::Link, link::Inbox) {
     let (sink, stream) = socket.split();
     let sink = Box::pin(
         sink.sink_map_err(WebSocketFault::from)
-            .with(|bytes: Bytes| std::future::ready(Ok::<_, WebSocketFault>(Message::Binary(bytes)))),
+            .with(|written: Written| std::future::ready(Ok::<_, WebSocketFault>(message(written)))),
     );
     let stream = stream.filter_map(|message| {
         std::future::ready(match message {

@@ -7,6 +7,7 @@ use crate::session::{Session, Status};
 use crate::source::{
     Canvas, NativeSource, PatternConfig, PatternSource, Source, SourceEvent, X11Error, X11Source, XServer,
 };
+use crate::wire::CloseCode;
 use aws_lc_rs::hmac;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -108,12 +109,14 @@ impl Registry {
         title: &str,
         link: Link,
         inbox: Inbox,
-    ) -> Result<(), (RegistryError, Link)> {
-        let host = match self.host_of(name, title) {
-            Ok(host) => host,
-            Err(error) => return Err((error, link)),
-        };
-        host.relink(link, inbox).await;
+    ) -> Result<(), RegistryError> {
+        match self.host_of(name, title) {
+            Ok(host) => host.relink(link, inbox).await,
+            Err(error) => {
+                link.close(CloseCode::REFUSED, &error.to_string());
+                return Err(error);
+            }
+        }
         Ok(())
     }
 

@@ -1,8 +1,7 @@
 //! Opening links to a gateway.
 
-use super::{Closed, Inbox, Link, Road, TlsError, WebSocketFault, quic, tls, websocket};
+use super::{Closed, Inbox, Link, Road, TlsError, WebSocketFault, Written, quic, tls, websocket};
 use crate::wire;
-use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use rustls_pki_types::ServerName;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -10,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest, http};
 
 /// A dialled peer must have answered by then.
@@ -120,7 +120,7 @@ async fn finish_websocket(
     let (sink, stream) = socket.split();
     let sink = Box::pin(
         sink.sink_map_err(WebSocketFault::from)
-            .with(|bytes: Bytes| std::future::ready(Ok::<_, WebSocketFault>(Message::Binary(bytes)))),
+            .with(|written: Written| std::future::ready(Ok::<_, WebSocketFault>(message(written)))),
     );
     let stream = stream.filter_map(|message| {
         std::future::ready(match message {
@@ -133,6 +133,15 @@ async fn finish_websocket(
         })
     });
     Ok(websocket::join(sink, stream))
+}
+
+fn message(written: Written) -> Message {
+    match written {
+        Written::Frame(bytes) => Message::Binary(bytes),
+        Written::Close(code, reason) => {
+            Message::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))
+        }
+    }
 }
 
 /// A UDP socket with large buffers, as far as the system gives them.

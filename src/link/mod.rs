@@ -9,7 +9,7 @@ mod websocket;
 pub use dial::{DialError, Target, dial};
 pub use quic::{accept, listen, server_config};
 pub use tls::{Certificate, TlsError, fingerprint_text, parse_fingerprint};
-pub use websocket::{WebSocketFault, join};
+pub use websocket::{WebSocketFault, Written, join};
 
 use crate::wire::limits::MAX_UPDATE;
 use crate::wire::{CloseCode, Control, InputEvent, Motion, Path, WireError};
@@ -20,8 +20,9 @@ use tokio::sync::{mpsc, watch};
 
 /// Messages that wait to be taken from a link before its peer is held back.
 const INBOX: usize = 256;
-/// Messages that wait to be sent before the sender is held to be stuck.
+/// Messages that wait to be sent before the sender is held to be stuck, and bytes of control messages.
 const OUTBOX: usize = 4_096;
+const OUTBOX_BYTES: usize = 4 << 20;
 
 /// How a link is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +63,12 @@ pub struct Closed {
 }
 
 impl Closed {
+    /// The other side ended the link. Its words may stand in a log, so nothing in them may move a cursor.
+    pub fn by_peer(code: CloseCode, reason: &str) -> Self {
+        let visible = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+        Closed { code, reason: reason.chars().map(visible).collect(), by_peer: true }
+    }
+
     fn lost(reason: impl Into<String>) -> Self {
         Closed { code: CloseCode::IDLE, reason: reason.into(), by_peer: false }
     }
@@ -88,37 +95,49 @@ pub struct Link {
     shared: Arc<Shared>,
 }
 
-/// The receiving half of a link.
+/// The receiving half of a link. A link that nobody reads has no use: it ends with its inbox.
 pub struct Inbox {
     messages: mpsc::Receiver<Incoming>,
-    closed: watch::Receiver<Option<Closed>>,
+    shared: Arc<Shared>,
 }
 
 struct Shared {
     closed: watch::Sender<Option<Closed>>,
     updates_welcome: AtomicBool,
-    /// Bytes of update streams that have begun to arrive.
+    has_input: AtomicBool,
+    /// Bytes of update streams that have begun to arrive and were not taken yet.
     gathering: AtomicUsize,
-    path: Box<dyn Fn() -> Option<Path> + Send + Sync>,
+    /// Bytes of control messages that were not given to the transport yet.
+    unsent: AtomicUsize,
+    transport: Box<dyn Transport>,
+}
+
+/// What a road knows of its connection.
+trait Transport: Send + Sync {
+    /// What is measured of the path, if it is.
+    fn path(&self) -> Option<Path>;
+    /// Update streams will come: the peer may send much more than a viewer does.
+    fn expect_updates(&self);
 }
 
 impl Link {
     /// A link and what its tasks need: what is to be sent, and where to put what arrives.
     fn new(
         road: Road,
-        path: impl Fn() -> Option<Path> + Send + Sync + 'static,
+        transport: impl Transport + 'static,
     ) -> (Link, Inbox, mpsc::Receiver<Outgoing>, mpsc::Sender<Incoming>) {
         let (outbox, to_send) = mpsc::channel(OUTBOX);
         let (arrived, messages) = mpsc::channel(INBOX);
-        let (closed, when_closed) = watch::channel(None);
-        let shared = Shared {
-            closed,
+        let shared = Arc::new(Shared {
+            closed: watch::channel(None).0,
             updates_welcome: AtomicBool::new(false),
+            has_input: AtomicBool::new(false),
             gathering: AtomicUsize::new(0),
-            path: Box::new(path),
-        };
-        let link = Link { road, outbox, shared: Arc::new(shared) };
-        (link, Inbox { messages, closed: when_closed }, to_send, arrived)
+            unsent: AtomicUsize::new(0),
+            transport: Box::new(transport),
+        });
+        let link = Link { road, outbox, shared: shared.clone() };
+        (link, Inbox { messages, shared }, to_send, arrived)
     }
 
     pub fn road(&self) -> Road {
@@ -128,10 +147,16 @@ impl Link {
     /// From now on update streams are accepted: this side is the viewer.
     pub fn welcome_updates(&self) {
         self.shared.updates_welcome.store(true, Ordering::Relaxed);
+        self.shared.transport.expect_updates();
     }
 
     pub fn control(&self, message: &Control) {
-        self.send(Outgoing::Control(message.to_bytes().into()));
+        let bytes = message.to_bytes();
+        let unsent = self.shared.unsent.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
+        match unsent > OUTBOX_BYTES {
+            true => self.end_unread(),
+            false => self.send(Outgoing::Control(bytes.into())),
+        }
     }
 
     /// The next bytes of the input stream.
@@ -157,28 +182,45 @@ impl Link {
 
     fn send(&self, message: Outgoing) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.outbox.try_send(message) {
-            self.end(Closed {
-                code: CloseCode::LIMIT,
-                reason: "the other side does not read".into(),
-                by_peer: false,
-            });
+            self.end_unread();
         }
     }
 
-    /// Ends the link; what was sent before is still tried for a moment.
+    fn end_unread(&self) {
+        let reason = "the other side does not read".into();
+        self.end(Closed { code: CloseCode::LIMIT, reason, by_peer: false });
+    }
+
+    /// A control message of this many bytes went to the transport.
+    fn control_left(&self, bytes: usize) {
+        self.shared.unsent.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Ends the link; what was sent before and the reason are still tried for a moment.
     pub fn close(&self, code: CloseCode, reason: &str) {
-        self.control(&Control::Closing { code, reason: reason.to_owned() });
         self.end(Closed { code, reason: reason.to_owned(), by_peer: false });
     }
 
     fn end(&self, closed: Closed) {
-        self.shared.closed.send_if_modified(|state| {
-            let first = state.is_none();
-            if first {
-                *state = Some(closed);
-            }
-            first
-        });
+        self.shared.end(closed);
+    }
+
+    /// The last control message of a link that this side ended.
+    fn farewell(&self) -> Option<Bytes> {
+        let Closed { code, reason, by_peer } = self.closed()?;
+        (!by_peer).then(|| Control::Closing { code, reason }.to_bytes().into())
+    }
+
+    /// A link has one input stream; an honest viewer needs no more.
+    fn begin_input(&self) -> Result<(), Closed> {
+        match self.shared.has_input.swap(true, Ordering::Relaxed) {
+            true => Err(Closed {
+                code: CloseCode::PROTOCOL,
+                reason: "a second input stream".into(),
+                by_peer: false,
+            }),
+            false => Ok(()),
+        }
     }
 
     /// Why the link ended, if it has.
@@ -195,7 +237,7 @@ impl Link {
 
     /// What the transport measures of the path, if it does.
     pub fn path(&self) -> Option<Path> {
-        (self.shared.path)()
+        self.shared.transport.path()
     }
 
     fn watch_end(&self) -> watch::Receiver<Option<Closed>> {
@@ -217,8 +259,28 @@ impl Link {
         Ok(())
     }
 
-    fn gathered(&self, stream: &[u8]) {
+    /// Part of a stream that will not be handed over: it was cut short.
+    fn abandoned(&self, stream: &[u8]) {
         self.shared.gathering.fetch_sub(stream.len(), Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    fn end(&self, closed: Closed) {
+        self.closed.send_if_modified(|state| {
+            let first = state.is_none();
+            if first {
+                *state = Some(closed);
+            }
+            first
+        });
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        let reason = "nobody reads this link any more".into();
+        self.shared.end(Closed { code: CloseCode::GOING_AWAY, reason, by_peer: false });
     }
 }
 
@@ -226,14 +288,19 @@ impl Inbox {
     /// The next message, or why there will be none.
     pub async fn next(&mut self) -> Result<Incoming, Closed> {
         match self.messages.recv().await {
-            Some(message) => Ok(message),
+            Some(message) => {
+                if let Incoming::Update(stream) = &message {
+                    self.shared.gathering.fetch_sub(stream.len(), Ordering::Relaxed);
+                }
+                Ok(message)
+            }
             None => Err(self.reason().await),
         }
     }
 
     async fn reason(&mut self) -> Closed {
         let gone = || Closed::lost("the connection ended");
-        match self.closed.wait_for(Option::is_some).await {
+        match self.shared.closed.subscribe().wait_for(Option::is_some).await {
             Ok(closed) => closed.clone().unwrap_or_else(gone),
             Err(_) => gone(),
         }

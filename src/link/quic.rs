@@ -1,6 +1,6 @@
 //! QUIC and WebTransport on one UDP port, told apart by ALPN.
 
-use super::{Certificate, Closed, Inbox, Incoming, Link, Outgoing, Road, TlsError};
+use super::{Certificate, Closed, Inbox, Incoming, Link, Outgoing, Road, TlsError, Transport};
 use crate::wire::{self, CloseCode, ControlReader, InputReader, Motion, Path, stream_kind};
 use bytes::Bytes;
 use quinn::VarInt;
@@ -16,8 +16,10 @@ const SUPERSEDED: u32 = 1;
 /// How long a closing link may still send what it holds.
 const FAREWELL: Duration = Duration::from_millis(200);
 const CHUNK: usize = 64 << 10;
-/// What a session may have under way to one viewer, and the other way round.
+/// What a session may have under way to one viewer.
 const RECEIVE_WINDOW: u32 = 64 << 20;
+/// What a viewer, or a peer of whom nothing is known yet, may have under way to this side.
+const GUARDED_WINDOW: u32 = 1 << 20;
 /// A link on which nothing was heard for this long is gone.
 const IDLE: Duration = Duration::from_secs(10);
 /// An update's stream is written this far ahead of what the path takes.
@@ -47,7 +49,7 @@ pub(super) fn transport() -> quinn::TransportConfig {
     let mut transport = quinn::TransportConfig::default();
     transport
         .max_idle_timeout(quinn::IdleTimeout::try_from(IDLE).ok())
-        .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
+        .receive_window(VarInt::from_u32(GUARDED_WINDOW))
         .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW))
         .send_window(SEND_WINDOW)
         .max_concurrent_uni_streams(VarInt::from_u32(128))
@@ -84,8 +86,7 @@ pub(super) async fn open(connection: quinn::Connection) -> Result<(Link, Inbox),
 }
 
 fn start(session: Session, road: Road, send: SendStream, receive: RecvStream) -> (Link, Inbox) {
-    let measured = session.clone();
-    let (link, inbox, to_send, arrived) = Link::new(road, move || Some(path(&measured)));
+    let (link, inbox, to_send, arrived) = Link::new(road, session.clone());
     let _ = send.set_priority(i32::MAX - 1);
     tokio::spawn(send_all(session.clone(), link.clone(), send, to_send));
     let end = {
@@ -105,15 +106,22 @@ fn start(session: Session, road: Road, send: SendStream, receive: RecvStream) ->
     (link, inbox)
 }
 
-fn path(session: &Session) -> Path {
-    let connection: &quinn::Connection = session;
-    let stats = connection.stats().path;
-    let round_trip = stats.rtt.as_micros().max(1) as u64;
-    Path {
-        round_trip_us: round_trip,
-        bytes_per_second: stats.cwnd.saturating_mul(1_000_000) / round_trip,
-        lost_per_million: stats.lost_packets.saturating_mul(1_000_000) / stats.sent_packets.max(1),
-        in_flight_bytes: 0,
+impl Transport for Session {
+    fn path(&self) -> Option<Path> {
+        let connection: &quinn::Connection = self;
+        let stats = connection.stats().path;
+        let round_trip = stats.rtt.as_micros().max(1) as u64;
+        Some(Path {
+            round_trip_us: round_trip,
+            bytes_per_second: stats.cwnd.saturating_mul(1_000_000) / round_trip,
+            lost_per_million: stats.lost_packets.saturating_mul(1_000_000) / stats.sent_packets.max(1),
+            in_flight_bytes: 0,
+        })
+    }
+
+    fn expect_updates(&self) {
+        let connection: &quinn::Connection = self;
+        connection.set_receive_window(VarInt::from_u32(RECEIVE_WINDOW));
     }
 }
 
@@ -126,16 +134,30 @@ async fn send_all(
     let mut ended = link.watch_end();
     let updates = Updates::default();
     let mut input = None;
+    let mut whole = true;
     let result = loop {
         let message = tokio::select! {
             biased;
             message = to_send.recv() => message,
             _ = ended.wait_for(Option::is_some) => None,
         };
+        // A peer that gives no room to write may not hold up the link's end.
         let sent = match message {
             None => break Ok(()),
-            Some(Outgoing::Control(bytes)) => control.write_chunk(bytes).await.map_err(lost),
-            Some(Outgoing::Input(bytes)) => write_input(&session, &mut input, bytes).await,
+            Some(Outgoing::Control(bytes)) => {
+                link.control_left(bytes.len());
+                tokio::select! {
+                    sent = control.write_chunk(bytes) => sent.map_err(lost),
+                    _ = ended.wait_for(Option::is_some) => {
+                        whole = false;
+                        break Ok(());
+                    }
+                }
+            }
+            Some(Outgoing::Input(bytes)) => tokio::select! {
+                sent = write_input(&session, &mut input, bytes) => sent,
+                _ = ended.wait_for(Option::is_some) => break Ok(()),
+            },
             Some(Outgoing::Datagram(bytes)) => {
                 // A datagram may be lost; so one that does not fit the moment is simply not sent.
                 let _ = session.send_datagram(bytes);
@@ -157,14 +179,25 @@ async fn send_all(
     if let Err(closed) = result {
         link.end(closed);
     }
-    // What still waits, a Closing above all, goes out before the connection is closed.
-    while let Ok(message) = to_send.try_recv() {
-        if let Outgoing::Control(bytes) = message {
-            let _ = control.write_chunk(bytes).await;
+    // What still waits, and why the link ends, goes out before the connection is closed.
+    let farewell = async {
+        if !whole {
+            // A message was cut short: nothing that follows it on this stream could be understood.
+            return Ok(());
         }
-    }
-    let _ = control.finish();
-    let _ = tokio::time::timeout(FAREWELL, control.stopped()).await;
+        while let Ok(message) = to_send.try_recv() {
+            if let Outgoing::Control(bytes) = message {
+                control.write_chunk(bytes).await?;
+            }
+        }
+        if let Some(bytes) = link.farewell() {
+            control.write_chunk(bytes).await?;
+        }
+        let _ = control.finish();
+        let _ = control.stopped().await;
+        Ok::<_, wt::WriteError>(())
+    };
+    let _ = tokio::time::timeout(FAREWELL, farewell).await;
     let closed = link.closed().unwrap_or_else(|| Closed::lost(""));
     session.close(closed.code.0, closed.reason.as_bytes());
 }
@@ -273,13 +306,15 @@ async fn read_stream(
 ) -> Result<(), Closed> {
     let Ok(Some(first)) = stream.read_chunk(CHUNK, true).await else { return Ok(()) };
     match first.bytes.first().copied().map(u64::from) {
-        Some(stream_kind::INPUT) => read_input(stream, first.bytes, arrived).await,
+        Some(stream_kind::INPUT) => {
+            link.begin_input()?;
+            read_input(stream, first.bytes, arrived).await
+        }
         Some(stream_kind::UPDATE) => {
             let mut gathered = Vec::new();
-            let result = gather(&mut stream, first.bytes, &mut gathered, link).await;
-            link.gathered(&gathered);
-            if result? {
-                let _ = arrived.send(Incoming::Update(gathered.into())).await;
+            match gather(&mut stream, first.bytes, &mut gathered, link).await? {
+                true => drop(arrived.send(Incoming::Update(gathered.into())).await),
+                false => link.abandoned(&gathered),
             }
             Ok(())
         }
@@ -346,13 +381,12 @@ fn lost_reading(error: wt::ReadError) -> Closed {
 fn closed(error: SessionError) -> Closed {
     match error {
         SessionError::WebTransportError(wt::WebTransportError::Closed(code, reason)) => {
-            Closed { code: CloseCode(code), reason, by_peer: true }
+            Closed::by_peer(CloseCode(code), &reason)
         }
-        SessionError::ConnectionError(quinn::ConnectionError::ApplicationClosed(close)) => Closed {
-            code: CloseCode(u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX)),
-            reason: String::from_utf8_lossy(&close.reason).into_owned(),
-            by_peer: true,
-        },
+        SessionError::ConnectionError(quinn::ConnectionError::ApplicationClosed(close)) => {
+            let code = u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX);
+            Closed::by_peer(CloseCode(code), &String::from_utf8_lossy(&close.reason))
+        }
         other => Closed::lost(other.to_string()),
     }
 }

@@ -1,9 +1,10 @@
 //! The WebSocket road: one ordered connection that carries the control stream, update streams in pieces,
 //! input and motions. What matters most is written first, and an update that is out of date is cut short.
 
-use super::{Closed, Inbox, Incoming, Link, Outgoing, Road};
+use super::{Closed, Inbox, Incoming, Link, Outgoing, Road, Transport};
 use crate::wire::limits::MAX_STREAMS;
-use crate::wire::{ControlReader, Frame, InputReader, Motion, read_frame, stream_kind, write_frame};
+use crate::wire::{CloseCode, ControlReader, Frame, InputReader, Motion, Path};
+use crate::wire::{read_frame, stream_kind, write_frame};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use std::collections::{BTreeMap, HashMap};
@@ -15,16 +16,41 @@ const PIECE: usize = 16 << 10;
 /// How long a closing link may still send what it holds.
 const FAREWELL: Duration = Duration::from_millis(200);
 const SUPERSEDED: u64 = 1;
+/// Frames taken over for writing; what is beyond waits in the outbox, which has a bound.
+const MOST_URGENT: usize = 256;
+/// Added to a close code for WebSocket's own closing.
+const CODES_FROM: u32 = 4_000;
+/// WebSocket's own closing carries a reason of at most this many bytes.
+const MAX_CLOSE_REASON: usize = 120;
 
 /// Why a WebSocket failed, in its library's words.
 pub type WebSocketFault = Box<dyn std::error::Error + Send + Sync>;
 
+/// What is written to a WebSocket.
+pub enum Written {
+    /// A binary message.
+    Frame(Bytes),
+    /// The closing, with its code and reason.
+    Close(u16, String),
+}
+
+/// TCP tells nothing of its path, and a frame is read only when there is room for what it holds.
+struct Tcp;
+
+impl Transport for Tcp {
+    fn path(&self) -> Option<Path> {
+        None
+    }
+
+    fn expect_updates(&self) {}
+}
+
 /// Makes a link of an open WebSocket, as a sink and a stream of its binary messages.
 pub fn join(
-    sink: impl Sink<Bytes, Error = WebSocketFault> + Send + Unpin + 'static,
+    sink: impl Sink<Written, Error = WebSocketFault> + Send + Unpin + 'static,
     stream: impl Stream<Item = Result<Bytes, WebSocketFault>> + Send + Unpin + 'static,
 ) -> (Link, Inbox) {
-    let (link, inbox, to_send, arrived) = Link::new(Road::WebSocket, || None);
+    let (link, inbox, to_send, arrived) = Link::new(Road::WebSocket, Tcp);
     tokio::spawn(write_all(sink, link.clone(), to_send));
     let reading = link.clone();
     tokio::spawn(async move {
@@ -54,10 +80,16 @@ struct Queue {
 }
 
 impl Queue {
-    fn take(&mut self, message: Outgoing) {
+    /// Whether there is room for another message from the outbox.
+    fn has_room(&self) -> bool {
+        self.urgent.len() < MOST_URGENT
+    }
+
+    fn take(&mut self, message: Outgoing, link: &Link) {
         let mut frame = Vec::new();
         match message {
             Outgoing::Control(bytes) => {
+                link.control_left(bytes.len());
                 for piece in bytes.chunks(PIECE) {
                     let mut frame = Vec::with_capacity(piece.len() + 1);
                     write_frame(&mut frame, &Frame::Control(piece));
@@ -111,28 +143,30 @@ impl Queue {
 }
 
 async fn write_all(
-    mut sink: impl Sink<Bytes, Error = WebSocketFault> + Unpin,
+    mut sink: impl Sink<Written, Error = WebSocketFault> + Unpin,
     link: Link,
     mut to_send: mpsc::Receiver<Outgoing>,
 ) {
     let mut ended = link.watch_end();
     let mut queue = Queue::default();
     let written = loop {
-        while let Ok(message) = to_send.try_recv() {
-            queue.take(message);
+        while queue.has_room()
+            && let Ok(message) = to_send.try_recv()
+        {
+            queue.take(message, &link);
         }
         if link.closed().is_some() {
             break Ok(());
         }
         let written = match queue.next() {
             Some(frame) => tokio::select! {
-                written = sink.send(frame.into()) => written,
+                written = sink.send(Written::Frame(frame.into())) => written,
                 _ = ended.wait_for(Option::is_some) => break Ok(()),
             },
             None => tokio::select! {
                 biased;
                 message = to_send.recv() => match message {
-                    Some(message) => { queue.take(message); Ok(()) }
+                    Some(message) => { queue.take(message, &link); Ok(()) }
                     None => break Ok(()),
                 },
                 _ = ended.wait_for(Option::is_some) => break Ok(()),
@@ -147,16 +181,26 @@ async fn write_all(
     }
     let farewell = async {
         while let Ok(message) = to_send.try_recv() {
-            queue.take(message);
+            queue.take(message, &link);
+        }
+        if let Some(bytes) = link.farewell() {
+            queue.take(Outgoing::Control(bytes), &link);
         }
         while let Some(frame) = queue.urgent.pop_front() {
-            if sink.send(frame.into()).await.is_err() {
-                return;
-            }
+            sink.send(Written::Frame(frame.into())).await?;
         }
-        let _ = sink.close().await;
+        sink.send(closing(link.closed())).await?;
+        sink.close().await
     };
     let _ = tokio::time::timeout(FAREWELL, farewell).await;
+}
+
+fn closing(closed: Option<Closed>) -> Written {
+    let (code, mut reason) = closed.map_or((CloseCode::DONE, String::new()), |c| (c.code, c.reason));
+    reason.truncate(reason.floor_char_boundary(MAX_CLOSE_REASON));
+    // Codes that a peer made up do not fit WebSocket's range.
+    let code = CODES_FROM + if code.0 < 1_000 { code.0 } else { CloseCode::PROTOCOL.0 };
+    Written::Close(code as u16, reason)
 }
 
 enum Arriving {
@@ -213,7 +257,7 @@ async fn take_frame(
         }
         Frame::Reset { stream, .. } => {
             if let Some(Arriving::Update(gathered)) = streams.remove(&stream) {
-                link.gathered(&gathered);
+                link.abandoned(&gathered);
             }
         }
         Frame::Stream { stream, end, data } => {
@@ -225,7 +269,7 @@ async fn take_frame(
                         by_peer: false,
                     });
                 }
-                streams.insert(stream, begin(data));
+                streams.insert(stream, begin(data, link)?);
             }
             match streams.get_mut(&stream) {
                 Some(Arriving::Input(reader)) => {
@@ -238,7 +282,6 @@ async fn take_frame(
                 Some(Arriving::Unknown) | None => {}
             }
             if end && let Some(Arriving::Update(gathered)) = streams.remove(&stream) {
-                link.gathered(&gathered);
                 arrived.send(Incoming::Update(gathered.into())).await.map_err(gone)?;
             }
         }
@@ -246,10 +289,13 @@ async fn take_frame(
     Ok(())
 }
 
-fn begin(data: &[u8]) -> Arriving {
-    match data.first().copied().map(u64::from) {
-        Some(stream_kind::INPUT) => Arriving::Input(InputReader::new()),
+fn begin(data: &[u8], link: &Link) -> Result<Arriving, Closed> {
+    Ok(match data.first().copied().map(u64::from) {
+        Some(stream_kind::INPUT) => {
+            link.begin_input()?;
+            Arriving::Input(InputReader::new())
+        }
         Some(stream_kind::UPDATE) => Arriving::Update(Vec::new()),
         _ => Arriving::Unknown,
-    }
+    })
 }

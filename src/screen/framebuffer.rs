@@ -15,7 +15,9 @@ pub struct SizeError {
 ///
 /// A pixel is a `u32` of the value `0x00RRGGBB`, which is B, G, R, X in the bytes of a little-endian
 /// machine. X is always 0, so that equal pixels are equal words.
-#[derive(Clone, PartialEq, Eq)]
+///
+/// The default is nothing at all, 0 x 0: what stays where a framebuffer was taken from to be lent elsewhere.
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Framebuffer {
     width: u32,
     height: u32,

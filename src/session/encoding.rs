@@ -25,7 +25,7 @@ impl Encoding {
     }
 
     /// The pixels of `tiles` as they are in the scene now. `shared`: somebody else may want the same.
-    pub fn payload(&mut self, scene: &Scene, tiles: &[TileId], shared: bool) -> Bytes {
+    pub fn payload(&mut self, scene: &mut Scene, tiles: &[TileId], shared: bool) -> Bytes {
         if tiles.is_empty() {
             return Bytes::new();
         }
@@ -46,9 +46,9 @@ impl Encoding {
         bytes
     }
 
-    /// The session rests: nothing encoded is worth its memory.
-    pub fn rest(&mut self) {
-        self.recent.clear();
-        self.scratch = Vec::new();
+    /// The session rests: neither pixels nor what was encoded of them are worth their memory.
+    pub fn rest(&mut self, scene: &mut Scene) {
+        scene.rest(&mut self.encoder);
+        *self = Encoding::new();
     }
 }

@@ -22,10 +22,12 @@ impl Ledger {
         self.next.get(token).map_or(0, |(next, _)| *next)
     }
 
-    /// Remembers a viewer; the longest unseen one is forgotten if there are too many.
-    pub fn enter(&mut self, token: Token, now: Micros) {
+    /// Remembers a viewer; of those that are not attached, the longest unseen one is forgotten if there are too
+    /// many.
+    pub fn enter(&mut self, token: Token, now: Micros, is_attached: impl Fn(&Token) -> bool) {
         if self.next.len() >= MAX_IDENTITIES && !self.knows(&token) {
-            let oldest = self.next.iter().min_by_key(|(_, (_, seen))| *seen).map(|(token, _)| *token);
+            let away = self.next.iter().filter(|(token, _)| !is_attached(token));
+            let oldest = away.min_by_key(|(_, (_, seen))| *seen).map(|(token, _)| *token);
             oldest.map(|token| self.next.remove(&token));
         }
         self.next.entry(token).or_insert((0, now)).1 = now;
@@ -99,7 +101,7 @@ mod tests {
     fn an_event_is_applied_once_whatever_link_brings_it() {
         let mut ledger = Ledger::default();
         let token = Token([7; 16]);
-        ledger.enter(token, 0);
+        ledger.enter(token, 0, |_| false);
         assert!(ledger.take(&token, 0, 1) && ledger.take(&token, 1, 1));
         assert!(!ledger.take(&token, 0, 2) && !ledger.take(&token, 1, 2));
         assert!(ledger.take(&token, 2, 2));
@@ -112,9 +114,22 @@ mod tests {
         for index in 0..3_000u32 {
             let mut token = [0; 16];
             token[..4].copy_from_slice(&index.to_le_bytes());
-            ledger.enter(Token(token), index.into());
+            ledger.enter(Token(token), index.into(), |_| false);
         }
         assert_eq!(ledger.next.len(), MAX_IDENTITIES);
+    }
+
+    #[test]
+    fn an_attached_viewer_is_not_forgotten_however_many_come_and_go() {
+        let mut ledger = Ledger::default();
+        let attached = Token([255; 16]);
+        ledger.enter(attached, 0, |_| false);
+        for index in 1..3_000u32 {
+            let mut token = [0; 16];
+            token[..4].copy_from_slice(&index.to_le_bytes());
+            ledger.enter(Token(token), index.into(), |token| *token == attached);
+        }
+        assert!(ledger.take(&attached, 0, 3_000));
     }
 
     #[test]

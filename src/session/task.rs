@@ -16,17 +16,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
 /// A link that said nothing for this long is given up.
 const GIVEN_UP_AFTER: Micros = 10_000_000;
 /// A viewer that holds keys and said nothing for this long has them released.
 const RELEASED_AFTER: Micros = 1_500_000;
 /// A session in which nothing changed for this long rests.
-const RESTS_AFTER: Micros = 2_000_000;
+const RESTS_AFTER: Micros = 5_000_000;
 const TICK: Duration = Duration::from_millis(100);
 const IDLE_TICK: Duration = Duration::from_millis(1_000);
-/// Messages of all viewers that wait for the session.
-const QUEUE: usize = 1_024;
+/// Messages of all viewers that wait for the session: few, since who sends many must not delay the others.
+const QUEUE: usize = 64;
+/// The screen takes no new size more often than this, whoever asks.
+const RESIZE_PERIOD: Micros = 200_000;
 
 type ViewerId = u64;
 type FromViewer = (ViewerId, Result<Incoming, Closed>);
@@ -47,6 +50,8 @@ pub(super) struct Task {
     state: SourceState,
     cursor: Option<Cursor>,
     cursor_at: Option<(u32, u32)>,
+    wanted_size: Option<(u32, u32)>,
+    resized_us: Micros,
 }
 
 impl Task {
@@ -76,6 +81,8 @@ impl Task {
             state: SourceState::Waiting("starting".into()),
             cursor: None,
             cursor_at: None,
+            wanted_size: None,
+            resized_us: 0,
         })
     }
 
@@ -87,8 +94,8 @@ impl Task {
         Status {
             live: self.state == SourceState::Live,
             waiting_for,
-            width: self.scene.framebuffer().width(),
-            height: self.scene.framebuffer().height(),
+            width: self.scene.size().0,
+            height: self.scene.size().1,
             viewers: self.viewers.len(),
             generation: self.scene.generation(),
         }
@@ -102,8 +109,11 @@ impl Task {
     ) {
         let (to_session, mut from_viewers) = mpsc::channel::<FromViewer>(QUEUE);
         let mut source_is_there = true;
+        let mut next_tick = Instant::now();
         loop {
+            // However much else happens, time is looked at.
             let tick = if self.is_busy() { TICK } else { IDLE_TICK };
+            next_tick = next_tick.min(Instant::now() + tick);
             tokio::select! {
                 Some((viewer, message)) = from_viewers.recv() => self.on_message(viewer, message),
                 () = self.canvas.changed() => self.on_damage(),
@@ -115,7 +125,10 @@ impl Task {
                     Some(event) => self.on_event(event),
                     None => source_is_there = false,
                 },
-                () = tokio::time::sleep(tick) => self.on_tick(),
+                () = sleep_until(next_tick) => {
+                    next_tick = Instant::now() + IDLE_TICK;
+                    self.on_tick();
+                }
             }
             self.deliver();
             report.send_if_modified(|status| {
@@ -132,8 +145,9 @@ impl Task {
 
     /// Whether time alone may bring something about soon.
     fn is_busy(&self) -> bool {
-        let recently = clock::now_us().saturating_sub(self.changed_us) < 2 * RESTS_AFTER;
-        self.viewers.values().any(|v| v.delivery.is_waiting() || !v.held.is_empty()) || recently
+        let recently = clock::now_us().saturating_sub(self.changed_us) < RESTS_AFTER + 1_000_000;
+        let waiting = self.viewers.values().any(|v| v.delivery.is_waiting() || !v.held.is_empty());
+        waiting || recently || self.wanted_size.is_some()
     }
 
     fn on_arrival(&mut self, arrival: Arrival, to_session: &mpsc::Sender<FromViewer>) {
@@ -144,13 +158,13 @@ impl Task {
         }
         let now = clock::now_us();
         let token = attach.token.filter(|token| self.ledger.knows(token)).unwrap_or_else(new_token);
-        self.ledger.enter(token, now);
-        let framebuffer = self.scene.framebuffer();
+        self.ledger.enter(token, now, |token| self.viewers.values().any(|viewer| viewer.token == *token));
+        let (width, height) = self.scene.size();
         link.control(&Control::Attached(Attached {
             token,
             key: self.scene.key(),
-            width: framebuffer.width(),
-            height: framebuffer.height(),
+            width,
+            height,
             next_input: self.ledger.next(&token),
             title: self.title.clone(),
         }));
@@ -162,7 +176,7 @@ impl Task {
             link.control(&Control::CursorAt { x, y });
         }
         if attach.width > 0 && attach.height > 0 {
-            self.source.resize(attach.width, attach.height);
+            self.resize(attach.width, attach.height, now);
         }
         let delivery = Delivery::new(&self.scene, attach.cache_bytes, attach.screen.as_ref(), now);
         let id = self.next_viewer;
@@ -212,30 +226,44 @@ impl Task {
                 if let Some(agreed) = viewer.delivery.prove(&self.scene, update, root) {
                     viewer.link.control(&Control::Verdict { update, agreed });
                     if !agreed {
+                        viewer.hashes_wanted = true;
                         viewer.link.control(&Control::HashesWanted { update });
                     }
                 }
             }
-            Control::Hashes { update, hashes } => {
+            Control::Hashes { update, hashes } if std::mem::take(&mut viewer.hashes_wanted) => {
                 let before = viewer.delivery.counters().repaired;
                 viewer.delivery.repair(&self.scene, update, &hashes, now);
                 let repaired = viewer.delivery.counters().repaired - before;
-                tracing::warn!(
-                    viewer = id,
-                    session = self.title,
-                    repaired,
-                    "a proof failed; tiles sent again"
-                );
+                viewer.repairs += 1;
+                // A viewer that disagrees again and again does not fill the log.
+                if viewer.repairs.is_power_of_two() {
+                    let (session, times) = (&self.title, viewer.repairs);
+                    tracing::warn!(viewer = id, session, times, repaired, "a proof failed; tiles sent again");
+                }
             }
             Control::Ping { number, time_us } => {
                 viewer.link.control(&Control::Pong { number, ping_time_us: time_us, time_us: now });
                 viewer.tell_path(now);
             }
-            Control::Resize { width, height } if width > 0 && height > 0 => {
-                self.source.resize(width, height);
-            }
+            Control::Resize { width, height } if width > 0 && height > 0 => self.resize(width, height, now),
             // Known messages that mean nothing to a session change nothing.
             _ => {}
+        }
+    }
+
+    /// Asks the source for a size: at once, or, of several in quick succession, for the last one.
+    fn resize(&mut self, width: u32, height: u32, now: Micros) {
+        self.wanted_size = Some((width, height));
+        self.resize_if_due(now);
+    }
+
+    fn resize_if_due(&mut self, now: Micros) {
+        if now.saturating_sub(self.resized_us) >= RESIZE_PERIOD
+            && let Some((width, height)) = self.wanted_size.take()
+        {
+            self.resized_us = now;
+            self.source.resize(width, height);
         }
     }
 
@@ -313,6 +341,7 @@ impl Task {
 
     fn on_tick(&mut self) {
         let now = clock::now_us();
+        self.resize_if_due(now);
         let silent: Vec<ViewerId> = self
             .viewers
             .iter()
@@ -333,7 +362,7 @@ impl Task {
         }
         if !self.resting && now.saturating_sub(self.changed_us) > RESTS_AFTER {
             self.resting = true;
-            self.encoding.rest();
+            self.encoding.rest(&mut self.scene);
         }
     }
 
@@ -342,9 +371,10 @@ impl Task {
         let shared = self.viewers.len() > 1;
         for viewer in self.viewers.values_mut() {
             let now = clock::now_us();
-            while let Some(header) = viewer.delivery.next(&self.scene, viewer.pointer, self.captured_us, now)
-            {
-                let payload = self.encoding.payload(&self.scene, &header.tiles, shared);
+            // What was drawn before a viewer came is not late for it.
+            let captured_us = self.captured_us.max(viewer.attached_us);
+            while let Some(header) = viewer.delivery.next(&self.scene, viewer.pointer, captured_us, now) {
+                let payload = self.encoding.payload(&mut self.scene, &header.tiles, shared);
                 let stream = update_stream(&header, &payload);
                 viewer.delivery.sent(&header, stream.len(), now);
                 viewer.link.update(header.number, stream);

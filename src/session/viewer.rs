@@ -11,7 +11,11 @@ pub(super) struct Viewer {
     pub pointer: Option<Pointer>,
     pub held: Held,
     pub last_motion: u64,
+    pub attached_us: Micros,
     pub heard_at: Micros,
+    /// Its proof failed, and its hashes were asked for.
+    pub hashes_wanted: bool,
+    pub repairs: u64,
     path_told: (Path, Micros),
 }
 
@@ -24,7 +28,10 @@ impl Viewer {
             pointer: None,
             held: Held::default(),
             last_motion: 0,
+            attached_us: now,
             heard_at: now,
+            hashes_wanted: false,
+            repairs: 0,
             path_told: (Path::default(), 0),
         }
     }

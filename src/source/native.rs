@@ -4,7 +4,7 @@
 use super::{Canvas, CursorShape, Source, SourceEvent, SourceState};
 use crate::clock;
 use crate::link::{Closed, Inbox, Incoming, Link};
-use crate::screen::{Framebuffer, HashKey};
+use crate::screen::{Framebuffer, HashKey, TileSet};
 use crate::sync::{Applied, Attachment, Identity, News, Viewer};
 use crate::wire::{Attach, CloseCode, Control, Cursor, InputEvent};
 use std::sync::Arc;
@@ -84,9 +84,9 @@ impl Host {
                     }
                 },
             };
-            let Some((link, inbox)) = link else { return };
+            let Some((link, mut inbox)) = link else { return };
             let closed = tokio::select! {
-                closed = self.follow(&link, inbox, &mut errands) => match closed {
+                closed = self.follow(&link, &mut inbox, &mut errands) => match closed {
                     Some(closed) => closed,
                     None => return,
                 },
@@ -106,14 +106,14 @@ impl Host {
     async fn follow(
         &mut self,
         link: &Link,
-        mut inbox: Inbox,
+        inbox: &mut Inbox,
         errands: &mut mpsc::Receiver<Errand>,
     ) -> Option<Closed> {
         let fresh = (Viewer::new(HashKey::default(), 0), Identity::default());
         let (viewer, identity) = std::mem::replace(&mut self.parts, fresh);
         let mut attachment = Attachment::new(viewer, identity, clock::now_us());
         let (width, height) = self.size.unwrap_or((0, 0));
-        link.control(&attachment.attach(Attach {
+        let wish = Attach {
             session: self.name.clone(),
             ticket: Vec::new(),
             width,
@@ -122,9 +122,10 @@ impl Host {
             features: 0,
             token: None,
             screen: None,
-        }));
+        };
+        link.control(&self.with_screen(&mut attachment, |a| a.attach(wish)));
         attachment.ping(clock::now_us());
-        let ended = self.serve(link, &mut inbox, &mut attachment, errands).await;
+        let ended = self.serve(link, inbox, &mut attachment, errands).await;
         self.parts = attachment.into_parts();
         ended
     }
@@ -190,14 +191,16 @@ impl Host {
         };
         match message {
             Incoming::Update(stream) => {
-                for applied in attachment.update(stream, clock::now_us).map_err(violation)? {
-                    self.paint(&applied, attachment);
-                }
+                let all = self.with_screen(attachment, |a| a.update(stream, clock::now_us));
+                all.map_err(violation)?.iter().for_each(|applied| self.painted(applied, attachment));
             }
             Incoming::Control(control) => {
-                let news = attachment.control(control, clock::now_us()).map_err(violation)?;
-                if matches!(news, Some(News::Attached { .. })) {
-                    attachment.input_to_resend().map(|bytes| link.input(bytes));
+                let news = self.with_screen(attachment, |a| a.control(control, clock::now_us()));
+                let news = news.map_err(violation)?;
+                if matches!(news, Some(News::Attached { .. }))
+                    && let Some(bytes) = attachment.input_to_resend()
+                {
+                    link.input(bytes);
                 }
                 if let Some(news) = news {
                     self.on_news(news).await?;
@@ -215,25 +218,38 @@ impl Host {
             News::CursorAt { x, y } => SourceEvent::CursorMoved { x: x as u16, y: y as u16 },
             News::State { live: true, .. } => SourceEvent::State(SourceState::Live),
             News::State { live: false, text } => SourceEvent::State(SourceState::Waiting(text)),
-            News::Closing { code, reason } => return Err(Closed { code, reason, by_peer: true }),
+            News::Closing { code, reason } => return Err(Closed::by_peer(code, &reason)),
             News::Attached { .. } | News::Exact { .. } | News::Path(_) => return Ok(()),
         };
         self.tell(event).await;
         Ok(())
     }
 
-    /// Puts what was decoded on the canvas.
-    fn paint(&self, applied: &Applied, attachment: &Attachment) {
-        let Some(screen) = attachment.viewer().framebuffer() else { return };
+    /// Lets the attachment work on the canvas' own framebuffer, so that a session's pixels are held once.
+    fn with_screen<R>(&self, attachment: &mut Attachment, work: impl FnOnce(&mut Attachment) -> R) -> R {
         let mut painting = self.canvas.lock();
-        if painting.framebuffer.grid() != screen.grid()
-            && painting.resize(screen.width(), screen.height()).is_err()
-        {
-            return;
+        let size = |screen: &Framebuffer| (screen.width(), screen.height());
+        let before = size(&painting.framebuffer);
+        let started = attachment.viewer().has_begun();
+        let canvas = started.then(|| std::mem::take(&mut painting.framebuffer));
+        attachment.viewer_mut().exchange(canvas);
+        let result = work(attachment);
+        if let Some(screen) = attachment.viewer_mut().exchange(None) {
+            if size(&screen) != before {
+                painting.damage = TileSet::full(screen.grid().len());
+                painting.size_changes += 1;
+            }
+            painting.framebuffer = screen;
         }
-        for &tile in &applied.tiles {
-            copy_tile(screen, &mut painting.framebuffer, tile);
-            painting.damage.insert(tile);
+        result
+    }
+
+    /// Tells the session what was decoded on its canvas.
+    fn painted(&self, applied: &Applied, attachment: &Attachment) {
+        let mut painting = self.canvas.lock();
+        applied.tiles.iter().for_each(|&tile| painting.damage.insert(tile));
+        if applied.new_screen {
+            painting.damage = TileSet::full(painting.grid().len());
         }
         let age = clock::now_us().saturating_sub(attachment.local_time(applied.captured_us));
         let captured = Instant::now().checked_sub(Duration::from_micros(age));
@@ -244,13 +260,6 @@ impl Host {
 
     async fn tell(&self, event: SourceEvent) {
         let _ = self.events.send(event).await;
-    }
-}
-
-fn copy_tile(from: &Framebuffer, to: &mut Framebuffer, tile: u32) {
-    let rect = from.grid().rect(tile);
-    for y in rect.y..rect.bottom() {
-        to.row_mut(rect.x, y, rect.width).copy_from_slice(from.row(rect.x, y, rect.width));
     }
 }
 

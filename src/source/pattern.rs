@@ -14,6 +14,8 @@ const BACKGROUND: u32 = 0x00f4_f4f0;
 /// A text line's pitch, and how far the text moves a frame, in pixels.
 const LINE: u32 = 16;
 const SCROLL: u32 = 4;
+/// What waits to be drawn; more is not drawn.
+const MOST_WAITING: usize = 1_024;
 
 /// What a pattern draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ enum Errand {
 
 /// A pattern as a source. Dropping it ends its thread.
 pub struct PatternSource {
-    errands: mpsc::Sender<Errand>,
+    errands: mpsc::SyncSender<Errand>,
 }
 
 impl PatternSource {
@@ -48,7 +50,7 @@ impl PatternSource {
         config: PatternConfig,
     ) -> Result<PatternSource, SizeError> {
         Framebuffer::new(config.width, config.height)?;
-        let (errands, inbox) = mpsc::channel();
+        let (errands, inbox) = mpsc::sync_channel(MOST_WAITING);
         let mut pattern = Pattern { canvas, config, frame: 0, flipped: false };
         pattern.resize(config.width, config.height)?;
         // A new session's queue is empty; one that is gone need not know.
@@ -66,13 +68,13 @@ impl Source for PatternSource {
             _ => 0,
         };
         for _ in 0..presses {
-            // It fails only when the thread is gone, and nothing draws any more.
-            let _ = self.errands.send(Errand::Flip);
+            // It fails when the thread is gone, or has more to draw than anybody presses by hand.
+            let _ = self.errands.try_send(Errand::Flip);
         }
     }
 
     fn resize(&self, width: u32, height: u32) {
-        let _ = self.errands.send(Errand::Resize(width, height));
+        let _ = self.errands.try_send(Errand::Resize(width, height));
     }
 }
 

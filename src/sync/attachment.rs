@@ -136,6 +136,11 @@ impl Attachment {
         &self.viewer
     }
 
+    /// For a screen that is kept elsewhere: see [`Viewer::exchange`].
+    pub fn viewer_mut(&mut self) -> &mut Viewer {
+        &mut self.viewer
+    }
+
     pub fn is_attached(&self) -> bool {
         self.attached
     }

@@ -46,6 +46,7 @@ pub struct DeliveryCounters {
 
 struct InFlight {
     sent: Sent,
+    /// Ascending.
     tiles: Vec<(TileId, TileHash)>,
     barrier: bool,
 }
@@ -181,8 +182,8 @@ impl Delivery {
             number,
             after: if self.copies.is_empty() { self.last_barrier } else { number - 1 },
             epoch: self.epoch,
-            width: scene.framebuffer().width(),
-            height: scene.framebuffer().height(),
+            width: scene.size().0,
+            height: scene.size().1,
             captured_us,
             copies: std::mem::take(&mut self.copies),
             ..UpdateHeader::default()
@@ -259,7 +260,8 @@ impl Delivery {
         }
         let named = header.cached.iter().map(|cached| cached.tile);
         let tiles = header.tiles.iter().copied().chain(named);
-        let tiles = tiles.filter_map(|tile| Some((tile, self.has[tile as usize]?))).collect();
+        let mut tiles: Vec<_> = tiles.filter_map(|tile| Some((tile, self.has[tile as usize]?))).collect();
+        tiles.sort_unstable_by_key(|&(tile, _)| tile);
         let sent = self.budget.sent(bytes as u64, now);
         self.in_flight.insert(header.number, InFlight { sent, tiles, barrier });
         self.counters.updates += 1;
@@ -285,7 +287,8 @@ impl Delivery {
         let Some(update) = self.in_flight.remove(&number) else { return Ok(()) };
         self.budget.acknowledged(&update.sent, decode_us, now);
         for &tile in missing {
-            let Some(&(_, hash)) = update.tiles.iter().find(|&&(sent, _)| sent == tile) else { continue };
+            let Ok(at) = update.tiles.binary_search_by_key(&tile, |&(sent, _)| sent) else { continue };
+            let (_, hash) = update.tiles[at];
             self.cache.forget(hash);
             self.counters.misses += 1;
             self.forget_tile(tile, hash, now);

@@ -1,14 +1,19 @@
 //! What a session shows: its framebuffer, the hash of every tile, and what the newest damage changed.
 
+use crate::codec::{Decoder, Encoder};
 use crate::screen::{
     Framebuffer, Grid, HashKey, Move, MoveFinder, Rect, SizeError, TileHash, TileId, TileSet,
 };
 use crate::screen::{copy_tiles, find_changes, hash_tile};
 
-/// A session's framebuffer as its viewers are to see it.
+/// A session's framebuffer as its viewers are to see it. While nothing happens it can rest, as the codec's bytes.
 pub struct Scene {
     key: HashKey,
-    framebuffer: Framebuffer,
+    grid: Grid,
+    size: (u32, u32),
+    /// `None` while the scene rests.
+    framebuffer: Option<Framebuffer>,
+    rested: Vec<u8>,
     hashes: Vec<TileHash>,
     generation: u64,
     moves: MoveFinder,
@@ -36,19 +41,64 @@ impl Scene {
     pub fn new(key: HashKey, width: u32, height: u32) -> Result<Self, SizeError> {
         let framebuffer = Framebuffer::new(width, height)?;
         let hashes = hash_all(key, &framebuffer);
-        Ok(Scene { key, framebuffer, hashes, generation: 1, moves: MoveFinder::new() })
+        Ok(Scene {
+            key,
+            grid: framebuffer.grid(),
+            size: (width, height),
+            framebuffer: Some(framebuffer),
+            rested: Vec::new(),
+            hashes,
+            generation: 1,
+            moves: MoveFinder::new(),
+        })
+    }
+
+    /// Gives the framebuffer's memory back until something changes.
+    pub fn rest(&mut self, encoder: &mut Encoder) {
+        let Some(framebuffer) = self.framebuffer.take() else { return };
+        let tiles: Vec<TileId> = (0..self.grid.len() as TileId).collect();
+        self.rested.clear();
+        encoder.encode(&framebuffer, &tiles, &mut self.rested);
+        self.rested.shrink_to_fit();
+        self.moves = MoveFinder::new();
+    }
+
+    /// Has the framebuffer again, if the scene rested.
+    fn wake(&mut self) {
+        if self.framebuffer.is_some() {
+            return;
+        }
+        let (width, height) = self.size;
+        let mut framebuffer = Framebuffer::new(width, height).expect("a size that the scene has had");
+        let tiles: Vec<TileId> = (0..self.grid.len() as TileId).collect();
+        let write = |_: usize, rect: &Rect, pixels: &[u32]| {
+            for (row, pixels) in pixels.chunks_exact(rect.width as usize).enumerate() {
+                framebuffer.row_mut(rect.x, rect.y + row as u32, rect.width).copy_from_slice(pixels);
+            }
+        };
+        let decoded = Decoder::new().decode(&self.rested, self.grid, &tiles, write);
+        decoded.expect("the codec reads what it wrote");
+        self.rested = Vec::new();
+        self.framebuffer = Some(framebuffer);
     }
 
     pub fn key(&self) -> HashKey {
         self.key
     }
 
-    pub fn framebuffer(&self) -> &Framebuffer {
-        &self.framebuffer
+    /// The pixels; a scene that rests wakes up.
+    pub fn framebuffer(&mut self) -> &Framebuffer {
+        self.wake();
+        self.framebuffer.as_ref().expect("awake")
+    }
+
+    /// Width and height in pixels.
+    pub fn size(&self) -> (u32, u32) {
+        self.size
     }
 
     pub fn grid(&self) -> Grid {
-        self.framebuffer.grid()
+        self.grid
     }
 
     /// One hash a tile, in the grid's order.
@@ -63,8 +113,11 @@ impl Scene {
 
     /// Starts again with a black scene of another size; every viewer's [`super::Delivery`] must be told.
     pub fn resize(&mut self, width: u32, height: u32) -> Result<(), SizeError> {
-        self.framebuffer = Framebuffer::new(width, height)?;
-        self.hashes = hash_all(self.key, &self.framebuffer);
+        let framebuffer = Framebuffer::new(width, height)?;
+        self.hashes = hash_all(self.key, &framebuffer);
+        self.grid = framebuffer.grid();
+        self.size = (width, height);
+        self.framebuffer = Some(framebuffer);
         self.generation += 1;
         Ok(())
     }
@@ -72,41 +125,46 @@ impl Scene {
     /// Takes over what differs inside `damage` from a source's framebuffer of the same size. `None` if
     /// nothing does.
     pub fn absorb(&mut self, source: &Framebuffer, damage: &TileSet) -> Option<Change> {
-        let tiles = find_changes(&self.framebuffer, source, damage);
+        self.wake();
+        let own = self.framebuffer.as_mut().expect("awake");
+        let tiles = find_changes(own, source, damage);
         if tiles.is_empty() {
             return None;
         }
         self.generation += 1;
-        let moves = self.moves.find(&self.framebuffer, source, &tiles);
-        let moved = self.apply_moves(&moves);
-        copy_tiles(source, &mut self.framebuffer, &tiles);
-        let grid = self.grid();
+        let moves = self.moves.find(own, source, &tiles);
+        let moved = apply_moves(self.key, own, &moves, &self.hashes);
+        copy_tiles(source, own, &tiles);
         for tile in tiles.iter() {
-            self.hashes[tile as usize] = hash_tile(self.key, &self.framebuffer, &grid.rect(tile));
+            self.hashes[tile as usize] = hash_tile(self.key, own, &self.grid.rect(tile));
         }
         Some(Change { tiles, moves, moved })
     }
+}
 
-    /// Moves content on the own framebuffer just as a viewer will, to know what that makes of each tile.
-    fn apply_moves(&mut self, moves: &[Move]) -> Vec<MovedTile> {
-        let grid = self.grid();
-        let mut touched = TileSet::new(grid.len());
-        for each in moves {
-            let target = Rect { x: each.x, y: each.y, ..each.from };
-            grid.tiles_in(&each.from).chain(grid.tiles_in(&target)).for_each(|tile| touched.insert(tile));
-        }
-        for each in moves {
-            self.framebuffer.copy_within(each.from, each.x, each.y);
-        }
-        touched
-            .iter()
-            .map(|tile| MovedTile {
-                tile,
-                before: self.hashes[tile as usize],
-                after_moves: hash_tile(self.key, &self.framebuffer, &grid.rect(tile)),
-            })
-            .collect()
+/// Moves content on the session's framebuffer just as a viewer will, to know what that makes of each tile.
+fn apply_moves(
+    key: HashKey,
+    framebuffer: &mut Framebuffer,
+    moves: &[Move],
+    hashes: &[TileHash],
+) -> Vec<MovedTile> {
+    let grid = framebuffer.grid();
+    let mut touched = TileSet::new(grid.len());
+    for each in moves {
+        grid.tiles_in(&each.from).chain(grid.tiles_in(&each.target())).for_each(|tile| touched.insert(tile));
     }
+    for each in moves {
+        framebuffer.copy_within(each.from, each.x, each.y);
+    }
+    touched
+        .iter()
+        .map(|tile| MovedTile {
+            tile,
+            before: hashes[tile as usize],
+            after_moves: hash_tile(key, framebuffer, &grid.rect(tile)),
+        })
+        .collect()
 }
 
 fn hash_all(key: HashKey, framebuffer: &Framebuffer) -> Vec<TileHash> {

@@ -27,7 +27,8 @@ pub struct Applied {
     pub number: u64,
     pub captured_us: u64,
     pub complete: bool,
-    /// Tiles with new content, by any way, ascending.
+    /// Tiles with new content, by any way, ascending: all of them on a new screen, and none if a later update of the
+    /// same batch began another screen.
     pub tiles: Vec<TileId>,
     /// The screen began anew with this update, maybe in another size.
     pub new_screen: bool,
@@ -87,6 +88,16 @@ impl Viewer {
         self.framebuffer.as_ref()
     }
 
+    /// Whether a first update has come, and so there is a screen.
+    pub fn has_begun(&self) -> bool {
+        !self.written_by.is_empty()
+    }
+
+    /// Puts another framebuffer in the place of the own one, for a screen that is kept elsewhere between calls.
+    pub fn exchange(&mut self, framebuffer: Option<Framebuffer>) -> Option<Framebuffer> {
+        std::mem::replace(&mut self.framebuffer, framebuffer)
+    }
+
     pub fn key(&self) -> HashKey {
         self.key
     }
@@ -139,7 +150,11 @@ impl Viewer {
         while let Some(number) = self.first_ready() {
             let Some((header, payload)) = self.waiting.remove(&number) else { break };
             self.waiting_bytes -= payload.len();
-            applied.push(self.apply(&header, &payload)?);
+            let next = self.apply(&header, &payload)?;
+            if next.new_screen {
+                applied.iter_mut().for_each(|earlier: &mut Applied| earlier.tiles.clear());
+            }
+            applied.push(next);
             self.finish(number);
         }
         if self.waiting.len() > MAX_WAITING || self.waiting_bytes > MAX_WAITING_BYTES {
@@ -197,6 +212,7 @@ impl Viewer {
         if header.epoch > self.epoch || !self.framebuffer.as_ref().is_some_and(same_size) {
             self.start_screen(header)?;
             applied.new_screen = true;
+            applied.tiles.extend(0..header.grid().len() as TileId);
         }
         let Some(screen) = &mut self.framebuffer else { return Ok(applied) };
         let grid = screen.grid();

@@ -121,7 +121,8 @@ pub fn put_varint(out: &mut Vec<u8>, value: u64) {
         0x40..0x4000 => out.extend_from_slice(&(value as u16 | 0x4000).to_be_bytes()),
         0x4000..0x4000_0000 => out.extend_from_slice(&(value as u32 | 0x8000_0000).to_be_bytes()),
         _ => {
-            debug_assert!(value < 1 << 62);
+            // A peer's own number may have been the largest one, and is counted on from there.
+            let value = value.min((1 << 62) - 1);
             out.extend_from_slice(&(value | 0xC000_0000_0000_0000).to_be_bytes());
         }
     }

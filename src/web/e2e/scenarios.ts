@@ -23,7 +23,7 @@ interface State {
   presentMicros: number;
 }
 
-const EXACT_PATIENCE_MS = 30_000;
+const PATIENCE_MS = 30_000;
 const LOOK_EVERY_MS = 20;
 
 function argument(run: Run, index: number, what: string): string {
@@ -38,15 +38,19 @@ async function stateOf(page: Page): Promise<State | null> {
   return (await page.evaluate("globalThis.chevet.state()")) as State | null;
 }
 
-async function untilExact(run: Run): Promise<State> {
-  const deadline = Date.now() + EXACT_PATIENCE_MS;
+async function until(run: Run, what: string, holds: (state: State) => boolean): Promise<State> {
+  const deadline = Date.now() + PATIENCE_MS;
   let state = await stateOf(run.page);
-  while (state?.exactness !== "exact") {
-    if (Date.now() > deadline) throw new Error(`not exact after ${EXACT_PATIENCE_MS} ms: ${JSON.stringify(state)}`);
+  while (state === null || !holds(state)) {
+    if (Date.now() > deadline) throw new Error(`not ${what} after ${PATIENCE_MS} ms: ${JSON.stringify(state)}`);
     await sleep(LOOK_EVERY_MS);
     state = await stateOf(run.page);
   }
   return state;
+}
+
+function untilExact(run: Run): Promise<State> {
+  return until(run, "exact", (state) => state.exactness === "exact");
 }
 
 /** The canvas' pixels as base64, which every driver carries; the page makes it in pieces that fit its stack. */
@@ -73,15 +77,14 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     await writePixels(run, path);
   },
 
-  /** hold SECONDS FILE: stays connected, then waits until exact and writes the pixels. */
+  /** hold SECONDS FILE: stays connected that long, exact or moving, then writes the pixels of that moment. */
   async hold(run) {
     const seconds = Number(argument(run, 0, "how many seconds"));
     const path = argument(run, 1, "where to write the pixels");
-    await untilExact(run);
-    run.say({ step: "exact" });
+    const before = await until(run, "shown", (state) => state.phase === "live" && state.updates > 0);
+    run.say({ step: "shown", ...before });
     await sleep(seconds * 1000);
     run.say({ step: "held", ...(await stateOf(run.page)) });
-    await untilExact(run);
     await writePixels(run, path);
   },
 

@@ -56,8 +56,9 @@ function problemOf(error: unknown): string {
   return error.status === 401 || error.status === 403 ? words().codeWrong : words().gatewayError(error.status);
 }
 
-function askForCode(error: string): void {
-  showing = () => askForCode(error === "" ? "" : words().codeWrong);
+function askForCode(saying: () => string): void {
+  showing = () => askForCode(saying);
+  const error = saying();
   showOnly(codeForm);
   showProblem(error);
   codeField.setAttribute("aria-invalid", String(error !== ""));
@@ -80,7 +81,7 @@ async function listSessions(): Promise<void> {
   } catch (error) {
     note.textContent = "";
     const wrong = error instanceof GatewayError && error.status < 500;
-    if (wrong) askForCode(problemOf(error));
+    if (wrong) askForCode(() => problemOf(error));
     else showProblem(problemOf(error));
   }
 }
@@ -197,7 +198,7 @@ function listen(): void {
   codeForm.addEventListener("submit", (event) => {
     event.preventDefault();
     ticket = codeField.value.trim();
-    if (ticket === "") return askForCode(words().codeEmpty);
+    if (ticket === "") return askForCode(() => words().codeEmpty);
     codeField.value = "";
     keep();
     void listSessions();
@@ -207,13 +208,13 @@ function listen(): void {
     ticket = "";
     session = "";
     keep();
-    askForCode("");
+    askForCode(() => "");
   });
   element("reconnect", HTMLButtonElement).addEventListener("click", () => void open(session));
   element("to-sessions", HTMLButtonElement).addEventListener("click", () => {
     session = "";
     keep();
-    if (ticket === "") askForCode("");
+    if (ticket === "") askForCode(() => "");
     else void listSessions();
   });
   element("cards", HTMLUListElement).addEventListener("keydown", moveAmongCards);
@@ -225,4 +226,4 @@ exposeHooks(() => view);
 readFragment();
 if (ticket !== "" && session !== "") void open(session);
 else if (ticket !== "") void listSessions();
-else askForCode("");
+else askForCode(() => "");

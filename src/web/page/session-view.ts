@@ -14,6 +14,7 @@ import { StatusBar } from "./status-bar.ts";
 export const ROAD_MEMORY = "chevet.road";
 const RESIZE_QUIET_MS = 150;
 const REFUSED_SHOWN_MS = 2500;
+const CONTROLS_SHOWN_MS = 4000;
 
 export interface Pixels {
   width: number;
@@ -87,6 +88,8 @@ export class SessionView {
     on("disconnect", () => this.disconnect());
     element("help", HTMLDialogElement).addEventListener("close", () => this.focusKeys(), { signal });
     const bar = element("bar", HTMLDivElement);
+    // Fingers cannot hover: a touch on the tab brings the bar down.
+    bar.addEventListener("pointerdown", () => this.bar.showFor(CONTROLS_SHOWN_MS), { signal });
     bar.addEventListener("keydown", (event) => event.key === "Escape" && this.focusKeys(), { signal });
     document.addEventListener("fullscreenchange", () => this.fullScreenChanged(), { signal });
     const resized = new ResizeObserver(() => this.resized());
@@ -102,7 +105,7 @@ export class SessionView {
   }
 
   private toControls(): void {
-    this.bar.showFor(4000);
+    this.bar.showFor(CONTROLS_SHOWN_MS);
     this.bar.focus();
   }
 

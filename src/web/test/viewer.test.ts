@@ -322,6 +322,30 @@ test("a session that breaks the protocol is left and dialled anew", async () => 
   assert.equal(bench.dialled.length, 2);
 });
 
+test("a session whose links break at once is not dialled in a tight loop", async () => {
+  const bench = new Bench(false);
+  for (let round = 0; round < 200; round++) {
+    const far = bench.newest("websocket");
+    if (far.closedWith === null && far.said.length === 0) {
+      far.open();
+      far.attached();
+      far.stream(painting(1, [0], [RED]));
+      far.broken(CloseCode.protocolError);
+    }
+    await bench.pass(50);
+  }
+  assert.ok(bench.dialled.length > 5 && bench.dialled.length < 45, `${bench.dialled.length} dials in 10 s`);
+});
+
+test("tiles that cannot be decoded break the link's protocol, wherever they had waited", () => {
+  const bench = new Bench(false);
+  const far = bench.newest("websocket");
+  far.open();
+  far.attached();
+  far.stream(update({ number: 2, after: 1, tiles: Uint32Array.of(0), payload: Uint8Array.of(1, 2, 3, 4) }));
+  assert.throws(() => far.say({ type: "Dropped", update: 1 }), { name: "ProtocolError" });
+});
+
 test("on WebSocket, QUIC is tried again after 30 s, then ever more rarely, and taken when it works", async () => {
   const bench = new Bench();
   bench.newest("webtransport").broken();
@@ -355,6 +379,21 @@ test("a slow QUIC dial that hangs does not pile up links", async () => {
   await bench.pass(20_000);
   const open = bench.dialled.filter((far) => far.closedWith === null);
   assert.ok(open.length <= 6, `${open.length} links are open`);
+});
+
+test("a second link that never carries a whole screen is given up while the first works", async () => {
+  const bench = new Bench();
+  await bench.pass(200);
+  const quic = bench.newest("webtransport");
+  const socket = bench.newest("websocket");
+  for (const far of [quic, socket]) {
+    far.open();
+    far.attached();
+    far.stream(painting(1, [0], [RED], { complete: false }));
+  }
+  await bench.pass(12_000, [quic, socket]);
+  assert.equal(bench.viewer.active?.road, "webtransport");
+  assert.notEqual(socket.closedWith, null);
 });
 
 test("pointer motion goes as datagrams while the session is live", () => {

@@ -177,12 +177,7 @@ export class Attachment implements LinkListener {
       return;
     }
     const started = performance.now();
-    let applied: Applied[];
-    try {
-      applied = this.screen.receive(bytes);
-    } catch (error) {
-      throw error instanceof ProtocolError ? error : new ProtocolError(String(error));
-    }
+    const applied = this.screen.receive(bytes);
     this.afterApplying(applied, Math.round((performance.now() - started) * 1000));
   }
 

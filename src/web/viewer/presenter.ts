@@ -4,8 +4,8 @@ import type { ViewerScreen } from "./screen.ts";
 
 /** Two presents closer than this wait for the browser's next frame: only one of them could be seen. */
 const FRAME_MS = 7;
-/** A hidden page gets no frames; the canvas is brought up to date all the same. */
-const HIDDEN_MS = 250;
+/** Hidden pages, and some browsers' workers, get no frames: then the picture waits no longer than this. */
+const LATEST_MS = 25;
 
 export class Presenter {
   presentMicros = 0;
@@ -48,7 +48,7 @@ export class Presenter {
       this.paint();
     };
     requestAnimationFrame(once);
-    setTimeout(once, HIDDEN_MS);
+    setTimeout(once, LATEST_MS);
   }
 
   private paint(): void {

@@ -265,9 +265,13 @@ export class ViewerScreen {
 
   private writePayload(update: Update): void {
     if (update.tiles.length === 0) return;
-    this.codec.decode(update.payload, this.grid, update.tiles, (index, x, y, width, height, rgba) => {
-      if (this.touch(update.tiles[index] as number, update.number)) this.blit(x, y, width, height, rgba);
-    });
+    try {
+      this.codec.decode(update.payload, this.grid, update.tiles, (index, x, y, width, height, rgba) => {
+        if (this.touch(update.tiles[index] as number, update.number)) this.blit(x, y, width, height, rgba);
+      });
+    } catch (error) {
+      throw new ProtocolError(`the tiles of update ${update.number} cannot be decoded: ${String(error)}`);
+    }
   }
 
   private blit(x: number, y: number, width: number, height: number, pixels: Uint32Array): void {

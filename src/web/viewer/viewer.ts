@@ -18,6 +18,8 @@ const STALLED_MS = 2000;
 const LOST_MS = 500;
 const REDIAL_MS = 500;
 const CANDIDATE_PATIENCE_MS = 4000;
+/** A second link beside a working one is given up after this long: two would share one path for ever. */
+const BESIDE_PATIENCE_MS = 10_000;
 const CANDIDATES_A_ROAD = 3;
 const NO_SUCH_SESSION_PATIENCE_MS = 15_000;
 const TILES_HASHED_AT_ONCE = 48;
@@ -65,6 +67,7 @@ export class Viewer implements AttachmentOwner {
   /** The screen of a link that is gone, from which the next goes on. */
   private lastScreen: ViewerScreen | null = null;
   private lostAt: number | null = null;
+  private dialledAfterLossAt = -Infinity;
   private nextRedialAt = 0;
   private socketDue: number | null;
   private knocking = 0;
@@ -175,7 +178,10 @@ export class Viewer implements AttachmentOwner {
   private dropStaleCandidates(now: number): void {
     for (const candidate of [...this.candidates]) {
       const since = candidate.attachedAs === null ? candidate.dialledAt : Math.max(candidate.progressAt, candidate.heardAt);
-      if (now - since > CANDIDATE_PATIENCE_MS) this.discard(candidate, "it does not come to anything");
+      const tooLong = this.active !== null && this.phase === "live" && now - candidate.dialledAt > BESIDE_PATIENCE_MS;
+      if (now - since <= CANDIDATE_PATIENCE_MS && !tooLong) continue;
+      if (candidate.road === "webtransport") this.quicFailed();
+      this.discard(candidate, "it does not come to anything");
     }
   }
 
@@ -359,6 +365,9 @@ export class Viewer implements AttachmentOwner {
     const whole = this.candidates.find((candidate) => candidate.isWhole);
     if (whole !== undefined) return this.adoptIfWhole(whole);
     this.nextRedialAt = this.lostAt + REDIAL_MS;
+    // A session whose links break as soon as they are up is not dialled in a tight loop.
+    if (this.lostAt - this.dialledAfterLossAt < 2 * REDIAL_MS) return;
+    this.dialledAfterLossAt = this.lostAt;
     this.dialBoth();
   }
 

@@ -1,0 +1,98 @@
+//! Whole sessions in virtual time: a source that draws at random, viewers over paths that delay, reorder and
+//! break. `CHEVET_SEEDS` says how many seeds to run, `CHEVET_SEED` runs one of them alone.
+
+#[path = "simulation/history.rs"]
+mod history;
+#[path = "simulation/painter.rs"]
+mod painter;
+#[path = "simulation/path.rs"]
+mod path;
+#[path = "simulation/random.rs"]
+mod random;
+#[path = "simulation/world.rs"]
+mod world;
+
+use path::Conditions;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use world::{STEP, Totals, World};
+
+const SIZES: [(u32, u32); 6] = [(640, 400), (321, 197), (700, 130), (64, 64), (449, 449), (1, 300)];
+const CACHES: [usize; 4] = [0, 40_000, 400_000, 64 << 20];
+
+fn run(seed: u64) -> Totals {
+    let (width, height) = SIZES[seed as usize % SIZES.len()];
+    let mut world = World::new(seed, width, height);
+    for _ in 0..world.random.between(1, 3) {
+        let conditions = Conditions::random(&mut world.random);
+        let cache = world.random.pick(&CACHES);
+        world.add_viewer(conditions, cache);
+    }
+    for _ in 0..4 {
+        draw_for_a_while(&mut world);
+        rest(&mut world);
+    }
+    world.totals
+}
+
+fn draw_for_a_while(world: &mut World) {
+    let every = world.random.pick(&[1, 4, 12, 60]);
+    for _ in 0..world.random.between(100, 500) {
+        if world.random.below(every) == 0 {
+            let mut random = random::Random::new(world.random.next());
+            world.painter.act(&mut random);
+        }
+        if world.random.below(400) == 0 {
+            let (width, height) = world.random.pick(&SIZES);
+            world.resize(width, height);
+        }
+        let seat = world.random.below(world.seats.len() as u64) as usize;
+        if world.random.below(300) == 0 {
+            world.lose_link(seat);
+        }
+        if world.random.chance(10) {
+            world.press_key(seat);
+        }
+        world.step();
+        world.check();
+    }
+}
+
+/// Nothing is drawn any more: sooner or later everybody shows the same, and it is proven.
+fn rest(world: &mut World) {
+    for _ in 0..60_000_000 / STEP {
+        if world.is_at_rest() {
+            return;
+        }
+        world.step();
+        world.check();
+    }
+    panic!("after a minute of rest the viewers do not show what the session shows");
+}
+
+/// Runs one seed, and says which it was if it fails.
+fn run_and_name(seed: u64) -> Totals {
+    catch_unwind(AssertUnwindSafe(|| run(seed))).unwrap_or_else(|failure| {
+        eprintln!("failed with CHEVET_SEED={seed}");
+        resume_unwind(failure)
+    })
+}
+
+fn number_from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+#[test]
+fn every_viewer_comes_to_show_exactly_the_session_whatever_its_path() {
+    if let Some(seed) = number_from_environment("CHEVET_SEED") {
+        println!("{:?}", run_and_name(seed));
+        return;
+    }
+    let seeds = number_from_environment("CHEVET_SEEDS").unwrap_or(60);
+    let mut all = Totals::default();
+    for seed in 0..seeds {
+        all += run_and_name(seed);
+    }
+    println!("{seeds} seeds: {all:?}");
+    let happened = [all.updates, all.tiles, all.cached_tiles, all.copies, all.dropped, all.misses, all.links];
+    assert!(seeds < 60 || happened.iter().all(|&count| count > 0), "a simulation of everything: {all:?}");
+}
