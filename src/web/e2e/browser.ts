@@ -14,6 +14,8 @@ export interface Options {
   /** "dark" or "light". */
   colours: string | null;
   webTransport: boolean;
+  /** What the browser says it is, for the page's ways of another system's keyboards. */
+  userAgent: string | null;
 }
 
 const CHROMIUM_FLAGS = [
@@ -32,13 +34,18 @@ export async function launch(
 ): Promise<{ page: Page; close: () => Promise<void> }> {
   const profile = mkdtempSync(join(tmpdir(), "chevet-browser-"));
   const languages = options.language === null ? {} : { "intl.accept_languages": options.language };
+  const agent = options.userAgent === null ? {} : { "general.useragent.override": options.userAgent };
   const dark = options.colours === null ? {} : { "layout.css.prefers-color-scheme.content-override": options.colours === "dark" ? 0 : 1 };
   const started = await puppeteer.launch(
     browser === "chromium"
       ? {
           browser: "chrome",
           executablePath: process.env["CHEVET_CHROMIUM"] ?? "/usr/bin/chromium",
-          args: [...CHROMIUM_FLAGS, ...(options.language === null ? [] : [`--lang=${options.language}`, `--accept-lang=${options.language}`])],
+          args: [
+            ...CHROMIUM_FLAGS,
+            ...(options.language === null ? [] : [`--lang=${options.language}`, `--accept-lang=${options.language}`]),
+            ...(options.userAgent === null ? [] : [`--user-agent=${options.userAgent}`]),
+          ],
           userDataDir: profile,
           acceptInsecureCerts: true,
         }
@@ -47,7 +54,7 @@ export async function launch(
           executablePath: process.env["CHEVET_FIREFOX"] ?? "/usr/bin/firefox-esr",
           userDataDir: profile,
           acceptInsecureCerts: true,
-          extraPrefsFirefox: { ...languages, ...dark, "layout.css.devPixelsPerPx": String(options.scale) },
+          extraPrefsFirefox: { ...languages, ...agent, ...dark, "layout.css.devPixelsPerPx": String(options.scale) },
         },
   );
   const page = await started.newPage();

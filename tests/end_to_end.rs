@@ -1,0 +1,47 @@
+//! chevet from end to end, with real parts only: the real program as separate processes, real X servers, programs
+//! that draw on them, headless viewers and real browsers. Debian packages: xvfb, tigervnc-standalone-server,
+//! xterm, x11-xkb-utils, chromium, firefox-esr, nodejs; and `make web` first.
+//!
+//! CHEVET_DRAW_SECONDS sets for how long the programs draw.
+
+#[path = "end_to_end/browser.rs"]
+mod browser;
+#[path = "end_to_end/browsers.rs"]
+mod browsers;
+#[path = "end_to_end/chevet.rs"]
+mod chevet;
+#[path = "end_to_end/drawing.rs"]
+mod drawing;
+#[path = "end_to_end/exact.rs"]
+mod exact;
+#[path = "end_to_end/idle.rs"]
+mod idle;
+#[path = "end_to_end/loss.rs"]
+mod loss;
+#[path = "end_to_end/mistakes.rs"]
+mod mistakes;
+// Shared with the X11 source's tests; each takes what it needs.
+#[allow(dead_code)]
+#[path = "x11_source/server.rs"]
+mod server;
+#[path = "x11_source/terminal.rs"]
+mod terminal;
+#[allow(dead_code)]
+#[path = "x11_source/viewer.rs"]
+mod viewer;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Each of these tests wants the machine for itself.
+fn alone() -> MutexGuard<'static, ()> {
+    static MACHINE: Mutex<()> = Mutex::new(());
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long to draw: as long as is wished, or this many seconds.
+fn drawing_time(seconds: u64) -> Duration {
+    let wished = std::env::var("CHEVET_DRAW_SECONDS").ok();
+    let wished = wished.map(|text| text.parse().expect("CHEVET_DRAW_SECONDS is a number of seconds"));
+    Duration::from_secs(wished.unwrap_or(seconds))
+}

@@ -1,0 +1,107 @@
+//! The page in real browsers: pixels read back from its canvas, keys that reach a real program.
+
+use crate::alone;
+use crate::browser::{BROWSERS, Browser};
+use crate::chevet::Gateway;
+use crate::drawing::draw_for;
+use crate::drawing_time;
+use crate::server::{Program, Server};
+use crate::terminal::Terminal;
+use crate::viewer::{Row, rows};
+use serde_json::json;
+use x11rb::connection::Connection;
+use x11rb::protocol::xproto::ConnectionExt as _;
+
+/// Draws while a browser looks on, and compares when it says that it is exact.
+fn watch_drawing(browser: &str, environment: &[(&str, &str)]) {
+    let _alone = alone();
+    let server = Server::start(Program::Tigervnc, 1024, 768, 24);
+    let gateway = Gateway::start(&[("desk", &server.display)]);
+    gateway.wait_live("desk");
+    let time = drawing_time(4);
+    let hold = (time.as_secs() + 2).to_string();
+    let scenario = ["hold", &hold, "{folder}/pixels"];
+    let mut browser = Browser::start(browser, &gateway.page("desk"), &scenario, environment);
+    browser.step("exact");
+    draw_for(&server.display, time, 71);
+    println!("{}", browser.step("held"));
+    browser.expect_exact(&server.display);
+}
+
+#[test]
+fn the_canvas_in_chromium_shows_what_the_x_server_shows() {
+    watch_drawing("chromium", &[]);
+}
+
+#[test]
+fn the_canvas_in_chromium_without_webtransport_shows_what_the_x_server_shows() {
+    watch_drawing("chromium", &[("CHEVET_WEBTRANSPORT", "off")]);
+}
+
+#[test]
+fn the_canvas_in_firefox_shows_what_the_x_server_shows() {
+    watch_drawing("firefox", &[]);
+}
+
+const MAC: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)";
+
+/// Presses these rows in a browser, and compares what a terminal received.
+fn type_rows(browser: &str, rows: &[Row], environment: &[(&str, &str)]) {
+    let _alone = alone();
+    let server = Server::start(Program::Tigervnc, 1024, 768, 24);
+    server.set_layout(&["fr"]);
+    let gateway = Gateway::start(&[("desk", &server.display)]);
+    gateway.wait_live("desk");
+    let mut terminal = Terminal::open(&server);
+    let (connection, screen) = server.connect();
+    let root = connection.setup().roots[screen].root;
+    connection.warp_pointer(0u32, root, 0, 0, 0, 0, 50, 50).unwrap();
+    connection.get_input_focus().unwrap().reply().unwrap();
+    let folder = crate::chevet::Folder::new();
+    let path = folder.file("rows.json");
+    let pressed: Vec<_> = rows.iter().map(|row| json!({"press": row.press})).collect();
+    std::fs::write(&path, json!(pressed).to_string()).unwrap();
+    let scenario = ["type", path.to_str().unwrap()];
+    let mut browser = Browser::start(browser, &gateway.page("desk"), &scenario, environment);
+    browser.step("done");
+    let expected: String = rows.iter().map(|row| row.receive.as_str()).collect();
+    let received = terminal.receive(&expected);
+    assert_eq!(first_wrong(rows, &received), None);
+    assert_eq!(received, expected);
+}
+
+/// The first row that did not arrive, with what came instead of it and later ones.
+fn first_wrong(rows: &[Row], received: &str) -> Option<String> {
+    let mut rest = received;
+    for row in rows {
+        let Some(after) = rest.strip_prefix(row.receive.as_str()) else {
+            let came: String = rest.chars().take(row.receive.chars().count() + 5).collect();
+            return Some(format!("{} {:?}: {:?} became {came:?}...", row.layout, row.press, row.receive));
+        };
+        rest = after;
+    }
+    None
+}
+
+/// The rows that a browser can express, of Macs or of others.
+fn browser_rows(mac: bool) -> Vec<Row> {
+    let expressible = |row: &Row| row.press.iter().all(|press| !press.contains("=keysym:"));
+    let rows: Vec<Row> =
+        rows().into_iter().filter(|row| expressible(row) && row.layout.starts_with("mac") == mac).collect();
+    assert!(rows.len() >= if mac { 8 } else { 40 }, "only {} rows", rows.len());
+    rows
+}
+
+#[test]
+fn what_is_typed_in_a_browser_reaches_the_program() {
+    for (browser, ..) in BROWSERS {
+        type_rows(browser, &browser_rows(false), &[]);
+    }
+}
+
+#[test]
+fn what_is_typed_in_a_browser_on_a_mac_reaches_the_program() {
+    for (browser, ..) in BROWSERS {
+        type_rows(browser, &browser_rows(true), &[("CHEVET_USER_AGENT", MAC)]);
+    }
+}
