@@ -122,7 +122,7 @@ fn the_oldest_update_on_the_way_is_never_superseded() {
     }
     session.paint(0, 4);
     assert_eq!(session.delivery.superseded(&session.scene, SECOND), [2, 3]);
-    assert_eq!(session.delivery.superseded(&session.scene, 2 * SECOND), []);
+    assert_eq!(session.delivery.superseded(&session.scene, 2 * SECOND), Vec::<u64>::new());
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_miss_before_a_copy_makes_every_tile_be_sent_again() {
     // Until the search for moves looks again, scrolled content is sent as it is.
     let mut missed = session.send(1).unwrap();
     let barrier = (2..100).find_map(|now| {
-        let source = scrolled(&session.scene);
+        let source = scrolled(&mut session.scene);
         let change = session.scene.absorb(&source, &TileSet::full(49)).unwrap();
         session.delivery.changed(&session.scene, &change, now);
         let header = session.send(now).unwrap();
@@ -187,7 +187,7 @@ fn a_miss_before_a_copy_makes_every_tile_be_sent_again() {
 }
 
 /// The scene moved up by twenty rows.
-fn scrolled(scene: &Scene) -> Framebuffer {
+fn scrolled(scene: &mut Scene) -> Framebuffer {
     let mut source = scene.framebuffer().clone();
     let (width, height) = (source.width(), source.height());
     source.copy_within(Rect::new(0, 20, width, height - 20), 0, 0);

@@ -44,7 +44,7 @@ fuzz_target!(|actions: Vec<(u8, u8, u64)>| {
             7 => {
                 let known = KnownScreen {
                     key: HashKey(7 + large % 2),
-                    width: scene.framebuffer().width(),
+                    width: scene.size().0,
                     height: u32::from(small),
                     hashes: vec![TileHash(large); usize::from(small)],
                 };
