@@ -1,5 +1,5 @@
-//! A gateway among hostile peers, over real sockets. Every test has an honest viewer attached all the while, which
-//! must stay exact and notice nothing.
+//! A gateway among hostile peers, over real sockets, with an honest viewer attached that must stay exact and notice
+//! nothing; and, at the end of `serving`, a viewer of a hostile gateway.
 
 #[path = "hostile/http.rs"]
 mod http;
