@@ -116,7 +116,10 @@ impl Painter {
         };
         self.framebuffer.copy_within(from, x, y);
         self.damaged(pane);
-        self.each_pixel(bare, |x, y, _| if (x * 31 ^ y * 17 ^ salt) & 4 == 0 { 0xFFFFFF } else { 0x101010 });
+        self.each_pixel(
+            bare,
+            |x, y, _| if ((x * 31) ^ (y * 17) ^ salt) & 4 == 0 { 0xFFFFFF } else { 0x101010 },
+        );
     }
 
     fn move_window(&mut self, random: &mut Random) {
