@@ -9,13 +9,16 @@ mod painter;
 mod path;
 #[path = "simulation/random.rs"]
 mod random;
+#[path = "simulation/totals.rs"]
+mod totals;
 #[path = "simulation/world.rs"]
 mod world;
 
 use chevet::screen::Rect;
 use path::Conditions;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use world::{STEP, Totals, World};
+use totals::Totals;
+use world::{STEP, World};
 
 const SIZES: [(u32, u32); 6] = [(640, 400), (321, 197), (700, 130), (64, 64), (449, 449), (1, 300)];
 const CACHES: [usize; 4] = [0, 40_000, 400_000, 64 << 20];

@@ -5,6 +5,7 @@ use crate::history::History;
 use crate::painter::Painter;
 use crate::path::{Conditions, Ordered, Updates};
 use crate::random::Random;
+use crate::totals::Totals;
 use bytes::Bytes;
 use chevet::codec::Encoder;
 use chevet::screen::{HashKey, Rect, TileId, hash_tile};
@@ -56,34 +57,6 @@ struct SessionEnd {
     unanswered: BTreeSet<u64>,
     /// Since when each tile differs from what was sent last.
     lacking_since: Vec<Option<Micros>>,
-}
-
-/// What a run did, to show that it did something.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Totals {
-    pub updates: u64,
-    pub tiles: u64,
-    pub cached_tiles: u64,
-    pub copies: u64,
-    pub dropped: u64,
-    pub misses: u64,
-    pub links: u64,
-    pub inputs: u64,
-    pub bytes: u64,
-}
-
-impl std::ops::AddAssign for Totals {
-    fn add_assign(&mut self, more: Totals) {
-        self.updates += more.updates;
-        self.tiles += more.tiles;
-        self.cached_tiles += more.cached_tiles;
-        self.copies += more.copies;
-        self.dropped += more.dropped;
-        self.misses += more.misses;
-        self.links += more.links;
-        self.inputs += more.inputs;
-        self.bytes += more.bytes;
-    }
 }
 
 pub struct World {
