@@ -51,7 +51,7 @@ fn after_a_restart_of_the_gateway_viewers_are_not_sent_again_what_they_show() {
         view.expect_exact(&server.display);
         let again = view.fresh_stats()["bytes"].as_u64().unwrap() - first;
         println!("{road}: {first} bytes at first, {again} bytes to resume");
-        assert!(first > 100_000, "the screen was not worth {first} bytes");
+        assert!(first > 50_000, "the screen was not worth {first} bytes");
         assert!(again < first / 50, "{again} bytes of {first} were sent again over {road}");
         draw_for(&server.display, Duration::from_secs(1), 13);
         view.expect_exact(&server.display);
@@ -104,7 +104,9 @@ fn viewers_come_back_by_themselves_after_the_x_server_was_killed_while_a_program
     let drawings = [(&own, 31), (&hosted, 32)].map(|(server, seed)| Drawing::start(&server.display, seed));
     std::thread::sleep(Duration::from_secs(1));
     let displays = [own.kill(), hosted.kill()];
-    drawings.into_iter().for_each(|drawing| drop(drawing.rest()));
+    for drawing in drawings {
+        drawing.rest();
+    }
     std::thread::sleep(Duration::from_millis(500));
     // The new ones have another size and other pixels.
     let own = Server::start_on(Program::Tigervnc, &displays[0], 1280, 720);
