@@ -14,7 +14,10 @@ const MOST_BYTES: usize = 64 << 10;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
-    #[error("{0:?} is not an address: {1}")]
+    #[error(
+        "{0:?} is not an address ({1}): write chevet://HOST:PORT/SESSION?ticket=TICKET, or give the page's \
+         address, http://HOST:PORT/#session=SESSION&ticket=TICKET"
+    )]
     NotAUrl(String, url::ParseError),
     #[error(
         "{0:?} is not a session's address: write chevet://HOST:PORT/SESSION?ticket=TICKET, or give the page's \
@@ -55,7 +58,7 @@ struct Connect {
 impl Address {
     /// Reads a `chevet://` address, or a page's `http://` one, whose gateway is asked for the rest.
     pub async fn find(text: &str) -> Result<Address, AddressError> {
-        let url = Url::parse(text).map_err(|error| AddressError::NotAUrl(text.to_owned(), error))?;
+        let url = read(text)?;
         match url.scheme() {
             "chevet" => Address::parse(text),
             "http" => find_page(&url).await,
@@ -67,7 +70,7 @@ impl Address {
     /// Reads `chevet://HOST:PORT/SESSION?ticket=TICKET`, with `pin=SHA256` for a certificate that no public
     /// authority signed, and `tcp=PORT`, `tls=1` where TCP differs from plain at the same port.
     pub fn parse(text: &str) -> Result<Address, AddressError> {
-        let url = Url::parse(text).map_err(|error| AddressError::NotAUrl(text.to_owned(), error))?;
+        let url = read(text)?;
         let not_a_session = || AddressError::NotASession(without_secrets(&url));
         let host = host_of(&url).ok_or_else(not_a_session)?;
         let port = url.port().unwrap_or(4380);
@@ -144,6 +147,12 @@ pub async fn ask_target(host: &str, port: u16) -> Result<Target, AddressError> {
     })
 }
 
+fn read(text: &str) -> Result<Url, AddressError> {
+    // Even what cannot be read may hold a ticket.
+    let plain = || text.split(['?', '#']).next().unwrap_or_default().to_owned();
+    Url::parse(text).map_err(|error| AddressError::NotAUrl(plain(), error))
+}
+
 /// The host without the brackets of an IPv6 address.
 fn host_of(url: &Url) -> Option<String> {
     Some(url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned())
@@ -173,7 +182,13 @@ mod tests {
 
     #[test]
     fn what_is_not_an_address_is_refused_without_showing_its_ticket() {
-        for text in ["chevet://host", "chevet://host/a/b?ticket=secret", "http2://x/#ticket=secret", "desk"] {
+        for text in [
+            "chevet://host",
+            "chevet://host/a/b?ticket=secret",
+            "http2://x/#ticket=secret",
+            "desk",
+            "h/#ticket=secret",
+        ] {
             let error = Address::parse(text).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }

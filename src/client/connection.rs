@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+/// After a gateway's restart, its hosts have this long to offer their sessions again.
+const NO_SESSION_PATIENCE: Micros = 15_000_000;
 const TICK: Duration = Duration::from_millis(100);
 /// How much earlier UDP is tried than TCP.
 const HEAD_START: Duration = Duration::from_millis(200);
@@ -87,6 +89,8 @@ pub struct Client {
     dialling: JoinSet<Result<(Link, Inbox), DialError>>,
     dialled_at: Micros,
     silent: bool,
+    /// Since when the session has not been had, once it was.
+    lost_at: Option<Micros>,
     events: VecDeque<Event>,
     motions: u64,
     udp_again_at: Micros,
@@ -115,6 +119,7 @@ impl Client {
             dialling: JoinSet::new(),
             dialled_at: now,
             silent: false,
+            lost_at: None,
             events: VecDeque::new(),
             motions: 0,
             udp_again_at: now + UDP_AGAIN,
@@ -229,6 +234,7 @@ impl Client {
         if self.silent {
             // It was only slow: the old link wakes up, and what is being dialled is not needed.
             self.silent = false;
+            self.lost_at = None;
             self.dialling.abort_all();
             self.dialling = JoinSet::new();
         }
@@ -238,7 +244,12 @@ impl Client {
             Incoming::Input(..) | Incoming::Motion(_) => Ok(None),
         };
         match result {
-            Ok(Some(news)) => self.on_news(news),
+            Ok(Some(news)) => {
+                let attached = matches!(news, News::Attached { .. });
+                self.on_news(news)?;
+                let early = if attached { self.attachment.early_updates() } else { Vec::new() };
+                early.into_iter().try_for_each(|stream| self.on_message(Incoming::Update(stream)))
+            }
             Ok(None) => Ok(()),
             Err(error) => {
                 // The screen can no longer be trusted: a new link starts it anew.
@@ -273,6 +284,7 @@ impl Client {
     fn on_news(&mut self, news: News) -> Result<(), ClientError> {
         let event = match news {
             News::Attached { title, width, height } => {
+                self.lost_at = None;
                 let Some((link, _)) = &self.link else { return Ok(()) };
                 if let Some(bytes) = self.attachment.input_to_resend() {
                     link.input(bytes);
@@ -291,8 +303,12 @@ impl Client {
     }
 
     fn on_closed(&mut self, closed: Closed) -> Result<(), ClientError> {
-        let worth_another =
-            matches!(closed.code, CloseCode::IDLE | CloseCode::GOING_AWAY | CloseCode::INTERNAL);
+        let lost_for = self.lost_at.map(|at| clock::now_us().saturating_sub(at));
+        let worth_another = match closed.code {
+            CloseCode::IDLE | CloseCode::GOING_AWAY | CloseCode::INTERNAL => true,
+            CloseCode::NO_SESSION => lost_for.is_some_and(|time| time < NO_SESSION_PATIENCE),
+            _ => false,
+        };
         if closed.by_peer && !worth_another {
             return Err(ClientError::Closed(closed));
         }
@@ -302,12 +318,19 @@ impl Client {
 
     fn lose(&mut self, reason: String) {
         self.link = None;
-        if !self.silent {
-            self.silent = true;
-            self.events.push_back(Event::Silent(reason));
-        }
-        if self.dialling.is_empty() {
+        self.fall_silent(reason);
+        // What is refused at once is not dialled in a tight loop.
+        if self.dialling.is_empty() && clock::now_us().saturating_sub(self.dialled_at) >= REDIAL {
             self.dial();
+        }
+    }
+
+    /// Says so once, until the session is back.
+    fn fall_silent(&mut self, reason: String) {
+        self.silent = true;
+        if self.lost_at.is_none() {
+            self.lost_at = Some(clock::now_us());
+            self.events.push_back(Event::Silent(reason));
         }
     }
 
@@ -315,8 +338,7 @@ impl Client {
         let now = clock::now_us();
         self.attachment.tick(now);
         if self.link.is_some() && !self.silent && self.attachment.is_silent(now) {
-            self.silent = true;
-            self.events.push_back(Event::Silent("nothing was heard for 2 s".into()));
+            self.fall_silent("nothing was heard for 2 s".into());
         }
         if self.silent && now.saturating_sub(self.dialled_at) >= REDIAL {
             // Attempts into a dead network hang; the newest few are enough.

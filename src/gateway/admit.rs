@@ -105,7 +105,7 @@ pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox) {
     let refused = match heard {
         Ok(Ok(Wish::View(attach))) => match shared.registry.session(&attach.session) {
             Some(session) => return session.attach(link, inbox, attach).await,
-            None => refusal(CloseCode::NO_SESSION, format!("there is no session {:?}", attach.session)),
+            None => refusal(CloseCode::NO_SESSION, no_session(&attach.session)),
         },
         Ok(Ok(Wish::Offer { session, title })) => {
             return offer(&shared.registry, &session, &title, link, inbox).await;
@@ -151,7 +151,10 @@ async fn hear(door: &Door, link: &Link, inbox: &mut Inbox) -> Result<Wish, Close
             }
             (Control::Attach(attach), Some(Role::Viewer)) => {
                 if !door.admits_viewer(&attach.ticket) {
-                    return Err(refusal(CloseCode::REFUSED, "the ticket is not valid".into()));
+                    return Err(refusal(
+                        CloseCode::REFUSED,
+                        "the ticket is not valid; ask for a new address".into(),
+                    ));
                 }
                 return Ok(Wish::View(attach));
             }
@@ -175,6 +178,10 @@ async fn hear(door: &Door, link: &Link, inbox: &mut Inbox) -> Result<Wish, Close
             }
         }
     }
+}
+
+fn no_session(name: &str) -> String {
+    format!("there is no session {name:?}; the gateway's page lists those that there are")
 }
 
 fn refusal(code: CloseCode, reason: String) -> Closed {

@@ -9,7 +9,9 @@ pub const DEFAULT_CONFIG: &str = include_str!("default.toml");
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("reading the configuration {path}: {source}")]
+    #[error(
+        "reading the configuration {path}: {source}; `chevet gateway --print-config` prints one to begin with"
+    )]
     Read { path: PathBuf, source: std::io::Error },
     #[error("the configuration {path} is not right:\n{reason}")]
     Parse { path: PathBuf, reason: String },

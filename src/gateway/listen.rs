@@ -3,6 +3,7 @@
 use super::{Config, GatewayError, Shared, admit, page};
 use crate::link::{self, Certificate};
 use crate::wire::CloseCode;
+use aws_lc_rs::hmac;
 use axum::Extension;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -31,14 +32,21 @@ pub(super) struct Listeners {
 }
 
 /// Opens every address for TCP and, at the same port, UDP.
-pub(super) async fn bind(config: &Config, certificate: &Certificate) -> Result<Listeners, GatewayError> {
+pub(super) async fn bind(
+    config: &Config,
+    certificate: &Certificate,
+    secret: &hmac::Key,
+) -> Result<Listeners, GatewayError> {
     let mut listeners = Listeners { addresses: Vec::new(), udp: Vec::new(), tcp: Vec::new() };
     for &address in &config.listen {
         let failed = |source| GatewayError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
         if config.udp {
-            listeners.udp.push(link::listen(bound, certificate)?);
+            // A key for each address, so that none can be asked for another's resets.
+            let tag = hmac::sign(secret, format!("QUIC stateless reset {bound}").as_bytes());
+            let reset_key = hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref());
+            listeners.udp.push(link::listen(bound, certificate, reset_key)?);
         }
         listeners.addresses.push(bound);
         listeners.tcp.push(listener);

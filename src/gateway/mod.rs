@@ -2,6 +2,7 @@
 
 mod admit;
 mod config;
+mod keep;
 mod listen;
 mod page;
 mod registry;
@@ -16,9 +17,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// A self-signed certificate is replaced this often, long before it ends.
-const RENEW: Duration = Duration::from_secs(4 * 24 * 3_600);
-
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     #[error(transparent)]
@@ -29,6 +27,8 @@ pub enum GatewayError {
     Registry(#[from] RegistryError),
     #[error(transparent)]
     Access(#[from] AccessError),
+    #[error(transparent)]
+    Keep(#[from] keep::KeepError),
     #[error(
         "cannot listen on TCP {address}: {source}; if another program has the port, choose another one in \
          `listen`"
@@ -63,9 +63,9 @@ impl Gateway {
     /// Opens the listeners and starts the configured sessions.
     pub async fn start(config: &Config) -> Result<Gateway, GatewayError> {
         config.check()?;
-        let certificate = Arc::new(make_certificate(config)?);
+        let certificate = Arc::new(keep::certificate(config)?);
         let (door, key_secret) = Door::new(config)?;
-        let listeners = listen::bind(config, &certificate).await?;
+        let listeners = listen::bind(config, &certificate, &key_secret).await?;
         let shared = Arc::new(Shared {
             door,
             registry: Registry::new(key_secret),
@@ -133,22 +133,11 @@ impl Gateway {
     }
 }
 
-fn make_certificate(config: &Config) -> Result<Certificate, TlsError> {
-    match (&config.tls.certificate, &config.tls.key) {
-        (Some(chain), Some(key)) => Certificate::from_files(chain, key),
-        _ => {
-            let addresses = config.listen.iter().map(|address| address.ip().to_string());
-            let names: Vec<String> = config.names.iter().cloned().chain(addresses).collect();
-            Certificate::self_signed(&names)
-        }
-    }
-}
-
 /// Makes a new certificate from time to time. Links that are open keep the old one.
 async fn renew(config: Config, shared: Arc<Shared>, endpoints: Vec<quinn::Endpoint>) {
     loop {
-        tokio::time::sleep(RENEW).await;
-        let renewed = make_certificate(&config).and_then(|certificate| {
+        tokio::time::sleep(keep::RENEW).await;
+        let renewed = keep::certificate(&config).and_then(|certificate| {
             let server = crate::link::server_config(&certificate)?;
             endpoints.iter().for_each(|endpoint| endpoint.set_server_config(Some(server.clone())));
             Ok(certificate)

@@ -38,7 +38,9 @@ pub enum DialError {
     NoAddress { host: String },
     #[error("{host} offers no {road}")]
     NotOffered { host: String, road: &'static str },
-    #[error("connecting to {address} by {road}: {reason}")]
+    #[error(
+        "connecting to {address} by {road}: {reason}; check the address, and that the gateway runs there"
+    )]
     Failed { address: SocketAddr, road: &'static str, reason: String },
     #[error(transparent)]
     Tls(#[from] TlsError),

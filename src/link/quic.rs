@@ -2,9 +2,11 @@
 
 use super::{Certificate, Closed, Inbox, Incoming, Link, Outgoing, Road, TlsError, Transport};
 use crate::wire::{self, CloseCode, Control, ControlReader, InputReader, Motion, Path, stream_kind};
+use aws_lc_rs::hmac;
 use bytes::Bytes;
 use quinn::VarInt;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,17 +27,40 @@ const IDLE: Duration = Duration::from_secs(10);
 /// An update's stream is written this far ahead of what the path takes.
 const SEND_WINDOW: u64 = 64 << 20;
 
-/// An endpoint for native QUIC and WebTransport at `address`.
-pub fn listen(address: SocketAddr, certificate: &Certificate) -> Result<quinn::Endpoint, TlsError> {
+/// An endpoint for native QUIC and WebTransport at `address`. With the `reset_key` of an earlier start, peers of that
+/// start learn at once that their connections are gone (RFC 9000, 10.3).
+pub fn listen(
+    address: SocketAddr,
+    certificate: &Certificate,
+    reset_key: hmac::Key,
+) -> Result<quinn::Endpoint, TlsError> {
     let config = server_config(certificate)?;
     let socket = super::dial::udp_socket(address).map_err(|source| TlsError::Listen { address, source })?;
-    quinn::Endpoint::new(
-        quinn::EndpointConfig::default(),
-        Some(config),
-        socket,
-        Arc::new(quinn::TokioRuntime),
-    )
-    .map_err(|source| TlsError::Listen { address, source })
+    let mut endpoint = quinn::EndpointConfig::new(Arc::new(reset_key));
+    endpoint.cid_generator(|| Box::new(ConnectionIds { key: RandomState::new(), count: 0 }));
+    quinn::Endpoint::new(endpoint, Some(config), socket, Arc::new(quinn::TokioRuntime))
+        .map_err(|source| TlsError::Listen { address, source })
+}
+
+/// Connection ids that cannot be foreseen. Unlike quinn's own, those of an earlier start are answered with a reset.
+struct ConnectionIds {
+    key: RandomState,
+    count: u64,
+}
+
+impl quinn::ConnectionIdGenerator for ConnectionIds {
+    fn generate_cid(&mut self) -> quinn::ConnectionId {
+        self.count += 1;
+        quinn::ConnectionId::new(&self.key.hash_one(self.count).to_le_bytes())
+    }
+
+    fn cid_len(&self) -> usize {
+        8
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// What an endpoint needs to accept with this certificate.

@@ -54,8 +54,9 @@ impl Certificate {
         Ok(Certificate { chain: certificates, key: key_der, self_signed: false })
     }
 
-    /// A new ECDSA P-256 certificate for these names, valid for 13 days, which browsers take by its hash.
-    pub fn self_signed(names: &[String]) -> Result<Self, TlsError> {
+    /// A new ECDSA P-256 certificate for these names, valid for 13 days, which browsers take by its hash. The
+    /// text is the same in PEM, the key after the certificate.
+    pub fn self_signed(names: &[String]) -> Result<(Self, String), TlsError> {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let mut params = rcgen::CertificateParams::new(names)?;
         let now = std::time::SystemTime::now();
@@ -63,9 +64,17 @@ impl Certificate {
         params.not_before = (now - hour).into();
         params.not_after = (now - hour + SELF_SIGNED_DAYS as u32 * 24 * hour).into();
         let certificate = params.self_signed(&key)?;
+        let text = certificate.pem() + &key.serialize_pem();
         let key = PrivateKeyDer::try_from(key.serialize_der())
             .map_err(|_| TlsError::Unusable(rustls::Error::General("the new key".into())))?;
-        Ok(Certificate { chain: vec![certificate.der().clone()], key, self_signed: true })
+        Ok((Certificate { chain: vec![certificate.der().clone()], key, self_signed: true }, text))
+    }
+
+    /// What [`Certificate::self_signed`] gave as text; nothing if it is anything else.
+    pub fn from_self_signed(text: &str) -> Option<Self> {
+        let certificate = CertificateDer::from_pem_slice(text.as_bytes()).ok()?;
+        let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).ok()?;
+        Some(Certificate { chain: vec![certificate], key, self_signed: true })
     }
 
     pub fn is_self_signed(&self) -> bool {

@@ -297,6 +297,11 @@ impl Task {
         let message = match event {
             SourceEvent::State(state) => {
                 let message = state_message(&state);
+                match &state {
+                    _ if state == self.state => {}
+                    SourceState::Live => tracing::info!(session = self.title, "the session is live"),
+                    SourceState::Waiting(text) => tracing::warn!(session = self.title, "{text}"),
+                }
                 self.state = state;
                 message
             }

@@ -202,8 +202,14 @@ impl Host {
                 {
                     link.input(bytes);
                 }
+                let attached = matches!(news, Some(News::Attached { .. }));
                 if let Some(news) = news {
                     self.on_news(news).await?;
+                }
+                let early = if attached { attachment.early_updates() } else { Vec::new() };
+                for stream in early {
+                    let all = self.with_screen(attachment, |a| a.update(stream, clock::now_us));
+                    all.map_err(violation)?.iter().for_each(|applied| self.painted(applied, attachment));
                 }
             }
             // A host has no user of its own that types or points.

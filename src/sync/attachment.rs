@@ -4,6 +4,7 @@
 
 use super::Micros;
 use super::viewer::{Applied, Viewer, ViewerError};
+use crate::wire::limits::{MAX_WAITING, MAX_WAITING_BYTES};
 use crate::wire::{Attach, Attached, CloseCode, Control, Cursor, InputEvent, Path, Token};
 use crate::wire::{write_event, write_input_start};
 use bytes::Bytes;
@@ -82,6 +83,8 @@ pub struct Attachment {
     identity: Identity,
     known: Option<(crate::screen::HashKey, u32, u32)>,
     attached: bool,
+    /// Updates that overtook Attached: on QUIC, each has a stream of its own.
+    early: Vec<Bytes>,
     replies: VecDeque<Control>,
     resend: Vec<(u64, InputEvent)>,
     input_begun: bool,
@@ -104,6 +107,7 @@ impl Attachment {
             identity,
             known: None,
             attached: false,
+            early: Vec::new(),
             replies: VecDeque::new(),
             resend: Vec::new(),
             input_begun: false,
@@ -228,6 +232,9 @@ impl Attachment {
     pub fn update(&mut self, stream: Bytes, clock: impl Fn() -> Micros) -> Result<Vec<Applied>, ViewerError> {
         let begun = clock();
         self.heard(begun);
+        if !self.attached {
+            return self.hold_back(stream).map(|()| Vec::new());
+        }
         let bytes = stream.len();
         let mut applied = self.viewer.take(stream)?;
         let now = clock();
@@ -236,6 +243,20 @@ impl Attachment {
         }
         self.acknowledge(&applied, now - begun, now);
         Ok(applied)
+    }
+
+    fn hold_back(&mut self, stream: Bytes) -> Result<(), ViewerError> {
+        self.early.push(stream);
+        let bytes = self.early.iter().map(Bytes::len).sum();
+        if self.early.len() > MAX_WAITING || bytes > MAX_WAITING_BYTES {
+            return Err(ViewerError::TooManyWaiting { updates: self.early.len(), bytes });
+        }
+        Ok(())
+    }
+
+    /// Updates that came before Attached; after it, they are to be given to [`Attachment::update`] again.
+    pub fn early_updates(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.early)
     }
 
     /// Every Ack goes before the proof: the session must know of what is missing first. What settles a
@@ -340,5 +361,51 @@ impl Attachment {
     /// Proofs with which the session did not agree.
     pub fn mismatches(&self) -> u64 {
         self.mismatches
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::screen::HashKey;
+    use crate::sync::{Scene, root};
+    use crate::wire::UpdateHeader;
+
+    #[test]
+    fn an_update_that_overtakes_attached_is_shown_and_proven_after_it() {
+        let mut attachment = Attachment::new(Viewer::new(HashKey::default(), 0), Identity::default(), 0);
+        let header = UpdateHeader {
+            number: 1,
+            epoch: 1,
+            width: 100,
+            height: 50,
+            complete: true,
+            ..Default::default()
+        };
+        let mut stream = Vec::new();
+        header.write(&mut stream);
+        assert!(attachment.update(stream.into(), || 0).unwrap().is_empty());
+        assert!(attachment.reply().is_none());
+        let (key, title) = (HashKey(7), String::new());
+        let token = Token([0; 16]);
+        let attached = Attached { token, key, width: 100, height: 50, next_input: 0, title };
+        attachment.control(Control::Attached(attached), 0).unwrap();
+        let early = attachment.early_updates();
+        assert_eq!(early.len(), 1);
+        for stream in early {
+            assert_eq!(attachment.update(stream, || 0).unwrap().len(), 1);
+        }
+        let replies: Vec<Control> = std::iter::from_fn(|| attachment.reply()).collect();
+        let scene = Scene::new(key, 100, 50).unwrap();
+        let proof = Control::Proof { update: 1, root: root(scene.hashes().iter().copied()) };
+        assert!(replies.contains(&proof), "{replies:?}");
+    }
+
+    #[test]
+    fn updates_before_attached_are_bounded() {
+        let mut attachment = Attachment::new(Viewer::new(HashKey::default(), 0), Identity::default(), 0);
+        let mut update = || attachment.update(Bytes::from_static(&[0; 9]), || 0);
+        assert!((0..MAX_WAITING).all(|_| update().is_ok()));
+        assert!(update().is_err());
     }
 }

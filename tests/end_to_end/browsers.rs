@@ -3,12 +3,13 @@
 use crate::alone;
 use crate::browser::{BROWSERS, Browser};
 use crate::chevet::Gateway;
-use crate::drawing::draw_for;
+use crate::drawing::{Drawing, draw_for};
 use crate::drawing_time;
 use crate::server::{Program, Server};
 use crate::terminal::Terminal;
 use crate::viewer::{Row, rows};
 use serde_json::json;
+use std::time::Duration;
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::ConnectionExt as _;
 
@@ -22,10 +23,38 @@ fn watch_drawing(browser: &str, environment: &[(&str, &str)]) {
     let hold = (time.as_secs() + 2).to_string();
     let scenario = ["hold", &hold, "{folder}/pixels"];
     let mut browser = Browser::start(browser, &gateway.page("desk"), &scenario, environment);
-    browser.step("exact");
+    browser.step("shown");
     draw_for(&server.display, time, 71);
-    println!("{}", browser.step("held"));
+    expect_exact_after(&mut browser, &server);
+}
+
+/// The browser has held its session: it says that it is exact, and it is.
+fn expect_exact_after(browser: &mut Browser, server: &Server) {
+    let held = browser.step("held");
+    println!("{held}");
+    assert_eq!(held["exactness"], "exact", "the page does not know that it is exact");
     browser.expect_exact(&server.display);
+}
+
+#[test]
+fn browsers_come_back_by_themselves_after_the_gateway_was_killed_while_a_program_drew() {
+    let _alone = alone();
+    let server = Server::start(Program::Tigervnc, 1024, 768, 24);
+    let mut gateway = Gateway::start(&[("desk", &server.display)]);
+    for (name, ..) in BROWSERS {
+        gateway.wait_live("desk");
+        let scenario = ["hold", "10", "{folder}/pixels"];
+        let mut browser = Browser::start(name, &gateway.page("desk"), &scenario, &[]);
+        browser.step("shown");
+        let drawing = Drawing::start(&server.display, 72);
+        std::thread::sleep(Duration::from_secs(1));
+        gateway.program.kill();
+        std::thread::sleep(Duration::from_millis(700));
+        gateway.restart();
+        std::thread::sleep(Duration::from_secs(1));
+        drawing.rest();
+        expect_exact_after(&mut browser, &server);
+    }
 }
 
 #[test]

@@ -241,7 +241,7 @@ impl Painter {
         for row in 0..u32::from(height) {
             for column in 0..u32::from(width) {
                 let shade = (row * slope + column + self.dice.below(9)) as u8;
-                data.extend([shade, shade.wrapping_add(3), shade.wrapping_mul(2), 0]);
+                data.extend([shade, row as u8, shade.wrapping_add(column as u8 / 3), 0]);
             }
         }
         let format = ImageFormat::Z_PIXMAP;

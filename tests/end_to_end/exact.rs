@@ -33,7 +33,7 @@ fn after_random_drawing_every_viewer_shows_what_the_x_server_shows_by_every_road
             view.expect_exact(&server.display);
         }
     }
-    for ((view, _), road) in views.iter().zip(["quic", "quic", "websocket", "websocket"]) {
+    for ((view, _), road) in views.iter().zip(["QUIC", "QUIC", "WebSocket", "WebSocket"]) {
         let stats = view.stats();
         assert_eq!(stats["road"], road);
         assert_eq!(stats["mismatched_proofs"], 0, "{stats}");

@@ -114,7 +114,8 @@ fn without_its_x_server_the_gateway_says_what_it_waits_for_and_goes_on_once_it_i
     });
     std::thread::sleep(Duration::from_secs(2));
     let log = gateway.program.log();
-    let about: Vec<&str> = log.lines().filter(|line| line.contains(&display)).collect();
+    let display_named = format!("display {display} ");
+    let about: Vec<&str> = log.lines().filter(|line| line.contains(&display_named)).collect();
     assert_eq!(about.len(), 1, "one line says what is waited for: {log}");
     println!("{}", about[0]);
     let server = Server::start_on(crate::server::Program::Xvfb, &display, 640, 480);

@@ -148,8 +148,9 @@ async fn view<F>(harm: impl Fn(Link) -> F + Send + 'static) -> Client
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let certificate = Certificate::self_signed(&["localhost".to_owned()]).unwrap();
-    let endpoint = listen(([127, 0, 0, 1], 0).into(), &certificate).unwrap();
+    let (certificate, _) = Certificate::self_signed(&["localhost".to_owned()]).unwrap();
+    let reset_key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &[7; 32]);
+    let endpoint = listen(([127, 0, 0, 1], 0).into(), &certificate, reset_key).unwrap();
     let port = endpoint.local_addr().unwrap().port();
     let pin = fingerprint_text(&certificate.fingerprint());
     tokio::spawn(async move {
