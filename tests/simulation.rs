@@ -9,12 +9,16 @@ mod painter;
 mod path;
 #[path = "simulation/random.rs"]
 mod random;
+#[path = "simulation/totals.rs"]
+mod totals;
 #[path = "simulation/world.rs"]
 mod world;
 
+use chevet::screen::Rect;
 use path::Conditions;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use world::{STEP, Totals, World};
+use totals::Totals;
+use world::{STEP, World};
 
 const SIZES: [(u32, u32); 6] = [(640, 400), (321, 197), (700, 130), (64, 64), (449, 449), (1, 300)];
 const CACHES: [usize; 4] = [0, 40_000, 400_000, 64 << 20];
@@ -66,7 +70,7 @@ fn rest(world: &mut World) {
         world.step();
         world.check();
     }
-    panic!("after a minute of rest the viewers do not show what the session shows");
+    panic!("after a minute of rest the viewers do not show what the session shows: {}", world.unrest());
 }
 
 /// Runs one seed, and says which it was if it fails.
@@ -95,4 +99,35 @@ fn every_viewer_comes_to_show_exactly_the_session_whatever_its_path() {
     println!("{seeds} seeds: {all:?}");
     let happened = [all.updates, all.tiles, all.cached_tiles, all.copies, all.dropped, all.misses, all.links];
     assert!(seeds < 60 || happened.iter().all(|&count| count > 0), "a simulation of everything: {all:?}");
+}
+
+/// A narrow, long path and a film that never stops; later a caret too, and a page drawn once.
+#[test]
+fn a_film_and_a_caret_on_a_narrow_path_starve_no_tile() {
+    const SECOND: u64 = 1_000_000 / STEP;
+    let mut world = World::new(1, 640, 400);
+    let narrow = Conditions { rate: 60_000, delay: 120_000, jitter: 0, held_up: 0 };
+    world.add_viewer(narrow, 0);
+    let mut random = random::Random::new(1);
+    let page = Rect::new(0, 192, 640, 208);
+    for step in 0..40 * SECOND {
+        if step % 10 == 0 {
+            world.painter.noise_at(Rect::new(384, 0, 128, 128), &mut random);
+        }
+        if step % 25 == 0 && step > 10 * SECOND {
+            world.painter.noise_at(Rect::new(20, 20, 2, 14), &mut random);
+        }
+        if step == 15 * SECOND {
+            world.painter.noise_at(page, &mut random);
+        }
+        let before = world.seats[0].applied_updates;
+        world.step();
+        if world.seats[0].applied_updates > before {
+            world.last_applied = world.now;
+        }
+        assert!(world.now - world.last_applied < 5_000_000, "the film stands still");
+        assert!(world.longest_lacking() < 10_000_000, "a tile is not sent");
+    }
+    world.check();
+    assert_eq!(world.tiles_shown(0, page), 40, "what rests is shown, whatever moves elsewhere");
 }

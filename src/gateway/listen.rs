@@ -2,6 +2,7 @@
 
 use super::{Config, GatewayError, Shared, admit, page};
 use crate::link::{self, Certificate};
+use crate::wire::CloseCode;
 use aws_lc_rs::hmac;
 use axum::Extension;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -72,24 +73,28 @@ pub(super) async fn serve_udp(endpoint: quinn::Endpoint, shared: Arc<Shared>) {
         let shared = shared.clone();
         tokio::spawn(async move {
             let _place = place;
-            let handshake = async {
-                let connection = incoming.await.map_err(|error| error.to_string())?;
-                let gone = connection.clone();
-                let link = link::accept(connection).await.map_err(|closed| closed.to_string())?;
-                Ok::<_, String>((link, gone))
-            };
-            let shaken = tokio::time::timeout(PATIENCE, handshake).await;
+            let shaken = tokio::time::timeout(PATIENCE, async { incoming.await }).await;
             shaking.fetch_sub(1, Ordering::Relaxed);
             match shaken {
-                Ok(Ok(((link, inbox), connection))) => {
-                    admit::admit(&shared, link, inbox).await;
-                    connection.closed().await;
-                }
-                Ok(Err(reason)) => tracing::debug!(reason, "QUIC handshake failed"),
+                Ok(Ok(connection)) => serve_quic(connection, &shared).await,
+                Ok(Err(error)) => tracing::debug!(%error, "QUIC handshake failed"),
                 Err(_) => tracing::debug!("QUIC handshake took too long"),
             }
         });
     }
+}
+
+/// Serves a connection to its end.
+async fn serve_quic(connection: quinn::Connection, shared: &Shared) {
+    match tokio::time::timeout(PATIENCE, link::accept(connection.clone())).await {
+        Ok(Ok((link, inbox))) => admit::admit(shared, link, inbox).await,
+        Ok(Err(reason)) => {
+            tracing::debug!(%reason, "a connection made no link");
+            connection.close(CloseCode::PROTOCOL.0.into(), b"no link was made of this connection");
+        }
+        Err(_) => connection.close(CloseCode::IDLE.0.into(), b"no control stream was opened within 10 s"),
+    }
+    connection.closed().await;
 }
 
 pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {

@@ -1,7 +1,7 @@
 //! QUIC and WebTransport on one UDP port, told apart by ALPN.
 
 use super::{Certificate, Closed, Inbox, Incoming, Link, Outgoing, Road, TlsError, Transport};
-use crate::wire::{self, CloseCode, ControlReader, InputReader, Motion, Path, stream_kind};
+use crate::wire::{self, CloseCode, Control, ControlReader, InputReader, Motion, Path, stream_kind};
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use quinn::VarInt;
@@ -289,15 +289,19 @@ async fn write_update(
 
 async fn read_control(mut stream: RecvStream, arrived: mpsc::Sender<Incoming>) -> Result<(), Closed> {
     let mut reader = ControlReader::new();
+    let mut parting = None;
     while let Some(chunk) = stream.read_chunk(CHUNK, true).await.map_err(lost_reading)? {
         reader.push(&chunk.bytes);
         while let Some(message) = reader.next().map_err(|error| Closed::violation(&error))? {
+            if let Control::Closing { code, reason } = &message {
+                parting = Some(Closed::by_peer(*code, reason));
+            }
             if arrived.send(Incoming::Control(message)).await.is_err() {
                 return Ok(());
             }
         }
     }
-    Err(Closed { code: CloseCode::DONE, reason: "the control stream ended".into(), by_peer: true })
+    Err(parting.unwrap_or_else(|| Closed::by_peer(CloseCode::DONE, "the control stream ended")))
 }
 
 async fn read_datagrams(session: Session, arrived: mpsc::Sender<Incoming>) -> Result<(), Closed> {

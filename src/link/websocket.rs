@@ -48,7 +48,7 @@ impl Transport for Tcp {
 /// Makes a link of an open WebSocket, as a sink and a stream of its binary messages.
 pub fn join(
     sink: impl Sink<Written, Error = WebSocketFault> + Send + Unpin + 'static,
-    stream: impl Stream<Item = Result<Bytes, WebSocketFault>> + Send + Unpin + 'static,
+    mut stream: impl Stream<Item = Result<Bytes, WebSocketFault>> + Send + Unpin + 'static,
 ) -> (Link, Inbox) {
     let (link, inbox, to_send, arrived) = Link::new(Road::WebSocket, Tcp);
     tokio::spawn(write_all(sink, link.clone(), to_send));
@@ -56,10 +56,13 @@ pub fn join(
     tokio::spawn(async move {
         let mut ended = reading.watch_end();
         let closed = tokio::select! {
-            closed = read_all(stream, &reading, arrived) => closed,
-            _ = ended.wait_for(Option::is_some) => return,
+            closed = read_all(&mut stream, &reading, arrived) => closed,
+            _ = ended.wait_for(Option::is_some) => Closed::lost(""),
         };
         reading.end(closed);
+        // TCP forgets what it was to send, the reason above all, if it is closed over unread bytes.
+        let drained = async { while let Some(Ok(_)) = stream.next().await {} };
+        let _ = tokio::time::timeout(FAREWELL, drained).await;
     });
     (link, inbox)
 }
@@ -177,7 +180,8 @@ async fn write_all(
         }
     };
     if let Err(error) = written {
-        link.end(Closed::lost(error.to_string()));
+        // A sink that has failed must not be used again.
+        return link.end(Closed::lost(error.to_string()));
     }
     let farewell = async {
         while let Ok(message) = to_send.try_recv() {
@@ -210,7 +214,7 @@ enum Arriving {
 }
 
 async fn read_all(
-    mut stream: impl Stream<Item = Result<Bytes, WebSocketFault>> + Unpin,
+    stream: &mut (impl Stream<Item = Result<Bytes, WebSocketFault>> + Unpin),
     link: &Link,
     arrived: mpsc::Sender<Incoming>,
 ) -> Closed {

@@ -185,9 +185,8 @@ impl Attachment {
                 None
             }
             Control::Dropped { update } => {
-                for applied in self.viewer.dropped(update)? {
-                    self.acknowledge(&applied, 0, now);
-                }
+                let applied = self.viewer.dropped(update)?;
+                self.acknowledge(&applied, 0, now);
                 None
             }
             _ => None,
@@ -242,9 +241,7 @@ impl Attachment {
         if let Some(first) = applied.first_mut() {
             first.bytes = first.bytes.max(bytes);
         }
-        for each in &applied {
-            self.acknowledge(each, now - begun, now);
-        }
+        self.acknowledge(&applied, now - begun, now);
         Ok(applied)
     }
 
@@ -262,12 +259,16 @@ impl Attachment {
         std::mem::take(&mut self.early)
     }
 
-    fn acknowledge(&mut self, applied: &Applied, decode_us: Micros, now: Micros) {
-        if !applied.tiles.is_empty() || applied.new_screen {
-            self.changed_at = now;
+    /// Every Ack goes before the proof: the session must know of what is missing first. What settles a
+    /// screen may also be that an update will not come, so the proof does not depend on one applied.
+    fn acknowledge(&mut self, all: &[Applied], decode_us: Micros, now: Micros) {
+        for applied in all {
+            if !applied.tiles.is_empty() || applied.new_screen {
+                self.changed_at = now;
+            }
+            let missing = applied.missing.clone();
+            self.replies.push_back(Control::Ack { update: applied.number, decode_us, missing });
         }
-        let missing = applied.missing.clone();
-        self.replies.push_back(Control::Ack { update: applied.number, decode_us, missing });
         if let Some((update, root)) = self.viewer.proof() {
             self.replies.push_back(Control::Proof { update, root });
         }

@@ -8,7 +8,7 @@
 use super::budget::{Budget, Sent};
 use super::{CacheMirror, Change, Micros, Scene, root};
 use crate::screen::{Framebuffer, Grid, HashKey, Rect, TILE, TileHash, TileId, TileSet, hash_tile};
-use crate::wire::limits::{MAX_COPIES, MAX_UPDATE_TILES};
+use crate::wire::limits::{MAX_COPIES, MAX_UPDATE_TILES, MAX_WAITING};
 use crate::wire::{CachedTile, CopyRect, KnownScreen, UpdateHeader, WireError};
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub struct DeliveryCounters {
 
 struct InFlight {
     sent: Sent,
-    /// Ascending.
+    /// Ascending by tile.
     tiles: Vec<(TileId, TileHash)>,
     barrier: bool,
 }
@@ -168,7 +168,7 @@ impl Delivery {
         now: Micros,
     ) -> Option<UpdateHeader> {
         let nothing_new = self.lacking.is_empty() && self.copies.is_empty() && self.complete_told;
-        if nothing_new || self.in_flight.len() >= MAX_IN_FLIGHT {
+        if nothing_new || self.in_flight.len() >= MAX_IN_FLIGHT || self.is_far_ahead() {
             return None;
         }
         let lacking = self.lacking.len();
@@ -201,6 +201,13 @@ impl Delivery {
         header.complete = self.lacking.is_empty();
         self.complete_told = header.complete;
         Some(header)
+    }
+
+    /// Whether the oldest update on the way is so far behind that the viewer could no longer remember all that
+    /// came after it.
+    fn is_far_ahead(&self) -> bool {
+        let oldest = self.in_flight.first_key_value().map_or(self.last_number, |(&number, _)| number);
+        self.last_number - oldest >= MAX_WAITING as u64
     }
 
     /// At most `most` lacking tiles, ascending: those near the pointer first, up to half, then the longest lacking.
@@ -260,7 +267,8 @@ impl Delivery {
         }
         let named = header.cached.iter().map(|cached| cached.tile);
         let tiles = header.tiles.iter().copied().chain(named);
-        let mut tiles: Vec<_> = tiles.filter_map(|tile| Some((tile, self.has[tile as usize]?))).collect();
+        let mut tiles: Vec<(TileId, TileHash)> =
+            tiles.filter_map(|tile| Some((tile, self.has[tile as usize]?))).collect();
         tiles.sort_unstable_by_key(|&(tile, _)| tile);
         let sent = self.budget.sent(bytes as u64, now);
         self.in_flight.insert(header.number, InFlight { sent, tiles, barrier });
@@ -286,14 +294,17 @@ impl Delivery {
         // An update that was dropped may have arrived all the same; it no longer counts.
         let Some(update) = self.in_flight.remove(&number) else { return Ok(()) };
         self.budget.acknowledged(&update.sent, decode_us, now);
+        let mut misses = false;
         for &tile in missing {
-            let Ok(at) = update.tiles.binary_search_by_key(&tile, |&(sent, _)| sent) else { continue };
-            let (_, hash) = update.tiles[at];
+            // What was sent before a restart, or not at all, cannot be missed.
+            let Ok(index) = update.tiles.binary_search_by_key(&tile, |&(sent, _)| sent) else { continue };
+            let (_, hash) = update.tiles[index];
+            misses = true;
             self.cache.forget(hash);
             self.counters.misses += 1;
             self.forget_tile(tile, hash, now);
         }
-        if !missing.is_empty() && (self.last_barrier > number || !self.copies.is_empty()) {
+        if misses && (self.last_barrier > number || !self.copies.is_empty()) {
             self.forget_all(scene, now);
         }
         Ok(())
@@ -317,6 +328,8 @@ impl Delivery {
     }
 
     /// Updates on the way all of whose content is out of date; their streams are to be reset and the viewer told.
+    /// Never the oldest: what changes all the time would be dropped again and again on a slow path, and
+    /// nothing of it would ever be shown.
     pub fn superseded(&mut self, scene: &Scene, now: Micros) -> Vec<u64> {
         if !self.copies.is_empty() {
             return Vec::new();
@@ -328,7 +341,7 @@ impl Delivery {
             let droppable = *number > last_barrier && !update.barrier && !update.tiles.is_empty();
             (old && droppable && update.tiles.iter().all(differs)).then_some(*number)
         };
-        let numbers: Vec<u64> = self.in_flight.iter().filter_map(stale).collect();
+        let numbers: Vec<u64> = self.in_flight.iter().skip(1).filter_map(stale).collect();
         for number in &numbers {
             let Some(update) = self.in_flight.remove(number) else { continue };
             self.budget.dropped(&update.sent);

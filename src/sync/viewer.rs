@@ -130,7 +130,11 @@ impl Viewer {
     /// Takes a whole update stream. Returns what could be applied, this one or ones that had waited for it.
     pub fn take(&mut self, stream: Bytes) -> Result<Vec<Applied>, ViewerError> {
         let (header, payload) = read_update(&stream)?;
-        if self.is_done(header.number) || self.waiting.contains_key(&header.number) {
+        if self.is_done(header.number) {
+            // Its Dropped, on the control stream, overtook it: the session no longer counts on it.
+            return Ok(Vec::new());
+        }
+        if self.waiting.contains_key(&header.number) {
             return Err(WireError::Meaningless { what: "an update sent twice", value: header.number }.into());
         }
         let payload = stream.slice_ref(payload);
@@ -139,8 +143,11 @@ impl Viewer {
         self.apply_ready()
     }
 
-    /// The session says that an update will not come.
+    /// The session says that an update will not come. If it has come and waits for another, it is given up.
     pub fn dropped(&mut self, number: u64) -> Result<Vec<Applied>, ViewerError> {
+        if let Some((_, payload)) = self.waiting.remove(&number) {
+            self.waiting_bytes -= payload.len();
+        }
         self.finish(number);
         self.apply_ready()
     }

@@ -300,7 +300,7 @@ impl Control {
                 };
                 let mut missing = Vec::with_capacity(count);
                 for _ in 0..count {
-                    missing.push(r.bounded(MAX_TILES as u64, "Ack's missing tile")? as u32);
+                    missing.push(r.bounded(MAX_TILES as u64 - 1, "Ack's missing tile")? as u32);
                 }
                 Control::Ack { update, decode_us, missing }
             }

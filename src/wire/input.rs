@@ -1,6 +1,6 @@
 //! The input stream and the motion datagram.
 
-use super::limits::{MAX_EVENT, MAX_TEXT};
+use super::limits::{MAX_DATAGRAM, MAX_EVENT, MAX_TEXT};
 use super::stream_kind;
 use super::value::*;
 use crate::screen::MAX_SIDE;
@@ -79,6 +79,10 @@ impl Motion {
 
     /// Reads a datagram; `None` if it is of a kind that this version does not know.
     pub fn read(datagram: &[u8]) -> Result<Option<Motion>, WireError> {
+        if datagram.len() > MAX_DATAGRAM {
+            let (value, limit) = (datagram.len() as u64, MAX_DATAGRAM as u64);
+            return Err(WireError::TooMuch { what: "a datagram", value, limit });
+        }
         let r = &mut Reader::new(datagram);
         if r.u8("a datagram's kind")? != 1 {
             return Ok(None);

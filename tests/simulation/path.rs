@@ -88,6 +88,10 @@ impl Updates {
 
     /// The sender gave the stream up. What has left may arrive all the same.
     pub fn reset(&mut self, number: u64, random: &mut Random) {
+        if self.waiting.front().is_some_and(|(first, _)| *first == number) {
+            // What of it has left was for nothing.
+            self.credit = 0;
+        }
         self.waiting.retain(|(waiting, _)| *waiting != number);
         if random.chance(50) {
             self.flying.retain(|(_, flying, _)| *flying != number);

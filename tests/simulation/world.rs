@@ -5,6 +5,7 @@ use crate::history::History;
 use crate::painter::Painter;
 use crate::path::{Conditions, Ordered, Updates};
 use crate::random::Random;
+use crate::totals::Totals;
 use bytes::Bytes;
 use chevet::codec::Encoder;
 use chevet::screen::{HashKey, Rect, TileId, hash_tile};
@@ -29,6 +30,8 @@ pub struct Seat {
     /// The scene size that it shows, and the earliest instant that each tile may be of.
     scene_epoch: Option<usize>,
     shown: Vec<u64>,
+    /// Whether its cache lacked a named tile on this link: copies may have moved anything since.
+    missed: bool,
     pub applied_updates: u64,
 }
 
@@ -56,34 +59,6 @@ struct SessionEnd {
     lacking_since: Vec<Option<Micros>>,
 }
 
-/// What a run did, to show that it did something.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Totals {
-    pub updates: u64,
-    pub tiles: u64,
-    pub cached_tiles: u64,
-    pub copies: u64,
-    pub dropped: u64,
-    pub misses: u64,
-    pub links: u64,
-    pub inputs: u64,
-    pub bytes: u64,
-}
-
-impl std::ops::AddAssign for Totals {
-    fn add_assign(&mut self, more: Totals) {
-        self.updates += more.updates;
-        self.tiles += more.tiles;
-        self.cached_tiles += more.cached_tiles;
-        self.copies += more.copies;
-        self.dropped += more.dropped;
-        self.misses += more.misses;
-        self.links += more.links;
-        self.inputs += more.inputs;
-        self.bytes += more.bytes;
-    }
-}
-
 pub struct World {
     pub now: Micros,
     pub random: Random,
@@ -96,7 +71,7 @@ pub struct World {
     next_input: BTreeMap<[u8; 16], u64>,
     handed_over: Vec<Vec<u32>>,
     pub totals: Totals,
-    pub longest_wait: Micros,
+    pub last_applied: Micros,
 }
 
 impl World {
@@ -115,7 +90,7 @@ impl World {
             next_input: BTreeMap::new(),
             handed_over: Vec::new(),
             totals: Totals::default(),
-            longest_wait: 0,
+            last_applied: 1_000_000,
         }
     }
 
@@ -131,6 +106,7 @@ impl World {
             issued: 0,
             scene_epoch: None,
             shown: Vec::new(),
+            missed: false,
             applied_updates: 0,
         });
         self.handed_over.push(Vec::new());
@@ -294,9 +270,7 @@ impl World {
             end.epochs.insert(header.number, self.histories.len() - 1);
             end.unanswered.insert(header.number);
             for tile in header.tiles.iter().copied().chain(header.cached.iter().map(|cached| cached.tile)) {
-                if let Some(since) = end.lacking_since[tile as usize].take() {
-                    self.longest_wait = self.longest_wait.max(self.now - since);
-                }
+                end.lacking_since[tile as usize] = None;
             }
             if header.complete {
                 end.lacking_since.fill(None);
@@ -344,6 +318,7 @@ impl World {
         attachment.ping(self.now);
         seat.attachment = Some(attachment);
         seat.link = Some(id);
+        seat.missed = false;
         seat.control = ControlReader::new();
         let mut link = Connection {
             seat: seat_index,
@@ -398,9 +373,11 @@ impl World {
             }
             let Some(stream) = link.down_updates.receive(self.now) else { return };
             let now = self.now;
-            for applied in attachment.update(stream, || now).unwrap() {
-                self.check_applied(index, id, &applied);
-            }
+            let all = attachment.update(stream, || now).unwrap();
+            self.seats[index].applied_updates += all.len() as u64;
+            // What came before a new screen in the same batch is no longer to be seen.
+            let seen = all.iter().rposition(|applied| applied.new_screen).unwrap_or(0);
+            all[seen..].iter().for_each(|applied| self.check_applied(index, id, applied));
             let seat = &self.seats[index];
             let held = seat.attachment.as_ref().unwrap().viewer().held_bytes();
             assert!(held <= seat.cache_bytes + (10 << 20), "a viewer holds {held} bytes");
@@ -412,7 +389,6 @@ impl World {
         let (seat, link) = (&mut self.seats[index], &self.connections[&id]);
         let end = link.session.as_ref().unwrap();
         let epoch = end.epochs[&applied.number];
-        seat.applied_updates += 1;
         let screen = seat.attachment.as_ref().unwrap().viewer().framebuffer().unwrap();
         if seat.scene_epoch.is_some_and(|shown| shown > epoch) {
             assert!(
@@ -426,14 +402,16 @@ impl World {
             seat.scene_epoch = Some(epoch);
             seat.shown = vec![0; grid.len()];
         }
-        let guesses = end.delivery.counters().misses > 0 || !applied.missing.is_empty();
+        seat.missed |= !applied.missing.is_empty();
         for &tile in &applied.tiles {
             let hash = hash_tile(self.scene.key(), screen, &grid.rect(tile));
             let shown = &mut seat.shown[tile as usize];
             match self.histories[epoch].when(tile, hash, *shown) {
                 Some(instant) => *shown = instant,
                 // A copy of what the cache did not have shows what never was, until it is sent again.
-                None => assert!(guesses, "tile {tile} of viewer {index} went back behind instant {shown}"),
+                None => {
+                    assert!(seat.missed, "tile {tile} of viewer {index} went back behind instant {shown}")
+                }
             }
         }
     }
@@ -475,6 +453,25 @@ impl World {
                     && attachment.exactness(self.now) == Exactness::Exact
             })
             && handed_over.into_iter().all(|(seat, events)| events.len() == seat.issued as usize)
+    }
+
+    /// What keeps a world from being at rest.
+    pub fn unrest(&self) -> String {
+        let seats = self.seats.iter().zip(&self.handed_over).map(|(seat, events)| {
+            let attachment = seat.attachment.as_ref().unwrap();
+            let same = attachment.viewer().framebuffer() == Some(&self.painter.framebuffer);
+            let end = seat.link.and_then(|id| self.connections[&id].session.as_ref());
+            format!(
+                "same {same}, {:?}, newest {}, input {} of {}, on the way {:?}, {:?}",
+                attachment.exactness(self.now),
+                attachment.viewer().newest(),
+                events.len(),
+                seat.issued,
+                end.map(|end| &end.unanswered),
+                end.map(|end| end.delivery.counters()),
+            )
+        });
+        seats.collect::<Vec<_>>().join("; ")
     }
 
     /// What must hold at any time.

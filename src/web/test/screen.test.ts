@@ -182,10 +182,15 @@ test("a resumed screen goes on from what was shown, in epoch 1, with numbers fro
   assert.deepEqual(colours(screen), [BLACK, BLACK, BLUE, BLACK], "the first link's screen is its own");
 });
 
-test("the same update twice, or one too far ahead, is refused", () => {
+test("an update that comes after its Dropped changes nothing", () => {
+  const screen = newScreen();
+  screen.dropped(1);
+  assert.deepEqual(screen.receive(painting(1, [0], [RED])), []);
+});
+
+test("a waiting update sent twice, or one too far ahead, is refused", () => {
   const screen = newScreen();
   screen.receive(painting(1, [0], [RED]));
-  assert.throws(() => screen.receive(painting(1, [0], [RED])), ProtocolError);
   screen.receive(painting(3, [0], [RED], { after: 2 }));
   assert.throws(() => screen.receive(painting(3, [0], [RED], { after: 2 })), ProtocolError);
   assert.throws(() => screen.receive(painting(1 << 20, [0], [RED])), ProtocolError);

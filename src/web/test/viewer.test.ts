@@ -317,7 +317,8 @@ test("a session that breaks the protocol is left and dialled anew", async () => 
   const bench = new Bench(false);
   const far = bench.newest("websocket");
   bench.exactOver(far);
-  assert.throws(() => far.stream(painting(1, [0], [RED])), /came twice/);
+  far.stream(painting(9, [0], [RED], { after: 8 }));
+  assert.throws(() => far.stream(painting(9, [0], [RED], { after: 8 })), /came twice/);
   far.broken(CloseCode.protocolError);
   assert.equal(bench.dialled.length, 2);
 });

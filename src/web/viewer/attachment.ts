@@ -116,7 +116,11 @@ export class Attachment implements LinkListener {
       case "Attached":
         return this.takeAttached(message);
       case "Dropped":
-        if (this.screen !== null) this.afterApplying(this.screen.dropped(message.update), 0);
+        if (this.screen !== null) {
+          this.afterApplying(this.screen.dropped(message.update), 0);
+          // What settles a screen may also be that an update will not come.
+          this.owner.applied(this);
+        }
         return;
       case "Verdict":
         if (message.agreed) this.agreedUpTo = Math.max(this.agreedUpTo, message.update);

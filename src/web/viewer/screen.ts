@@ -104,7 +104,9 @@ export class ViewerScreen {
   /** Takes an update stream's bytes; gives every update that could be applied because of it. */
   receive(bytes: Uint8Array): Applied[] {
     const update = decodeUpdate(bytes);
-    if (this.isSettled(update.number) || this.waiting.some((other) => other.number === update.number)) {
+    // Its Dropped, on the control stream, overtook it: the session no longer counts on it.
+    if (this.isSettled(update.number)) return [];
+    if (this.waiting.some((other) => other.number === update.number)) {
       throw new ProtocolError(`update ${update.number} came twice`);
     }
     if (update.number > this.settledUpTo + MAX_AHEAD) {

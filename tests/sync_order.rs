@@ -1,0 +1,195 @@
+//! Orders of arrival that once went wrong between a session's delivery and a viewer.
+
+use bytes::Bytes;
+use chevet::codec::Encoder;
+use chevet::screen::{Framebuffer, HashKey, Rect, TileHash, TileId, TileSet};
+use chevet::sync::{Attachment, Delivery, Identity, Scene, Viewer};
+use chevet::wire::{Attached, CachedTile, Control, CopyRect, Token, UpdateHeader};
+
+const KEY: HashKey = HashKey(9);
+const SECOND: u64 = 1_000_000;
+
+fn attachment() -> Attachment {
+    let mut attachment = Attachment::new(Viewer::new(KEY, 1 << 20), Identity::default(), 0);
+    let (token, title) = (Token([1; 16]), String::new());
+    let attached = Attached { token, key: KEY, width: 128, height: 64, next_input: 0, title };
+    attachment.control(Control::Attached(attached), 0).unwrap();
+    attachment
+}
+
+fn header(number: u64, after: u64) -> UpdateHeader {
+    UpdateHeader { number, after, epoch: 1, width: 128, height: 64, complete: true, ..Default::default() }
+}
+
+fn stream(header: &UpdateHeader, ink: u32) -> Bytes {
+    let mut screen = Framebuffer::new(header.width, header.height).unwrap();
+    screen.pixels_mut().fill(ink);
+    let mut stream = Vec::new();
+    header.write(&mut stream);
+    if !header.tiles.is_empty() {
+        Encoder::new().encode(&screen, &header.tiles, &mut stream);
+    }
+    Bytes::from(stream)
+}
+
+fn replies(attachment: &mut Attachment) -> Vec<Control> {
+    std::iter::from_fn(|| attachment.reply()).collect()
+}
+
+#[test]
+fn an_update_that_its_dropped_overtook_is_passed_over() {
+    let mut attachment = attachment();
+    attachment.update(stream(&header(1, 0), 0), || 1).unwrap();
+    attachment.control(Control::Dropped { update: 2 }, 1).unwrap();
+    let late = UpdateHeader { tiles: vec![0, 1], ..header(2, 0) };
+    assert_eq!(attachment.update(stream(&late, 0xFF), || 2).unwrap(), []);
+    assert!(attachment.viewer().framebuffer().unwrap().pixels().iter().all(|&pixel| pixel == 0));
+}
+
+#[test]
+fn a_dropped_update_that_waits_for_another_is_never_applied() {
+    let mut attachment = attachment();
+    let waiting = UpdateHeader { tiles: vec![0, 1], ..header(2, 1) };
+    assert_eq!(attachment.update(stream(&waiting, 0xFF), || 1).unwrap(), []);
+    assert!(attachment.viewer().held_bytes() > 0);
+    attachment.control(Control::Dropped { update: 2 }, 1).unwrap();
+    assert_eq!(attachment.viewer().held_bytes(), 0);
+    let applied = attachment.update(stream(&header(1, 0), 0), || 2).unwrap();
+    assert_eq!(applied.iter().map(|applied| applied.number).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_dropped_that_settles_the_screen_brings_the_proof() {
+    let mut attachment = attachment();
+    attachment.update(stream(&header(2, 0), 0), || 1).unwrap();
+    let proves = |message: &Control| matches!(message, Control::Proof { update: 2, .. });
+    assert!(!replies(&mut attachment).iter().any(proves), "update 1 may still come");
+    attachment.control(Control::Dropped { update: 1 }, 2).unwrap();
+    assert!(replies(&mut attachment).iter().any(proves));
+}
+
+#[test]
+fn a_proof_goes_after_the_acks_that_report_misses() {
+    let mut attachment = attachment();
+    let copy = CopyRect { from: Rect::new(0, 0, 64, 64), x: 64, y: 0 };
+    let named = CachedTile { tile: 0, hash: TileHash(0xBAD) };
+    let last = UpdateHeader { copies: vec![copy], cached: vec![named], ..header(2, 1) };
+    attachment.update(stream(&last, 0), || 1).unwrap();
+    attachment.update(stream(&header(1, 0), 0), || 2).unwrap();
+    let replies = replies(&mut attachment);
+    let miss = |message: &Control| matches!(message, Control::Ack { missing, .. } if missing == &[0]);
+    let proof = |message: &Control| matches!(message, Control::Proof { .. });
+    assert!(replies.iter().position(miss).unwrap() < replies.iter().position(proof).unwrap());
+}
+
+/// A scene with a delivery that has been sent `first`, and a painter of its tiles.
+struct Sending {
+    scene: Scene,
+    delivery: Delivery,
+    ink: u32,
+}
+
+impl Sending {
+    fn new(width: u32, height: u32) -> Self {
+        let scene = Scene::new(KEY, width, height).unwrap();
+        let delivery = Delivery::new(&scene, 0, None, 0);
+        Sending { scene, delivery, ink: 0 }
+    }
+
+    fn paint(&mut self, tile: TileId, now: u64) {
+        self.ink += 1;
+        let mut source = self.scene.framebuffer().clone();
+        let rect = source.grid().rect(tile);
+        source.row_mut(rect.x, rect.y, rect.width).fill(self.ink);
+        let all = TileSet::full(source.grid().len());
+        let change = self.scene.absorb(&source, &all).unwrap();
+        self.delivery.changed(&self.scene, &change, now);
+    }
+
+    fn send(&mut self, now: u64) -> Option<UpdateHeader> {
+        let header = self.delivery.next(&self.scene, None, now, now)?;
+        self.delivery.sent(&header, 100, now);
+        Some(header)
+    }
+}
+
+#[test]
+fn the_oldest_update_on_the_way_is_never_superseded() {
+    let mut session = Sending::new(128, 64);
+    for number in 1..=3 {
+        session.paint(0, number);
+        assert_eq!(session.send(number).unwrap().number, number);
+    }
+    session.paint(0, 4);
+    assert_eq!(session.delivery.superseded(&session.scene, SECOND), [2, 3]);
+    assert_eq!(session.delivery.superseded(&session.scene, 2 * SECOND), Vec::<u64>::new());
+}
+
+#[test]
+fn no_update_is_sent_that_a_viewer_could_not_remember_beyond_the_oldest_one() {
+    let mut session = Sending::new(128, 64);
+    session.paint(0, 1);
+    assert_eq!(session.send(1).unwrap().number, 1);
+    let mut newest = 1;
+    for now in 2..2_000 {
+        session.paint(1, now);
+        let Some(header) = session.send(now) else { break };
+        newest = header.number;
+        session.delivery.acknowledged(&session.scene, newest, 0, &[], now).unwrap();
+    }
+    assert_eq!(newest, 257);
+    session.delivery.acknowledged(&session.scene, 1, 0, &[], 3_000).unwrap();
+    assert!(session.send(3_000).is_some());
+}
+
+#[test]
+fn a_miss_in_an_update_of_an_earlier_screen_costs_the_new_screen_nothing() {
+    let mut session = Sending::new(128, 64);
+    session.paint(0, 1);
+    session.send(1).unwrap();
+    session.scene.resize(64, 64).unwrap();
+    session.delivery.restart(&session.scene, 2);
+    assert!(session.send(2).unwrap().complete);
+    session.delivery.acknowledged(&session.scene, 1, 0, &[0, 1, 7_000], 3).unwrap();
+    assert_eq!(session.delivery.counters().misses, 0);
+    assert_eq!(session.send(4), None);
+}
+
+#[test]
+fn a_miss_before_a_copy_makes_every_tile_be_sent_again() {
+    let mut session = Sending::new(448, 448);
+    let mut noise = session.scene.framebuffer().clone();
+    let mut ink = 1u32;
+    for pixel in noise.pixels_mut() {
+        ink = ink.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *pixel = ink >> 8;
+    }
+    let change = session.scene.absorb(&noise, &TileSet::full(49)).unwrap();
+    session.delivery.changed(&session.scene, &change, 1);
+    // Until the search for moves looks again, scrolled content is sent as it is.
+    let mut missed = session.send(1).unwrap();
+    let barrier = (2..100).find_map(|now| {
+        let source = scrolled(&mut session.scene);
+        let change = session.scene.absorb(&source, &TileSet::full(49)).unwrap();
+        session.delivery.changed(&session.scene, &change, now);
+        let header = session.send(now).unwrap();
+        if !header.copies.is_empty() {
+            return Some(header);
+        }
+        session.delivery.acknowledged(&session.scene, missed.number, 0, &[], now).unwrap();
+        missed = header;
+        None
+    });
+    assert_eq!(barrier.unwrap().after, missed.number);
+    session.delivery.acknowledged(&session.scene, missed.number, 0, &[30], 200).unwrap();
+    let again = session.send(200).unwrap();
+    assert_eq!(again.tiles.len(), 49, "a copy read what the viewer did not have");
+}
+
+/// The scene moved up by twenty rows.
+fn scrolled(scene: &mut Scene) -> Framebuffer {
+    let mut source = scene.framebuffer().clone();
+    let (width, height) = (source.width(), source.height());
+    source.copy_within(Rect::new(0, 20, width, height - 20), 0, 0);
+    source
+}
