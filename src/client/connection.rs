@@ -271,14 +271,16 @@ impl Client {
     fn on_update(&mut self, stream: bytes::Bytes) -> Result<(), crate::sync::ViewerError> {
         let begun = clock::now_us();
         let all = self.attachment.update(stream, clock::now_us)?;
+        self.note_applied(all, clock::now_us() - begun);
+        Ok(())
+    }
+
+    fn note_applied(&mut self, all: Vec<Applied>, decode_us: Micros) {
         let now = clock::now_us();
         for applied in all {
-            let captured = self.attachment.local_time(applied.captured_us);
-            let draw_to_decode_us = now.saturating_sub(captured);
-            let update = Update { applied, draw_to_decode_us, decode_us: now - begun };
-            self.events.push_back(Event::Updated(update));
+            let draw_to_decode_us = now.saturating_sub(self.attachment.local_time(applied.captured_us));
+            self.events.push_back(Event::Updated(Update { applied, draw_to_decode_us, decode_us }));
         }
-        Ok(())
     }
 
     fn on_news(&mut self, news: News) -> Result<(), ClientError> {
@@ -290,6 +292,10 @@ impl Client {
                     link.input(bytes);
                 }
                 Event::Attached { title, width, height, road: link.road() }
+            }
+            News::Applied(all) => {
+                self.note_applied(all, 0);
+                return Ok(());
             }
             News::Exact { .. } => Event::Exact,
             News::Cursor(cursor) => Event::Cursor(cursor),

@@ -5,8 +5,10 @@ use super::{Canvas, CursorShape, Source, SourceEvent, SourceState};
 use crate::clock;
 use crate::link::{Closed, Inbox, Incoming, Link};
 use crate::screen::{Framebuffer, HashKey, TileSet};
-use crate::sync::{Applied, Attachment, Identity, News, Viewer};
+use crate::sync::{Applied, Attachment, Identity, News, Viewer, ViewerError};
+
 use crate::wire::{Attach, CloseCode, Control, Cursor, InputEvent};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -123,7 +125,11 @@ impl Host {
             token: None,
             screen: None,
         };
-        link.control(&self.with_screen(&mut attachment, |a| a.attach(wish)));
+        let attach = self.with_screen(&mut attachment, |a| Ok((a.attach(wish), Vec::new())));
+        match attach {
+            Ok(message) => link.control(&message),
+            Err(closed) => return Some(closed),
+        }
         attachment.ping(clock::now_us());
         let ended = self.serve(link, inbox, &mut attachment, errands).await;
         self.parts = attachment.into_parts();
@@ -184,38 +190,36 @@ impl Host {
         link: &Link,
         attachment: &mut Attachment,
     ) -> Result<(), Closed> {
-        let violation = |error: crate::sync::ViewerError| Closed {
-            code: CloseCode::PROTOCOL,
-            reason: error.to_string(),
-            by_peer: false,
-        };
         match message {
-            Incoming::Update(stream) => {
-                let all = self.with_screen(attachment, |a| a.update(stream, clock::now_us));
-                all.map_err(violation)?.iter().for_each(|applied| self.painted(applied, attachment));
-            }
+            Incoming::Update(stream) => self.on_update(stream, attachment)?,
             Incoming::Control(control) => {
-                let news = self.with_screen(attachment, |a| a.control(control, clock::now_us()));
-                let news = news.map_err(violation)?;
-                if matches!(news, Some(News::Attached { .. }))
-                    && let Some(bytes) = attachment.input_to_resend()
-                {
-                    link.input(bytes);
-                }
+                let news = self.with_screen(attachment, |a| {
+                    Ok(match a.control(control, clock::now_us())? {
+                        Some(News::Applied(applied)) => (None, applied),
+                        news => (news, Vec::new()),
+                    })
+                })?;
                 let attached = matches!(news, Some(News::Attached { .. }));
                 if let Some(news) = news {
                     self.on_news(news).await?;
                 }
-                let early = if attached { attachment.early_updates() } else { Vec::new() };
-                for stream in early {
-                    let all = self.with_screen(attachment, |a| a.update(stream, clock::now_us));
-                    all.map_err(violation)?.iter().for_each(|applied| self.painted(applied, attachment));
+                if attached {
+                    if let Some(bytes) = attachment.input_to_resend() {
+                        link.input(bytes);
+                    }
+                    for stream in attachment.early_updates() {
+                        self.on_update(stream, attachment)?;
+                    }
                 }
             }
             // A host has no user of its own that types or points.
             Incoming::Input(..) | Incoming::Motion(_) => {}
         }
         Ok(())
+    }
+
+    fn on_update(&self, stream: Bytes, attachment: &mut Attachment) -> Result<(), Closed> {
+        self.with_screen(attachment, |a| Ok(((), a.update(stream, clock::now_us)?)))
     }
 
     async fn on_news(&mut self, news: News) -> Result<(), Closed> {
@@ -225,14 +229,19 @@ impl Host {
             News::State { live: true, .. } => SourceEvent::State(SourceState::Live),
             News::State { live: false, text } => SourceEvent::State(SourceState::Waiting(text)),
             News::Closing { code, reason } => return Err(Closed::by_peer(code, &reason)),
-            News::Attached { .. } | News::Exact { .. } | News::Path(_) => return Ok(()),
+            News::Attached { .. } | News::Applied(_) | News::Exact { .. } | News::Path(_) => return Ok(()),
         };
         self.tell(event).await;
         Ok(())
     }
 
-    /// Lets the attachment work on the canvas' own framebuffer, so that a session's pixels are held once.
-    fn with_screen<R>(&self, attachment: &mut Attachment, work: impl FnOnce(&mut Attachment) -> R) -> R {
+    /// Lets the attachment work on the canvas' own framebuffer, so that a session's pixels are held once. What was
+    /// applied is damage before anybody else can look at the canvas.
+    fn with_screen<R>(
+        &self,
+        attachment: &mut Attachment,
+        work: impl FnOnce(&mut Attachment) -> Result<(R, Vec<Applied>), ViewerError>,
+    ) -> Result<R, Closed> {
         let mut painting = self.canvas.lock();
         let size = |screen: &Framebuffer| (screen.width(), screen.height());
         let before = size(&painting.framebuffer);
@@ -241,27 +250,32 @@ impl Host {
         attachment.viewer_mut().exchange(canvas);
         let result = work(attachment);
         if let Some(screen) = attachment.viewer_mut().exchange(None) {
-            if size(&screen) != before {
-                painting.damage = TileSet::full(screen.grid().len());
-                painting.size_changes += 1;
-            }
             painting.framebuffer = screen;
         }
-        result
-    }
-
-    /// Tells the session what was decoded on its canvas.
-    fn painted(&self, applied: &Applied, attachment: &Attachment) {
-        let mut painting = self.canvas.lock();
-        applied.tiles.iter().for_each(|&tile| painting.damage.insert(tile));
-        if applied.new_screen {
+        let resized = size(&painting.framebuffer) != before;
+        painting.size_changes += u64::from(resized);
+        let applied = result.as_ref().map_or(&[][..], |(_, applied)| applied);
+        if resized || result.is_err() || applied.iter().any(|applied| applied.new_screen) {
+            // After an error nobody knows which tiles were touched.
             painting.damage = TileSet::full(painting.grid().len());
+        } else {
+            applied.iter().flat_map(|applied| &applied.tiles).for_each(|&tile| painting.damage.insert(tile));
         }
-        let age = clock::now_us().saturating_sub(attachment.local_time(applied.captured_us));
-        let captured = Instant::now().checked_sub(Duration::from_micros(age));
-        painting.damaged_at.get_or_insert(captured.unwrap_or_else(Instant::now));
+        if let Some(newest) = applied.last() {
+            let age = clock::now_us().saturating_sub(attachment.local_time(newest.captured_us));
+            let captured = Instant::now().checked_sub(Duration::from_micros(age));
+            painting.damaged_at.get_or_insert(captured.unwrap_or_else(Instant::now));
+        }
+        let painted = !applied.is_empty() || result.is_err();
         drop(painting);
-        self.canvas.notify();
+        if painted {
+            self.canvas.notify();
+        }
+        result.map(|(value, _)| value).map_err(|error| Closed {
+            code: CloseCode::PROTOCOL,
+            reason: error.to_string(),
+            by_peer: false,
+        })
     }
 
     async fn tell(&self, event: SourceEvent) {

@@ -49,6 +49,8 @@ pub enum News {
         width: u32,
         height: u32,
     },
+    /// Updates that had waited for one that will not come.
+    Applied(Vec<Applied>),
     Cursor(Cursor),
     CursorAt {
         x: u32,
@@ -187,7 +189,7 @@ impl Attachment {
             Control::Dropped { update } => {
                 let applied = self.viewer.dropped(update)?;
                 self.acknowledge(&applied, 0, now);
-                None
+                (!applied.is_empty()).then_some(News::Applied(applied))
             }
             _ => None,
         })

@@ -127,13 +127,18 @@ impl Scene {
     pub fn absorb(&mut self, source: &Framebuffer, damage: &TileSet) -> Option<Change> {
         self.wake();
         let own = self.framebuffer.as_mut().expect("awake");
-        let tiles = find_changes(own, source, damage);
+        let mut tiles = find_changes(own, source, damage);
         if tiles.is_empty() {
             return None;
         }
         self.generation += 1;
         let moves = self.moves.find(own, source, &tiles);
         let moved = apply_moves(self.key, own, &moves, &self.hashes);
+        // A source may have painted more than it has said so far, and moves may have found it.
+        moved
+            .iter()
+            .filter(|moved| moved.after_moves != moved.before)
+            .for_each(|moved| tiles.insert(moved.tile));
         copy_tiles(source, own, &tiles);
         for tile in tiles.iter() {
             self.hashes[tile as usize] = hash_tile(self.key, own, &self.grid.rect(tile));
@@ -170,4 +175,19 @@ fn apply_moves(
 fn hash_all(key: HashKey, framebuffer: &Framebuffer) -> Vec<TileHash> {
     let grid = framebuffer.grid();
     (0..grid.len() as TileId).map(|tile| hash_tile(key, framebuffer, &grid.rect(tile))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scene_that_rested_is_the_same_when_it_wakes() {
+        let mut scene = Scene::new(HashKey(3), 200, 130).unwrap();
+        let mut source = Framebuffer::new(200, 130).unwrap();
+        source.row_mut(5, 100, 120).fill(0x0012_3456);
+        scene.absorb(&source, &TileSet::full(source.grid().len())).unwrap();
+        scene.rest(&mut Encoder::new());
+        assert!(scene.framebuffer() == &source);
+    }
 }
