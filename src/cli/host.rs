@@ -43,6 +43,7 @@ impl Host {
     pub async fn run(self) -> Result<(), Failure> {
         let secret = self.secret()?;
         let (host, port) = self.host_and_port()?;
+        let pins = self.pins()?;
         let mut random = [0; 8];
         getrandom::fill(&mut random)
             .map_err(|error| format!("the system gives no random numbers: {error}"))?;
@@ -53,7 +54,7 @@ impl Host {
         let title = self.title.as_deref().unwrap_or(&self.name);
         let key = HashKey(u64::from_le_bytes(random));
         let session = Session::start(&self.name, title, key, canvas, source, to_session)?;
-        let target = self.target(&host, port).await?;
+        let target = self.target(&host, port, pins).await?;
         tokio::select! {
             refused = chevet::host::offer(&session, &target, &secret) => Err(refused.into()),
             () = interrupted() => Ok(()),
@@ -78,9 +79,15 @@ impl Host {
         Ok((host.trim_start_matches('[').trim_end_matches(']').to_owned(), port))
     }
 
-    async fn target(&self, host: &str, port: u16) -> Result<Target, Failure> {
+    fn pins(&self) -> Result<Vec<[u8; 32]>, Failure> {
+        let pin = |text: &String| parse_fingerprint(text);
+        let pins: Option<_> = self.pin.iter().map(pin).collect();
+        pins.ok_or_else(|| "--pin: write the SHA-256 as 64 hexadecimal digits".into())
+    }
+
+    async fn target(&self, host: &str, port: u16, pins: Vec<[u8; 32]>) -> Result<Target, Failure> {
         let loopback = matches!(host, "127.0.0.1" | "::1" | "localhost");
-        if self.pin.is_empty() && loopback {
+        if pins.is_empty() && loopback {
             // The gateway may start later than its hosts.
             loop {
                 match ask_target(host, port).await {
@@ -90,10 +97,6 @@ impl Host {
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
         }
-        let pin = |text: &String| {
-            parse_fingerprint(text).ok_or("--pin: write the SHA-256 as 64 hexadecimal digits")
-        };
-        let pins = self.pin.iter().map(pin).collect::<Result<_, _>>()?;
         Ok(Target { host: host.to_owned(), udp_port: Some(port), tcp_port: Some(port), tls: !loopback, pins })
     }
 }

@@ -88,17 +88,20 @@ impl Queue {
         self.urgent.len() < MOST_URGENT
     }
 
+    fn control(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(PIECE) {
+            let mut frame = Vec::with_capacity(piece.len() + 1);
+            write_frame(&mut frame, &Frame::Control(piece));
+            self.urgent.push_back(frame);
+        }
+    }
+
     fn take(&mut self, message: Outgoing, link: &Link) {
         let mut frame = Vec::new();
         match message {
             Outgoing::Control(bytes) => {
                 link.control_left(bytes.len());
-                for piece in bytes.chunks(PIECE) {
-                    let mut frame = Vec::with_capacity(piece.len() + 1);
-                    write_frame(&mut frame, &Frame::Control(piece));
-                    self.urgent.push_back(frame);
-                }
-                return;
+                return self.control(&bytes);
             }
             Outgoing::Input(bytes) => {
                 let stream = self.input_stream.unwrap_or_else(|| self.new_stream());
@@ -188,7 +191,8 @@ async fn write_all(
             queue.take(message, &link);
         }
         if let Some(bytes) = link.farewell() {
-            queue.take(Outgoing::Control(bytes), &link);
+            // It never was in the outbox, whose bytes are counted.
+            queue.control(&bytes);
         }
         while let Some(frame) = queue.urgent.pop_front() {
             sink.send(Written::Frame(frame.into())).await?;
