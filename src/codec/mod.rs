@@ -13,6 +13,7 @@ mod interface;
 mod natural;
 pub mod oracle;
 mod payload;
+pub mod video;
 
 pub use decoder::Decoder;
 pub use encoder::{EncodeStats, Encoder};
