@@ -12,7 +12,8 @@ const SECOND: u64 = 1_000_000;
 fn attachment() -> Attachment {
     let mut attachment = Attachment::new(Viewer::new(KEY, 1 << 20), Identity::default(), 0);
     let (token, title) = (Token([1; 16]), String::new());
-    let attached = Attached { token, key: KEY, width: 128, height: 64, next_input: 0, title };
+    let policy = Policy::default();
+    let attached = Attached { token, key: KEY, width: 128, height: 64, next_input: 0, title, policy };
     attachment.control(Control::Attached(attached), 0).unwrap();
     attachment
 }
@@ -102,7 +103,7 @@ impl Sending {
         let rect = source.grid().rect(tile);
         source.row_mut(rect.x, rect.y, rect.width).fill(self.ink);
         let all = TileSet::full(source.grid().len());
-        let change = self.scene.absorb(&source, &all).unwrap();
+        let change = self.scene.absorb(&source, &all, 0).unwrap();
         self.delivery.changed(&self.scene, &change, now);
     }
 
@@ -164,13 +165,13 @@ fn a_miss_before_a_copy_makes_every_tile_be_sent_again() {
         ink = ink.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         *pixel = ink >> 8;
     }
-    let change = session.scene.absorb(&noise, &TileSet::full(49)).unwrap();
+    let change = session.scene.absorb(&noise, &TileSet::full(49), 0).unwrap();
     session.delivery.changed(&session.scene, &change, 1);
     // Until the search for moves looks again, scrolled content is sent as it is.
     let mut missed = session.send(1).unwrap();
     let barrier = (2..100).find_map(|now| {
         let source = scrolled(&mut session.scene);
-        let change = session.scene.absorb(&source, &TileSet::full(49)).unwrap();
+        let change = session.scene.absorb(&source, &TileSet::full(49), 0).unwrap();
         session.delivery.changed(&session.scene, &change, now);
         let header = session.send(now).unwrap();
         if !header.copies.is_empty() {

@@ -43,11 +43,15 @@ fn attach() -> impl Strategy<Value = Control> {
     )
 }
 
+fn policy() -> impl Strategy<Value = Policy> {
+    (0..Policy::ALL.len()).prop_map(|index| Policy::ALL[index])
+}
+
 fn attached() -> impl Strategy<Value = Control> {
-    (any::<[u8; 16]>(), any::<u64>(), side(), side(), number(), name()).prop_map(
-        |(token, key, width, height, next_input, title)| {
+    (any::<[u8; 16]>(), any::<u64>(), side(), side(), number(), name(), policy()).prop_map(
+        |(token, key, width, height, next_input, title, policy)| {
             let (token, key) = (Token(token), HashKey(key));
-            Control::Attached(Attached { token, key, width, height, next_input, title })
+            Control::Attached(Attached { token, key, width, height, next_input, title, policy })
         },
     )
 }
@@ -82,6 +86,7 @@ fn from_viewers() -> impl Strategy<Value = Control> {
             title,
             secret: Secret(secret)
         }),
+        number().prop_map(|video| Control::VideoFailed { video }),
     ]
 }
 
@@ -94,6 +99,7 @@ fn from_sessions() -> impl Strategy<Value = Control> {
         }),
         attached(),
         cursor(),
+        policy().prop_map(|policy| Control::Policy { policy }),
         (side(), side()).prop_map(|(x, y)| Control::CursorAt { x, y }),
         (any::<bool>(), name()).prop_map(|(live, text)| Control::State { live, text }),
         number().prop_map(|next| Control::InputAck { next }),
@@ -177,6 +183,7 @@ fn update() -> impl Strategy<Value = UpdateHeader> {
                         .map(|tile| CachedTile { tile, hash: TileHash(tile.into()) })
                         .collect(),
                     tiles: tiles.into_iter().collect(),
+                    video: None,
                 },
             )
         },

@@ -42,6 +42,7 @@ fn controls() -> Vec<(&'static str, Control, Value)> {
         height: 1080,
         next_input: 70_000,
         title: "Dossier patient".into(),
+        policy: Policy::ExactOnly,
     };
     let token_hex = "000102030405060708090a0b0c0d0e0f";
     vec![
@@ -73,7 +74,7 @@ fn controls() -> Vec<(&'static str, Control, Value)> {
             "Attached",
             Control::Attached(attached),
             json!({"token": token_hex, "key": "1122334455667788", "width": 1920, "height": 1080,
-                "next_input": 70_000, "title": "Dossier patient"}),
+                "next_input": 70_000, "title": "Dossier patient", "policy": "exact-only"}),
         ),
         (
             "Ack",
@@ -143,6 +144,8 @@ fn controls() -> Vec<(&'static str, Control, Value)> {
             json!({"session": "a", "title": "A", "secret": "09"}),
         ),
         ("Busy", Control::Busy { busy: true }, json!({"busy": true})),
+        ("VideoFailed", Control::VideoFailed { video: 3 }, json!({"video": 3})),
+        ("Policy", Control::Policy { policy: Policy::Motion }, json!({"policy": "motion"})),
     ]
 }
 
@@ -170,6 +173,24 @@ fn events() -> Vec<(&'static str, InputEvent, Value)> {
     ]
 }
 
+fn video() -> (UpdateHeader, Value) {
+    let header = UpdateHeader {
+        number: 8,
+        after: 6,
+        epoch: 1,
+        width: 1920,
+        height: 1080,
+        captured_us: 5,
+        tiles: vec![31, 32],
+        video: Some(VideoFrame { video: 2, frame: 300, rect: Rect::new(70, 64, 100, 48) }),
+        ..UpdateHeader::default()
+    };
+    let value = json!({"number": 8, "after": 6, "epoch": 1, "width": 1920, "height": 1080,
+        "captured_us": 5, "complete": false, "keep": false, "copies": [], "cached": [], "tiles": [31, 32],
+        "video": {"video": 2, "frame": 300, "x": 70, "y": 64, "width": 100, "height": 48}, "payload": "aabb"});
+    (header, value)
+}
+
 fn update() -> (UpdateHeader, Value) {
     let header = UpdateHeader {
         number: 7,
@@ -186,12 +207,13 @@ fn update() -> (UpdateHeader, Value) {
             CachedTile { tile: 3, hash: TileHash(9) },
         ],
         tiles: vec![0, 1, 30, 31, 509],
+        video: None,
     };
     let value = json!({"number": 7, "after": 6, "epoch": 1, "width": 1920, "height": 1080,
         "captured_us": 123_456_789, "complete": true, "keep": true,
         "copies": [{"x": 0, "y": 20, "width": 1900, "height": 1000, "to_x": 0, "to_y": 0}],
         "cached": [{"tile": 2, "hash": "0102030405060708"}, {"tile": 3, "hash": "0000000000000009"}],
-        "tiles": [0, 1, 30, 31, 509], "payload": "aabb"});
+        "tiles": [0, 1, 30, 31, 509], "video": null, "payload": "aabb"});
     (header, value)
 }
 
@@ -249,12 +271,19 @@ fn input_events_are_written_and_read_as_recorded() {
 
 #[test]
 fn updates_motions_and_frames_are_written_and_read_as_recorded() {
-    let (header, value) = update();
-    let mut bytes = Vec::new();
-    header.write(&mut bytes);
-    bytes.extend_from_slice(&[0xAA, 0xBB]);
-    let listed = check("update.json", vec![json!({"name": "Update", "hex": hex(&bytes), "value": value})]);
-    assert_eq!(read_update(&listed[0]), Ok((header, &[0xAA, 0xBB][..])));
+    let updates = [update(), video()];
+    let recorded = updates
+        .iter()
+        .map(|(header, value)| {
+            let mut bytes = Vec::new();
+            header.write(&mut bytes);
+            bytes.extend_from_slice(&[0xAA, 0xBB]);
+            json!({"name": "Update", "hex": hex(&bytes), "value": value})
+        })
+        .collect();
+    for (bytes, (header, _)) in check("update.json", recorded).iter().zip(updates) {
+        assert_eq!(read_update(bytes), Ok((header, &[0xAA, 0xBB][..])));
+    }
 
     let motion = Motion { counter: 300, next_input: 2, x: 100, y: 16_000 };
     let mut bytes = Vec::new();

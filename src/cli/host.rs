@@ -4,6 +4,7 @@ use chevet::link::{Target, parse_fingerprint};
 use chevet::screen::HashKey;
 use chevet::session::Session;
 use chevet::source::{Canvas, X11Source, XServer};
+use chevet::wire::Policy;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,6 +32,10 @@ pub struct Host {
     /// What the session is called for people; the name, if not given
     #[arg(long)]
     title: Option<String>,
+    /// How exact the pixels must be: balanced (what moves is video until it rests), exact-only (never a lossy pixel,
+    /// as for diagnostic images), or motion (video first)
+    #[arg(long, value_name = "POLICY", default_value_t)]
+    policy: Policy,
     /// SHA-256 of the gateway's certificate, if no public authority signed it. On loopback the gateway is asked
     #[arg(long, value_name = "HEX")]
     pin: Vec<String>,
@@ -53,7 +58,7 @@ impl Host {
         let source = Arc::new(X11Source::start(&server, canvas.clone(), events)?);
         let title = self.title.as_deref().unwrap_or(&self.name);
         let key = HashKey(u64::from_le_bytes(random));
-        let session = Session::start(&self.name, title, key, canvas, source, to_session)?;
+        let session = Session::start(&self.name, title, key, self.policy, canvas, source, to_session)?;
         let target = self.target(&host, port, pins).await?;
         tokio::select! {
             refused = chevet::host::offer(&session, &target, &secret) => Err(refused.into()),

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::link::{Closed, DialError, Inbox, Incoming, Link, Road, dial, software};
 use crate::screen::{Framebuffer, HashKey};
 use crate::sync::{Applied, Attachment, Exactness, Identity, Micros, News, Viewer};
-use crate::wire::{self, Attach, CloseCode, Control, Cursor, InputEvent, Motion, Path, Role};
+use crate::wire::{self, Attach, CloseCode, Control, Cursor, InputEvent, Motion, Path, Policy, Role};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -23,6 +23,9 @@ const UDP_AGAIN: Micros = 30_000_000;
 const UDP_AGAIN_AT_MOST: Micros = 600_000_000;
 /// What a viewer's tile cache holds by default.
 const CACHE_BYTES: u64 = 64 << 20;
+
+/// What this build decodes beside tiles.
+const DECODERS: u64 = if cfg!(feature = "h264") { wire::features::H264 } else { 0 };
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -60,7 +63,10 @@ pub enum Event {
         width: u32,
         height: u32,
         road: Road,
+        policy: Policy,
     },
+    /// The session promises something else of its pixels from now on.
+    Policy(Policy),
     Updated(Update),
     /// The session agreed with the hashes of this screen.
     Exact,
@@ -187,7 +193,7 @@ impl Client {
             width: self.size.0,
             height: self.size.1,
             cache_bytes: self.cache_bytes,
-            features: 0,
+            features: DECODERS,
             token: None,
             screen: None,
         }));
@@ -285,19 +291,20 @@ impl Client {
 
     fn on_news(&mut self, news: News) -> Result<(), ClientError> {
         let event = match news {
-            News::Attached { title, width, height } => {
+            News::Attached { title, width, height, policy } => {
                 self.lost_at = None;
                 let Some((link, _)) = &self.link else { return Ok(()) };
                 if let Some(bytes) = self.attachment.input_to_resend() {
                     link.input(bytes);
                 }
-                Event::Attached { title, width, height, road: link.road() }
+                Event::Attached { title, width, height, road: link.road(), policy }
             }
             News::Applied(all) => {
                 self.note_applied(all, 0);
                 return Ok(());
             }
             News::Exact { .. } => Event::Exact,
+            News::Policy(policy) => Event::Policy(policy),
             News::Cursor(cursor) => Event::Cursor(cursor),
             News::CursorAt { x, y } => Event::CursorAt { x, y },
             News::State { live, text } => Event::State { live, text },
@@ -415,6 +422,11 @@ impl Client {
             true => Exactness::Settling,
             false => self.attachment.exactness(clock::now_us()),
         }
+    }
+
+    /// What the session promises of its pixels.
+    pub fn policy(&self) -> Policy {
+        self.attachment.policy()
     }
 
     pub fn road(&self) -> Option<Road> {

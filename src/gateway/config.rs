@@ -1,5 +1,6 @@
 //! The gateway's configuration: one TOML file.
 
+use crate::wire::Policy;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -78,6 +79,12 @@ pub struct SessionConfig {
     pub display: Option<String>,
     pub xauthority: Option<PathBuf>,
     pub pattern: Option<PatternConfig>,
+    #[serde(default, deserialize_with = "policy")]
+    pub policy: Policy,
+}
+
+fn policy<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Policy, D::Error> {
+    String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
 }
 
 /// A synthetic session, for measurements.
@@ -189,6 +196,8 @@ mod tests {
         assert!(refused("[[session]]\nname = \"a/b\"\ndisplay = \":1\"").contains("letters"));
         let twice = "[[session]]\nname='a'\ndisplay=':1'\n[[session]]\nname='a'\ndisplay=':2'";
         assert!(refused(twice).contains("two sessions"));
+        let unknown = toml::from_str::<Config>("[[session]]\nname='a'\ndisplay=':1'\npolicy='sharp'");
+        assert!(unknown.unwrap_err().to_string().contains("exact-only"));
     }
 
     #[test]

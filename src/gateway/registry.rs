@@ -7,7 +7,7 @@ use crate::session::{Session, Status};
 use crate::source::{
     Canvas, NativeSource, PatternConfig, PatternSource, Source, SourceEvent, X11Error, X11Source, XServer,
 };
-use crate::wire::CloseCode;
+use crate::wire::{CloseCode, Policy};
 use aws_lc_rs::hmac;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -96,7 +96,7 @@ impl Registry {
             }
         };
         let title = config.title.as_deref().unwrap_or(name);
-        let session = Session::start(name, title, self.hash_key(name), canvas, source, to_session);
+        let session = Session::start(name, title, self.hash_key(name), config.policy, canvas, source, to_session);
         let session = session.map_err(size)?;
         self.lock().insert(name.clone(), Entry { session, host: None });
         Ok(())
@@ -133,8 +133,17 @@ impl Registry {
         let (events, to_session): (mpsc::Sender<SourceEvent>, _) = mpsc::channel(EVENTS);
         let host = Arc::new(NativeSource::start(name, canvas.clone(), events));
         let title = if title.is_empty() { name } else { title };
-        let session = Session::start(name, title, self.hash_key(name), canvas, host.clone(), to_session)
-            .map_err(size)?;
+        let session = Session::start(
+            name,
+            title,
+            self.hash_key(name),
+            // The host says which, once it is attached to.
+            Policy::default(),
+            canvas,
+            host.clone(),
+            to_session,
+        )
+        .map_err(size)?;
         sessions.insert(name.to_owned(), Entry { session, host: Some(host.clone()) });
         Ok(host)
     }

@@ -19,6 +19,11 @@ impl Grid {
         Grid { width, height }
     }
 
+    /// Width and height of the screen, in pixels.
+    pub fn size(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+
     pub fn columns(&self) -> u32 {
         self.width.div_ceil(TILE)
     }

@@ -9,7 +9,7 @@ mod viewer;
 use crate::link::{Inbox, Link};
 use crate::screen::{HashKey, SizeError};
 use crate::source::{Canvas, Source, SourceEvent};
-use crate::wire::Attach;
+use crate::wire::{Attach, Policy};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -23,6 +23,7 @@ pub struct Status {
     pub height: u32,
     pub viewers: usize,
     pub generation: u64,
+    pub policy: &'static str,
 }
 
 /// A handle on a running session. The session ends when the last handle is gone.
@@ -43,17 +44,18 @@ struct Arrival {
 
 impl Session {
     /// Starts a session over a source. `key` keys its tile hashes: a session that returns with the same key
-    /// is resumed by what its viewers still show.
+    /// is resumed by what its viewers still show. `policy` is what its viewers are promised of its pixels.
     pub fn start(
         name: &str,
         title: &str,
         key: HashKey,
+        policy: Policy,
         canvas: Arc<Canvas>,
         source: Arc<dyn Source>,
         events: mpsc::Receiver<SourceEvent>,
     ) -> Result<Session, SizeError> {
         let (arrivals, arriving) = mpsc::channel(16);
-        let task = task::Task::new(title, key, canvas, source)?;
+        let task = task::Task::new(title, key, policy, canvas, source)?;
         let (report, status) = watch::channel(task.status());
         tokio::spawn(task.run(arriving, events, report));
         Ok(Session { name: name.into(), title: title.into(), arrivals, status })

@@ -10,7 +10,7 @@ use crate::screen::{HashKey, SizeError};
 use crate::source::{Canvas, CursorShape, Source, SourceEvent, SourceState};
 use crate::sync::{Delivery, Micros, Pointer, Scene};
 use crate::wire::limits::MAX_VIEWERS;
-use crate::wire::{Attached, CloseCode, Control, Cursor, InputEvent, Motion, Token};
+use crate::wire::{Attached, CloseCode, Control, Cursor, InputEvent, Motion, Policy, Token};
 use bytes::{Bytes, BytesMut};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -58,6 +58,7 @@ impl Task {
     pub fn new(
         title: &str,
         key: HashKey,
+        policy: Policy,
         canvas: Arc<Canvas>,
         source: Arc<dyn Source>,
     ) -> Result<Self, SizeError> {
@@ -65,12 +66,14 @@ impl Task {
             let painting = canvas.lock();
             (painting.framebuffer.width(), painting.framebuffer.height(), painting.size_changes)
         };
+        let mut scene = Scene::new(key, width, height)?;
+        scene.set_policy(policy);
         Ok(Task {
             title: title.to_owned(),
             canvas,
             size_changes,
             source,
-            scene: Scene::new(key, width, height)?,
+            scene,
             captured_us: clock::now_us(),
             changed_us: clock::now_us(),
             resting: false,
@@ -98,6 +101,7 @@ impl Task {
             height: self.scene.size().1,
             viewers: self.viewers.len(),
             generation: self.scene.generation(),
+            policy: self.scene.policy().name(),
         }
     }
 
@@ -167,6 +171,7 @@ impl Task {
             height,
             next_input: self.ledger.next(&token),
             title: self.title.clone(),
+            policy: self.scene.policy(),
         }));
         link.control(&state_message(&self.state));
         if let Some(cursor) = &self.cursor {
@@ -310,6 +315,11 @@ impl Task {
                 self.cursor = Some(cursor.clone());
                 Control::Cursor(cursor)
             }
+            SourceEvent::Policy(policy) if policy == self.scene.policy() => return,
+            SourceEvent::Policy(policy) => {
+                self.scene.set_policy(policy);
+                Control::Policy { policy }
+            }
             SourceEvent::CursorMoved { x, y } => {
                 self.cursor_at = Some((x.into(), y.into()));
                 Control::CursorAt { x: x.into(), y: y.into() }
@@ -332,7 +342,7 @@ impl Task {
             self.viewers.values_mut().for_each(|viewer| viewer.delivery.restart(&self.scene, now));
         }
         let damaged_at = painting.damaged_at.take();
-        let change = self.scene.absorb(&painting.framebuffer, &painting.damage);
+        let change = self.scene.absorb(&painting.framebuffer, &painting.damage, now);
         painting.damage.clear();
         drop(painting);
         let Some(change) = change else { return };

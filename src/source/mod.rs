@@ -11,7 +11,7 @@ pub use pattern::{PatternConfig, PatternSource};
 pub use x11::{X11Error, X11Source, XServer};
 
 use crate::screen::{Framebuffer, Grid, Rect, SizeError, TileSet};
-use crate::wire::InputEvent;
+use crate::wire::{InputEvent, Policy};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -105,6 +105,8 @@ pub enum SourceState {
 pub enum SourceEvent {
     State(SourceState),
     Cursor(CursorShape),
+    /// How exact the pixels must be from now on; for sources that know.
+    Policy(Policy),
     /// The pointer moved without this session's viewers having asked for it.
     CursorMoved {
         x: u16,

@@ -229,7 +229,9 @@ impl Host {
             News::State { live: true, .. } => SourceEvent::State(SourceState::Live),
             News::State { live: false, text } => SourceEvent::State(SourceState::Waiting(text)),
             News::Closing { code, reason } => return Err(Closed::by_peer(code, &reason)),
-            News::Attached { .. } | News::Applied(_) | News::Exact { .. } | News::Path(_) => return Ok(()),
+            // What the host's session promises of its pixels, this one does too.
+            News::Attached { policy, .. } | News::Policy(policy) => SourceEvent::Policy(policy),
+            News::Applied(_) | News::Exact { .. } | News::Path(_) => return Ok(()),
         };
         self.tell(event).await;
         Ok(())

@@ -5,7 +5,7 @@
 use super::Micros;
 use super::viewer::{Applied, Viewer, ViewerError};
 use crate::wire::limits::{MAX_WAITING, MAX_WAITING_BYTES};
-use crate::wire::{Attach, Attached, CloseCode, Control, Cursor, InputEvent, Path, Token};
+use crate::wire::{Attach, Attached, CloseCode, Control, Cursor, InputEvent, Path, Policy, Token};
 use crate::wire::{write_event, write_input_start};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -48,7 +48,10 @@ pub enum News {
         title: String,
         width: u32,
         height: u32,
+        policy: Policy,
     },
+    /// The session's policy is another one now.
+    Policy(Policy),
     /// Updates that had waited for one that will not come.
     Applied(Vec<Applied>),
     Cursor(Cursor),
@@ -99,6 +102,7 @@ pub struct Attachment {
     changed_at: Micros,
     agreed: u64,
     mismatches: u64,
+    policy: Policy,
 }
 
 impl Attachment {
@@ -122,6 +126,7 @@ impl Attachment {
             changed_at: now,
             agreed: 0,
             mismatches: 0,
+            policy: Policy::default(),
         }
     }
 
@@ -165,6 +170,10 @@ impl Attachment {
             Control::CursorAt { x, y } => Some(News::CursorAt { x, y }),
             Control::State { live, text } => Some(News::State { live, text }),
             Control::Path(path) => Some(News::Path(path)),
+            Control::Policy { policy } => {
+                self.policy = policy;
+                Some(News::Policy(policy))
+            }
             Control::Closing { code, reason } => Some(News::Closing { code, reason }),
             Control::InputAck { next } => {
                 self.identity.unacknowledged.retain(|(number, _)| *number >= next);
@@ -208,7 +217,9 @@ impl Attachment {
             self.identity.next_input = attached.next_input;
         }
         self.identity.token = Some(attached.token);
-        News::Attached { title: attached.title, width: attached.width, height: attached.height }
+        self.policy = attached.policy;
+        let Attached { title, width, height, policy, .. } = attached;
+        News::Attached { title, width, height, policy }
     }
 
     fn on_verdict(&mut self, update: u64, agreed: bool) -> Option<News> {
@@ -360,6 +371,11 @@ impl Attachment {
         (session_time as i64 - if known { self.clock_offset } else { 0 }).max(0) as Micros
     }
 
+    /// What the session promises of its pixels.
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
     /// Proofs with which the session did not agree.
     pub fn mismatches(&self) -> u64 {
         self.mismatches
@@ -390,7 +406,8 @@ mod tests {
         assert!(attachment.reply().is_none());
         let (key, title) = (HashKey(7), String::new());
         let token = Token([0; 16]);
-        let attached = Attached { token, key, width: 100, height: 50, next_input: 0, title };
+        let policy = Policy::default();
+        let attached = Attached { token, key, width: 100, height: 50, next_input: 0, title, policy };
         attachment.control(Control::Attached(attached), 0).unwrap();
         let early = attachment.early_updates();
         assert_eq!(early.len(), 1);

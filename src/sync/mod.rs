@@ -6,14 +6,17 @@ mod attachment;
 mod budget;
 mod cache;
 mod delivery;
+mod motion;
 mod proof;
 mod scene;
+mod texture;
 mod viewer;
 
 pub use attachment::{Attachment, Exactness, Identity, News, SILENT_AFTER};
 pub use budget::Budget;
 pub use cache::{CacheMirror, TileCache};
 pub use delivery::{Delivery, DeliveryCounters, Pointer};
+pub use motion::Region;
 pub use proof::root;
 pub use scene::{Change, Scene};
 pub use viewer::{Applied, Viewer, ViewerError};

@@ -1,10 +1,13 @@
 //! What a session shows: its framebuffer, the hash of every tile, and what the newest damage changed.
 
+use super::Micros;
+use super::motion::{Motion, Region};
 use crate::codec::{Decoder, Encoder};
 use crate::screen::{
     Framebuffer, Grid, HashKey, Move, MoveFinder, Rect, SizeError, TileHash, TileId, TileSet,
 };
 use crate::screen::{copy_tiles, find_changes, hash_tile};
+use crate::wire::Policy;
 
 /// A session's framebuffer as its viewers are to see it. While nothing happens it can rest, as the codec's bytes.
 pub struct Scene {
@@ -17,6 +20,8 @@ pub struct Scene {
     hashes: Vec<TileHash>,
     generation: u64,
     moves: MoveFinder,
+    policy: Policy,
+    motion: Motion,
 }
 
 /// What one generation changed.
@@ -50,6 +55,8 @@ impl Scene {
             hashes,
             generation: 1,
             moves: MoveFinder::new(),
+            policy: Policy::default(),
+            motion: Motion::new(Grid::new(width, height), Policy::default()),
         })
     }
 
@@ -80,6 +87,34 @@ impl Scene {
         decoded.expect("the codec reads what it wrote");
         self.rested = Vec::new();
         self.framebuffer = Some(framebuffer);
+    }
+
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// From now on; what moves is looked for anew.
+    pub fn set_policy(&mut self, policy: Policy) {
+        if policy != self.policy {
+            self.policy = policy;
+            let version = self.motion.version() + 1;
+            self.motion = Motion::new(self.grid, policy).counting_from(version);
+        }
+    }
+
+    /// The rectangles in sustained motion.
+    pub fn regions(&self) -> &[Region] {
+        self.motion.regions()
+    }
+
+    pub(super) fn motion(&self) -> &Motion {
+        &self.motion
+    }
+
+    /// Finds what moves and lets go what rests; when to ask again, if time alone may change it.
+    pub fn look_for_motion(&mut self, now: Micros) -> Option<Micros> {
+        self.motion.look(self.generation, now);
+        self.motion.deadline()
     }
 
     pub fn key(&self) -> HashKey {
@@ -119,12 +154,13 @@ impl Scene {
         self.size = (width, height);
         self.framebuffer = Some(framebuffer);
         self.generation += 1;
+        self.motion.restart(self.grid);
         Ok(())
     }
 
     /// Takes over what differs inside `damage` from a source's framebuffer of the same size. `None` if
     /// nothing does.
-    pub fn absorb(&mut self, source: &Framebuffer, damage: &TileSet) -> Option<Change> {
+    pub fn absorb(&mut self, source: &Framebuffer, damage: &TileSet, now: Micros) -> Option<Change> {
         self.wake();
         let own = self.framebuffer.as_mut().expect("awake");
         let mut tiles = find_changes(own, source, damage);
@@ -133,6 +169,8 @@ impl Scene {
         }
         self.generation += 1;
         let moves = self.moves.find(own, source, &tiles);
+        let moving = without_moved(&tiles, &moves, self.grid);
+        self.motion.changed(own, source, &moving, self.generation, now);
         let moved = apply_moves(self.key, own, &moves, &self.hashes);
         // A source may have painted more than it has said so far, and moves may have found it.
         moved
@@ -145,6 +183,17 @@ impl Scene {
         }
         Some(Change { tiles, moves, moved })
     }
+}
+
+/// The tiles of which not all came from elsewhere.
+fn without_moved(tiles: &TileSet, moves: &[Move], grid: Grid) -> TileSet {
+    let mut rest = tiles.clone();
+    for target in moves.iter().map(Move::target) {
+        grid.tiles_in(&target)
+            .filter(|&tile| target.contains(&grid.rect(tile)))
+            .for_each(|tile| rest.remove(tile));
+    }
+    rest
 }
 
 /// Moves content on the session's framebuffer just as a viewer will, to know what that makes of each tile.
@@ -186,7 +235,7 @@ mod tests {
         let mut scene = Scene::new(HashKey(3), 200, 130).unwrap();
         let mut source = Framebuffer::new(200, 130).unwrap();
         source.row_mut(5, 100, 120).fill(0x0012_3456);
-        scene.absorb(&source, &TileSet::full(source.grid().len())).unwrap();
+        scene.absorb(&source, &TileSet::full(source.grid().len()), 0).unwrap();
         scene.rest(&mut Encoder::new());
         assert!(scene.framebuffer() == &source);
     }

@@ -2,7 +2,7 @@
 
 use super::limits::*;
 use super::value::*;
-use super::{CloseCode, WireError};
+use super::{CloseCode, Policy, WireError};
 use crate::screen::{HashKey, TileHash};
 
 /// What the dialling side is.
@@ -41,7 +41,7 @@ pub struct Attach {
     pub width: u32,
     pub height: u32,
     pub cache_bytes: u64,
-    /// Reserved for decoders that a viewer has; 0 in this version.
+    /// What the viewer can do: see [`super::features`].
     pub features: u64,
     pub token: Option<Token>,
     pub screen: Option<KnownScreen>,
@@ -62,6 +62,8 @@ pub struct Attached {
     /// The number of the next input event that the session expects.
     pub next_input: u64,
     pub title: String,
+    /// Since 1.1; a session of 1.0 is balanced, and has no video.
+    pub policy: Policy,
 }
 
 /// A cursor's picture: premultiplied R, G, B, A bytes, row by row. Width 0: the cursor is hidden.
@@ -107,6 +109,10 @@ pub enum Control {
     Closing { code: CloseCode, reason: String },
     Offer { session: String, title: String, secret: Secret },
     Busy { busy: bool },
+    /// The viewer could not decode a frame of this video: it needs a new one, or tiles. Since 1.1.
+    VideoFailed { video: u64 },
+    /// The session's policy is another one from now on. Since 1.1.
+    Policy { policy: Policy },
 }
 
 /// A secret that a peer shows; it never reaches a log.
@@ -164,6 +170,7 @@ impl Control {
                 put_varint(out, attached.height.into());
                 put_varint(out, attached.next_input);
                 put_text(out, &attached.title, MAX_NAME);
+                put_varint(out, attached.policy.number());
                 4
             }
             Control::Ack { update, decode_us, missing } => {
@@ -255,6 +262,14 @@ impl Control {
                 out.push((*busy).into());
                 21
             }
+            Control::VideoFailed { video } => {
+                put_varint(out, *video);
+                22
+            }
+            Control::Policy { policy } => {
+                put_varint(out, policy.number());
+                23
+            }
         }
     }
 
@@ -287,6 +302,11 @@ impl Control {
                 height: side(r, "Attached's height")?,
                 next_input: r.varint("Attached's input number")?,
                 title: r.text(MAX_NAME, "Attached's title")?,
+                policy: match r.rest().is_empty() {
+                    // A session of version 1.0 does not say.
+                    true => Policy::default(),
+                    false => policy(r, "Attached's policy")?,
+                },
             }),
             5 => {
                 let update = r.varint("Ack's update")?;
@@ -348,9 +368,17 @@ impl Control {
                 secret: Secret(r.bytes(MAX_TICKET, "Offer's secret")?.to_vec()),
             },
             21 => Control::Busy { busy: r.flag("Busy's state")? },
+            22 => Control::VideoFailed { video: r.varint("VideoFailed's video")? },
+            23 => Control::Policy { policy: policy(r, "Policy's policy")? },
             _ => return Ok(None),
         }))
     }
+}
+
+fn policy(r: &mut Reader, what: &'static str) -> Result<Policy, WireError> {
+    let number = r.varint(what)?;
+    // A promise that this side does not know, it cannot rely on.
+    Policy::of(number).ok_or(WireError::Meaningless { what, value: number })
 }
 
 fn write_attach(attach: &Attach, out: &mut Vec<u8>) {

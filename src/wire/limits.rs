@@ -20,6 +20,10 @@ pub const MAX_COPIES: usize = 256;
 pub const MAX_UPDATE_TILES: usize = 4_096;
 /// An update stream, in bytes.
 pub const MAX_UPDATE: usize = 64 << 20;
+/// One frame of video, in bytes.
+pub const MAX_VIDEO_FRAME: usize = 4 << 20;
+/// Videos that a viewer decodes at the same time.
+pub const MAX_VIDEOS: usize = 8;
 /// The side of a cursor, in pixels.
 pub const MAX_CURSOR_SIDE: u64 = 256;
 /// Updates that wait for an earlier one.

@@ -4,20 +4,22 @@
 mod control;
 mod input;
 pub mod limits;
+mod policy;
 mod update;
 mod value;
 mod websocket;
 
 pub use control::{Attach, Attached, Control, ControlReader, Cursor, KnownScreen, Path, Role, Secret, Token};
 pub use input::{Button, InputEvent, InputReader, Motion, write_event, write_input_start};
-pub use update::{CachedTile, CopyRect, UpdateHeader, read_update};
+pub use policy::{Policy, UnknownPolicy};
+pub use update::{CachedTile, CopyRect, UpdateHeader, VideoFrame, read_update};
 pub use value::{Reader, WireError};
 pub use websocket::{Frame, read_frame, write_frame};
 
 /// The major version: both sides must have the same.
 pub const MAJOR: u64 = 1;
 /// The minor version: the lower of both sides' is in use.
-pub const MINOR: u64 = 0;
+pub const MINOR: u64 = 1;
 /// The ALPN of native QUIC.
 pub const ALPN: &[u8] = b"chevet/1";
 /// The WebSocket subprotocol.
@@ -29,6 +31,12 @@ pub const PATH: &str = "/chevet";
 pub mod stream_kind {
     pub const INPUT: u64 = 1;
     pub const UPDATE: u64 = 2;
+}
+
+/// Bits of what a viewer can do, in Attach.
+pub mod features {
+    /// It decodes H.264, and so may be sent video.
+    pub const H264: u64 = 1;
 }
 
 /// Why a link was closed.

@@ -26,6 +26,17 @@ pub struct CachedTile {
     pub hash: TileHash,
 }
 
+/// A frame of video, which is an update's whole payload: one H.264 access unit in the byte stream format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VideoFrame {
+    /// Counts up on each link; a video keeps its rectangle.
+    pub video: u64,
+    /// Counts up from 0, which is a key frame; a frame can be decoded only after all before it.
+    pub frame: u64,
+    /// What the picture covers. Sides and corner are even.
+    pub rect: Rect,
+}
+
 /// What an update says before its pixels.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct UpdateHeader {
@@ -45,8 +56,9 @@ pub struct UpdateHeader {
     pub keep: bool,
     pub copies: Vec<CopyRect>,
     pub cached: Vec<CachedTile>,
-    /// The tiles whose pixels follow, ascending.
+    /// The tiles whose pixels follow, ascending; with video, those that its picture is painted on.
     pub tiles: Vec<TileId>,
+    pub video: Option<VideoFrame>,
 }
 
 impl UpdateHeader {
@@ -62,7 +74,7 @@ impl UpdateHeader {
         {
             put_varint(out, value);
         }
-        out.push(u8::from(self.complete) | u8::from(self.keep) << 1);
+        out.push(u8::from(self.complete) | u8::from(self.keep) << 1 | u8::from(self.video.is_some()) << 2);
         put_varint(out, self.copies.len() as u64);
         for copy in &self.copies {
             let Rect { x, y, width, height } = copy.from;
@@ -84,6 +96,11 @@ impl UpdateHeader {
             put_varint(out, (run[0] - next).into());
             put_varint(out, run.len() as u64);
             next = run[0] + run.len() as TileId;
+        }
+        if let Some(VideoFrame { video, frame, rect }) = self.video {
+            for value in [video, frame, rect.x.into(), rect.y.into(), rect.width.into(), rect.height.into()] {
+                put_varint(out, value);
+            }
         }
     }
 }
@@ -122,7 +139,30 @@ pub fn read_update(stream: &[u8]) -> Result<(UpdateHeader, &[u8]), WireError> {
     let tiles = header.grid().len() as u64;
     header.cached = read_cached(r, tiles)?;
     header.tiles = read_runs(r, tiles)?;
+    if flags & 4 != 0 {
+        header.video = Some(read_video(r, &header)?);
+        let bytes = r.rest().len();
+        if bytes > MAX_VIDEO_FRAME {
+            let limit = MAX_VIDEO_FRAME as u64;
+            return Err(WireError::TooMuch { what: "a frame of video", value: bytes as u64, limit });
+        }
+    }
     Ok((header, r.rest()))
+}
+
+fn read_video(r: &mut Reader, header: &UpdateHeader) -> Result<VideoFrame, WireError> {
+    let (video, frame) = (r.varint("a video's number")?, r.varint("a video's frame")?);
+    let mut value = || side(r, "a video's rectangle");
+    let rect = Rect::new(value()?, value()?, value()?, value()?);
+    let screen = Rect::new(0, 0, header.width, header.height);
+    let even = (rect.x | rect.y | rect.width | rect.height).is_multiple_of(2);
+    if rect.is_empty() || !screen.contains(&rect) || !even {
+        return Err(WireError::Meaningless { what: "a video's rectangle", value: rect.x.into() });
+    }
+    if !header.copies.is_empty() || !header.cached.is_empty() || header.complete {
+        return Err(WireError::Meaningless { what: "an update with video and more", value: video });
+    }
+    Ok(VideoFrame { video, frame, rect })
 }
 
 fn read_copies(r: &mut Reader, screen: Rect) -> Result<Vec<CopyRect>, WireError> {

@@ -147,7 +147,7 @@ impl World {
                 end.lacking_since = vec![None; self.scene.grid().len()];
             }
         }
-        let change = self.scene.absorb(source, &self.painter.damage);
+        let change = self.scene.absorb(source, &self.painter.damage, self.now);
         self.painter.damage.clear();
         let Some(change) = change else { return };
         self.histories.last_mut().unwrap().note(&self.scene, &change);

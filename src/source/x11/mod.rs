@@ -221,6 +221,8 @@ impl Outbox {
             SourceEvent::State(_) => self.state = Some(event),
             SourceEvent::Cursor(_) => self.cursor = Some(event),
             SourceEvent::CursorMoved { .. } => self.moved = Some(event),
+            // An X server promises nothing of its pixels.
+            SourceEvent::Policy(_) => {}
         }
         self.flush();
     }
