@@ -102,6 +102,7 @@ async fn measure(display: &str, keys: usize) {
             display: Some(display.to_owned()),
             xauthority: None,
             pattern: None,
+            policy: chevet::wire::Policy::default(),
         }],
         ..Config::default()
     };

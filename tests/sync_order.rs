@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chevet::codec::Encoder;
 use chevet::screen::{Framebuffer, HashKey, Rect, TileHash, TileId, TileSet};
 use chevet::sync::{Attachment, Delivery, Identity, Scene, Viewer};
-use chevet::wire::{Attached, CachedTile, Control, CopyRect, Token, UpdateHeader};
+use chevet::wire::{Attached, CachedTile, Control, CopyRect, Policy, Token, UpdateHeader};
 
 const KEY: HashKey = HashKey(9);
 const SECOND: u64 = 1_000_000;

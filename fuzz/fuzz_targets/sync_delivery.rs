@@ -84,7 +84,7 @@ fn paint(scene: &mut Scene, delivery: &mut Delivery, small: u8, ink: u32, now: u
         }
     }
     let damage = TileSet::full(scene.grid().len());
-    if let Some(change) = scene.absorb(&source, &damage) {
+    if let Some(change) = scene.absorb(&source, &damage, now) {
         delivery.changed(scene, &change, now);
     }
 }

@@ -1,6 +1,7 @@
 use super::{Failure, interrupted};
 use chevet::demo::DemoDesktop;
 use chevet::gateway::{Config, Gateway, SessionConfig};
+use chevet::wire::Policy;
 
 /// Show a real desktop in your browser, from this machine alone
 ///
@@ -33,6 +34,7 @@ impl Demo {
                 display: Some(desktop.display().to_owned()),
                 xauthority: Some(desktop.xauthority().to_owned()),
                 pattern: None,
+                policy: Policy::default(),
             }],
             ..Config::default()
         };

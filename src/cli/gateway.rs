@@ -1,5 +1,6 @@
 use super::{Failure, interrupted};
 use chevet::gateway::{Config, DEFAULT_CONFIG, Gateway as Running, SessionConfig};
+use chevet::wire::Policy;
 use std::path::PathBuf;
 
 /// Join hosts and viewers: serve the page, QUIC, WebTransport and WebSocket
@@ -48,6 +49,7 @@ impl Gateway {
                 display: Some(display),
                 xauthority: None,
                 pattern: None,
+                policy: Policy::default(),
             });
         }
         let gateway = Running::start(&config).await?;

@@ -25,7 +25,7 @@ const UDP_AGAIN_AT_MOST: Micros = 600_000_000;
 const CACHE_BYTES: u64 = 64 << 20;
 
 /// What this build decodes beside tiles.
-const DECODERS: u64 = if cfg!(feature = "h264") { wire::features::H264 } else { 0 };
+const DECODERS: u64 = if crate::codec::video::IS_THERE { wire::features::H264 } else { 0 };
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {

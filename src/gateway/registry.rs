@@ -96,7 +96,8 @@ impl Registry {
             }
         };
         let title = config.title.as_deref().unwrap_or(name);
-        let session = Session::start(name, title, self.hash_key(name), config.policy, canvas, source, to_session);
+        let session =
+            Session::start(name, title, self.hash_key(name), config.policy, canvas, source, to_session);
         let session = session.map_err(size)?;
         self.lock().insert(name.clone(), Entry { session, host: None });
         Ok(())

@@ -1,9 +1,11 @@
 //! The live session: one task that takes a source's damage in, keeps every viewer in step, and hands input back.
 //! It outlives its viewers and its source's failures. It never touches a socket: links do.
 
+mod encoders;
 mod encoding;
 mod input;
 mod task;
+mod video;
 mod viewer;
 
 use crate::link::{Inbox, Link};
@@ -55,9 +57,9 @@ impl Session {
         events: mpsc::Receiver<SourceEvent>,
     ) -> Result<Session, SizeError> {
         let (arrivals, arriving) = mpsc::channel(16);
-        let task = task::Task::new(title, key, policy, canvas, source)?;
+        let (task, frames) = task::Task::new(title, key, policy, canvas, source)?;
         let (report, status) = watch::channel(task.status());
-        tokio::spawn(task.run(arriving, events, report));
+        tokio::spawn(task.run(arriving, events, frames, report));
         Ok(Session { name: name.into(), title: title.into(), arrivals, status })
     }
 

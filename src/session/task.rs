@@ -2,16 +2,17 @@
 
 use super::encoding::Encoding;
 use super::input::Ledger;
+use super::video::{Made, Videos};
 use super::viewer::Viewer;
 use super::{Arrival, Status};
 use crate::clock;
+use crate::codec::video;
 use crate::link::{Closed, Incoming};
 use crate::screen::{HashKey, SizeError};
 use crate::source::{Canvas, CursorShape, Source, SourceEvent, SourceState};
 use crate::sync::{Delivery, Micros, Pointer, Scene};
 use crate::wire::limits::MAX_VIEWERS;
-use crate::wire::{Attached, CloseCode, Control, Cursor, InputEvent, Motion, Policy, Token};
-use bytes::{Bytes, BytesMut};
+use crate::wire::{Attached, CloseCode, Control, Cursor, InputEvent, Motion, Policy, Token, features};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ const QUEUE: usize = 64;
 /// The screen takes no new size more often than this, whoever asks.
 const RESIZE_PERIOD: Micros = 200_000;
 
-type ViewerId = u64;
+pub(super) type ViewerId = u64;
 type FromViewer = (ViewerId, Result<Incoming, Closed>);
 
 pub(super) struct Task {
@@ -44,6 +45,9 @@ pub(super) struct Task {
     changed_us: Micros,
     resting: bool,
     encoding: Encoding,
+    videos: Videos,
+    /// When there may be something to do, though nothing happens.
+    wake_at: Option<Micros>,
     viewers: HashMap<ViewerId, Viewer>,
     next_viewer: ViewerId,
     ledger: Ledger,
@@ -61,14 +65,15 @@ impl Task {
         policy: Policy,
         canvas: Arc<Canvas>,
         source: Arc<dyn Source>,
-    ) -> Result<Self, SizeError> {
+    ) -> Result<(Self, mpsc::Receiver<Made>), SizeError> {
         let (width, height, size_changes) = {
             let painting = canvas.lock();
             (painting.framebuffer.width(), painting.framebuffer.height(), painting.size_changes)
         };
         let mut scene = Scene::new(key, width, height)?;
         scene.set_policy(policy);
-        Ok(Task {
+        let (videos, frames) = Videos::new();
+        let task = Task {
             title: title.to_owned(),
             canvas,
             size_changes,
@@ -78,6 +83,8 @@ impl Task {
             changed_us: clock::now_us(),
             resting: false,
             encoding: Encoding::new(),
+            videos,
+            wake_at: None,
             viewers: HashMap::new(),
             next_viewer: 0,
             ledger: Ledger::default(),
@@ -86,7 +93,8 @@ impl Task {
             cursor_at: None,
             wanted_size: None,
             resized_us: 0,
-        })
+        };
+        Ok((task, frames))
     }
 
     pub fn status(&self) -> Status {
@@ -109,6 +117,7 @@ impl Task {
         mut self,
         mut arrivals: mpsc::Receiver<Arrival>,
         mut events: mpsc::Receiver<SourceEvent>,
+        mut frames: mpsc::Receiver<Made>,
         report: watch::Sender<Status>,
     ) {
         let (to_session, mut from_viewers) = mpsc::channel::<FromViewer>(QUEUE);
@@ -129,10 +138,15 @@ impl Task {
                     Some(event) => self.on_event(event),
                     None => source_is_there = false,
                 },
+                Some(made) = frames.recv() => {
+                    self.videos.send(made, &self.scene, &mut self.viewers, clock::now_us());
+                }
                 () = sleep_until(next_tick) => {
                     next_tick = Instant::now() + IDLE_TICK;
                     self.on_tick();
                 }
+                // Delivering is all there is to do then.
+                () = sleep_until(wake_at(self.wake_at)), if self.wake_at.is_some() => {}
             }
             self.deliver();
             report.send_if_modified(|status| {
@@ -183,11 +197,12 @@ impl Task {
         if attach.width > 0 && attach.height > 0 {
             self.resize(attach.width, attach.height, now);
         }
+        let decodes_video = video::IS_THERE && attach.features & features::H264 != 0;
         let delivery = Delivery::new(&self.scene, attach.cache_bytes, attach.screen.as_ref(), now);
         let id = self.next_viewer;
         self.next_viewer += 1;
         tracing::info!(viewer = id, road = link.road().name(), session = self.title, "viewer attached");
-        self.viewers.insert(id, Viewer::new(link, token, delivery, now));
+        self.viewers.insert(id, Viewer::new(link, token, delivery, decodes_video, now));
         let to_session = to_session.clone();
         tokio::spawn(async move {
             loop {
@@ -252,6 +267,9 @@ impl Task {
                 viewer.tell_path(now);
             }
             Control::Resize { width, height } if width > 0 && height > 0 => self.resize(width, height, now),
+            Control::VideoFailed { video } => {
+                self.videos.failed(id, video, &self.scene, &mut self.viewers, now);
+            }
             // Known messages that mean nothing to a session change nothing.
             _ => {}
         }
@@ -318,6 +336,7 @@ impl Task {
             SourceEvent::Policy(policy) if policy == self.scene.policy() => return,
             SourceEvent::Policy(policy) => {
                 self.scene.set_policy(policy);
+                self.videos.clear();
                 Control::Policy { policy }
             }
             SourceEvent::CursorMoved { x, y } => {
@@ -338,6 +357,7 @@ impl Task {
             if self.scene.resize(width, height).is_err() {
                 return;
             }
+            self.videos.clear();
             self.size_changes = painting.size_changes;
             self.viewers.values_mut().for_each(|viewer| viewer.delivery.restart(&self.scene, now));
         }
@@ -384,15 +404,18 @@ impl Task {
     /// Sends every viewer what it has room for.
     fn deliver(&mut self) {
         let shared = self.viewers.len() > 1;
+        let now = clock::now_us();
+        let rests_at = self.scene.look_for_motion(now);
+        self.viewers.values_mut().for_each(|viewer| viewer.delivery.follow_motion(&self.scene, now));
+        let frame_at = self.videos.run(&mut self.scene, &mut self.viewers, self.captured_us, now);
+        self.wake_at = rests_at.into_iter().chain(frame_at).min();
         for viewer in self.viewers.values_mut() {
             let now = clock::now_us();
             // What was drawn before a viewer came is not late for it.
             let captured_us = self.captured_us.max(viewer.attached_us);
             while let Some(header) = viewer.delivery.next(&self.scene, viewer.pointer, captured_us, now) {
                 let payload = self.encoding.payload(&mut self.scene, &header.tiles, shared);
-                let stream = update_stream(&header, &payload);
-                viewer.delivery.sent(&header, stream.len(), now);
-                viewer.link.update(header.number, stream);
+                viewer.send(&header, &payload, now);
             }
             if let Some(busy) = viewer.delivery.busy_news() {
                 viewer.link.control(&Control::Busy { busy });
@@ -415,13 +438,9 @@ impl Task {
     }
 }
 
-fn update_stream(header: &crate::wire::UpdateHeader, payload: &[u8]) -> Bytes {
-    let mut head = Vec::with_capacity(64);
-    header.write(&mut head);
-    let mut stream = BytesMut::with_capacity(head.len() + payload.len());
-    stream.extend_from_slice(&head);
-    stream.extend_from_slice(payload);
-    stream.freeze()
+fn wake_at(time: Option<Micros>) -> Instant {
+    let left = time.map(|time| time.saturating_sub(clock::now_us()));
+    Instant::now() + left.map_or(IDLE_TICK, Duration::from_micros)
 }
 
 fn state_message(state: &SourceState) -> Control {

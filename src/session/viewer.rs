@@ -1,7 +1,8 @@
 use super::input::Held;
 use crate::link::Link;
 use crate::sync::{Delivery, Micros, Pointer};
-use crate::wire::{Control, Path, Token};
+use crate::wire::{Control, Path, Token, UpdateHeader};
+use bytes::BytesMut;
 
 /// One attached viewer, as the session sees it.
 pub(super) struct Viewer {
@@ -16,11 +17,13 @@ pub(super) struct Viewer {
     /// Its proof failed, and its hashes were asked for.
     pub hashes_wanted: bool,
     pub repairs: u64,
+    pub decodes_video: bool,
+    pub video_failures: u32,
     path_told: (Path, Micros),
 }
 
 impl Viewer {
-    pub fn new(link: Link, token: Token, delivery: Delivery, now: Micros) -> Self {
+    pub fn new(link: Link, token: Token, delivery: Delivery, decodes_video: bool, now: Micros) -> Self {
         Viewer {
             link,
             token,
@@ -32,8 +35,21 @@ impl Viewer {
             heard_at: now,
             hashes_wanted: false,
             repairs: 0,
+            decodes_video,
+            video_failures: 0,
             path_told: (Path::default(), 0),
         }
+    }
+
+    /// Sends an update: its header, and what follows it.
+    pub fn send(&mut self, header: &UpdateHeader, payload: &[u8], now: Micros) {
+        let mut head = Vec::with_capacity(64);
+        header.write(&mut head);
+        let mut stream = BytesMut::with_capacity(head.len() + payload.len());
+        stream.extend_from_slice(&head);
+        stream.extend_from_slice(payload);
+        self.delivery.sent(header, stream.len(), now);
+        self.link.update(header.number, stream.freeze());
     }
 
     /// The path as the transport measures it, or else as the acknowledgements do.

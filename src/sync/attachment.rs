@@ -172,6 +172,7 @@ impl Attachment {
             Control::Path(path) => Some(News::Path(path)),
             Control::Policy { policy } => {
                 self.policy = policy;
+                self.viewer.set_policy(policy);
                 Some(News::Policy(policy))
             }
             Control::Closing { code, reason } => Some(News::Closing { code, reason }),
@@ -218,6 +219,7 @@ impl Attachment {
         }
         self.identity.token = Some(attached.token);
         self.policy = attached.policy;
+        self.viewer.set_policy(attached.policy);
         let Attached { title, width, height, policy, .. } = attached;
         News::Attached { title, width, height, policy }
     }
@@ -282,6 +284,8 @@ impl Attachment {
             let missing = applied.missing.clone();
             self.replies.push_back(Control::Ack { update: applied.number, decode_us, missing });
         }
+        let failed = self.viewer.failed_videos();
+        self.replies.extend(failed.into_iter().map(|video| Control::VideoFailed { video }));
         if let Some((update, root)) = self.viewer.proof() {
             self.replies.push_back(Control::Proof { update, root });
         }

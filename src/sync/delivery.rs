@@ -4,6 +4,11 @@
 //! what the viewer will show once all that is on the way (and the copies that wait to be sent) has been applied.
 //! A tile lacks when that is not the scene's. Nothing else is remembered of earlier states, and a slow
 //! viewer simply skips them.
+//!
+//! What a viewer is shown as video is nobody's hash: such tiles are *deferred*, neither had nor lacking, for as long as
+//! their region moves. What part of them lies outside the region's rectangle must have been sent exactly all the same.
+
+mod watch;
 
 use super::budget::{Budget, Sent};
 use super::{CacheMirror, Change, Micros, Scene, root};
@@ -42,6 +47,7 @@ pub struct DeliveryCounters {
     pub misses: u64,
     /// Tiles that a proof showed to differ, and that were sent again.
     pub repaired: u64,
+    pub video_frames: u64,
 }
 
 struct InFlight {
@@ -51,6 +57,13 @@ struct InFlight {
     barrier: bool,
 }
 
+/// A region that this viewer is shown as video.
+struct Watched {
+    region: u64,
+    video: u64,
+    next_frame: u64,
+}
+
 /// The session's half of what keeps one viewer's screen the same as its own.
 pub struct Delivery {
     key: HashKey,
@@ -58,6 +71,12 @@ pub struct Delivery {
     epoch: u64,
     has: Vec<Option<TileHash>>,
     sent_at: Vec<Micros>,
+    /// The generation of the scene in which all of a tile was last sent exactly, or known to be had.
+    exact_at: Vec<u64>,
+    deferred: TileSet,
+    watched: Vec<Watched>,
+    next_video: u64,
+    motion_version: u64,
     lacking: TileSet,
     lacking_since: Vec<Micros>,
     copies: Vec<CopyRect>,
@@ -81,6 +100,11 @@ impl Delivery {
             epoch: 0,
             has: Vec::new(),
             sent_at: Vec::new(),
+            exact_at: Vec::new(),
+            deferred: TileSet::default(),
+            watched: Vec::new(),
+            next_video: 1,
+            motion_version: 0,
             lacking: TileSet::default(),
             lacking_since: Vec::new(),
             copies: Vec::new(),
@@ -113,6 +137,9 @@ impl Delivery {
         self.epoch += 1;
         self.has = black(self.key, self.grid);
         self.sent_at = vec![0; self.grid.len()];
+        self.exact_at = vec![0; self.grid.len()];
+        self.deferred = TileSet::new(self.grid.len());
+        self.watched.clear();
         self.lacking_since = vec![now; self.grid.len()];
         self.copies.clear();
         self.in_flight.values_mut().for_each(|update| update.tiles.clear());
@@ -129,9 +156,16 @@ impl Delivery {
 
     fn compare(&mut self, scene: &Scene, tile: TileId, now: Micros) {
         if self.has[tile as usize] == Some(scene.hashes()[tile as usize]) {
+            self.exact_at[tile as usize] = scene.generation();
             self.lacking.remove(tile);
+            self.deferred.remove(tile);
+        } else if self.is_shown_as_video(scene, tile) {
+            self.lacking.remove(tile);
+            self.deferred.insert(tile);
+            self.complete_told = false;
         } else if !self.lacking.contains(tile) {
             self.lacking.insert(tile);
+            self.deferred.remove(tile);
             self.lacking_since[tile as usize] = now;
             self.complete_told = false;
         }
@@ -167,8 +201,9 @@ impl Delivery {
         captured_us: Micros,
         now: Micros,
     ) -> Option<UpdateHeader> {
-        let nothing_new = self.lacking.is_empty() && self.copies.is_empty() && self.complete_told;
-        if nothing_new || self.in_flight.len() >= MAX_IN_FLIGHT || self.is_far_ahead() {
+        let settled = self.complete_told || !self.deferred.is_empty();
+        let nothing_new = self.lacking.is_empty() && self.copies.is_empty() && settled;
+        if nothing_new || self.has_too_much_under_way() {
             return None;
         }
         let lacking = self.lacking.len();
@@ -177,17 +212,11 @@ impl Delivery {
             return None;
         }
         let chosen = self.choose(affordable.clamp(LEAST_TILES, MAX_UPDATE_TILES), pointer);
-        let number = self.last_number + 1;
-        let mut header = UpdateHeader {
-            number,
-            after: if self.copies.is_empty() { self.last_barrier } else { number - 1 },
-            epoch: self.epoch,
-            width: scene.size().0,
-            height: scene.size().1,
-            captured_us,
-            copies: std::mem::take(&mut self.copies),
-            ..UpdateHeader::default()
-        };
+        let mut header = self.header(scene, captured_us);
+        if !self.copies.is_empty() {
+            header.after = self.last_number;
+            header.copies = std::mem::take(&mut self.copies);
+        }
         header.keep = self.replaced_are_worth_keeping(&chosen, now);
         for &tile in &chosen {
             let hash = scene.hashes()[tile as usize];
@@ -198,16 +227,23 @@ impl Delivery {
             }
         }
         self.note_as_had(scene, &chosen, header.keep, now);
-        header.complete = self.lacking.is_empty();
+        header.complete = self.lacking.is_empty() && self.deferred.is_empty();
         self.complete_told = header.complete;
         Some(header)
     }
 
-    /// Whether the oldest update on the way is so far behind that the viewer could no longer remember all that
-    /// came after it.
-    fn is_far_ahead(&self) -> bool {
+    /// The beginning of the next update.
+    fn header(&self, scene: &Scene, captured_us: Micros) -> UpdateHeader {
+        let (width, height) = scene.size();
+        let (number, after, epoch) = (self.last_number + 1, self.last_barrier, self.epoch);
+        UpdateHeader { number, after, epoch, width, height, captured_us, ..UpdateHeader::default() }
+    }
+
+    /// Whether too many updates are on the way, or the oldest of them is so far behind that the viewer could no longer
+    /// remember all that came after it.
+    fn has_too_much_under_way(&self) -> bool {
         let oldest = self.in_flight.first_key_value().map_or(self.last_number, |(&number, _)| number);
-        self.last_number - oldest >= MAX_WAITING as u64
+        self.in_flight.len() >= MAX_IN_FLIGHT || self.last_number - oldest >= MAX_WAITING as u64
     }
 
     /// At most `most` lacking tiles, ascending: those near the pointer first, up to half, then the longest lacking.
@@ -250,6 +286,7 @@ impl Delivery {
                 self.cache.insert(replaced, self.grid.rect(tile).area() as u32 * 4);
             }
             self.has[index] = Some(scene.hashes()[index]);
+            self.exact_at[index] = scene.generation();
             self.sent_at[index] = now;
             self.lacking.remove(tile);
         }
@@ -262,7 +299,8 @@ impl Delivery {
         if barrier {
             self.last_barrier = header.number;
         }
-        if let Some(per_tile) = (bytes as u64).checked_div(header.tiles.len() as u64) {
+        let tiles_sent = if header.video.is_some() { 0 } else { header.tiles.len() as u64 };
+        if let Some(per_tile) = (bytes as u64).checked_div(tiles_sent) {
             self.bytes_per_tile = (self.bytes_per_tile * 3 + per_tile.max(16)).div_ceil(4);
         }
         let named = header.cached.iter().map(|cached| cached.tile);
@@ -273,7 +311,8 @@ impl Delivery {
         let sent = self.budget.sent(bytes as u64, now);
         self.in_flight.insert(header.number, InFlight { sent, tiles, barrier });
         self.counters.updates += 1;
-        self.counters.tiles += header.tiles.len() as u64;
+        self.counters.tiles += tiles_sent;
+        self.counters.video_frames += u64::from(header.video.is_some());
         self.counters.cached_tiles += header.cached.len() as u64;
         self.counters.copies += header.copies.len() as u64;
         self.counters.bytes += bytes as u64;
@@ -312,8 +351,11 @@ impl Delivery {
 
     fn forget_tile(&mut self, tile: TileId, believed: TileHash, now: Micros) {
         let has = &mut self.has[tile as usize];
-        if *has == Some(believed) {
+        // What was sent before the tile became video did not come: the part beside the video may lack.
+        if *has == Some(believed) || self.deferred.contains(tile) {
             *has = None;
+            self.exact_at[tile as usize] = 0;
+            self.deferred.remove(tile);
             self.lacking.insert(tile);
             self.lacking_since[tile as usize] = now;
             self.complete_told = false;
@@ -324,6 +366,8 @@ impl Delivery {
     fn forget_all(&mut self, scene: &Scene, now: Micros) {
         self.copies.clear();
         self.has.fill(None);
+        self.exact_at.fill(0);
+        self.deferred.clear();
         self.find_lacking(scene, now);
     }
 
@@ -355,7 +399,8 @@ impl Delivery {
 
     /// The viewer's proof; `None` if it is of a state that is no longer the newest.
     pub fn prove(&self, scene: &Scene, number: u64, proof: u64) -> Option<bool> {
-        let newest = number == self.last_number && self.complete_told && self.lacking.is_empty();
+        let settled = self.lacking.is_empty() && self.deferred.is_empty();
+        let newest = number == self.last_number && self.complete_told && settled;
         newest.then(|| root(scene.hashes().iter().copied()) == proof)
     }
 
@@ -375,7 +420,7 @@ impl Delivery {
 
     /// Whether the viewer should be told that pixels lack, or no longer do; `None` if it knows.
     pub fn busy_news(&mut self) -> Option<bool> {
-        let busy = !self.lacking.is_empty() || !self.copies.is_empty();
+        let busy = !self.lacking.is_empty() || !self.copies.is_empty() || !self.deferred.is_empty();
         let news = busy != self.busy_told;
         self.busy_told = busy;
         news.then_some(busy)

@@ -225,13 +225,23 @@ impl Motion {
                         .collect();
                     outside.into_iter().for_each(|tile| tiles.remove(tile));
                     for tile in tiles.iter().filter(|&tile| !old.tiles.contains(tile)) {
-                        mark_outside(&mut self.tiles[tile as usize], &self.grid.rect(tile), &old.rect, generation);
+                        mark_outside(
+                            &mut self.tiles[tile as usize],
+                            &self.grid.rect(tile),
+                            &old.rect,
+                            generation,
+                        );
                     }
                     next.push(Region { tiles, ..old.clone() });
                 }
                 _ => {
                     for tile in tiles.iter() {
-                        mark_outside(&mut self.tiles[tile as usize], &self.grid.rect(tile), &rect, generation);
+                        mark_outside(
+                            &mut self.tiles[tile as usize],
+                            &self.grid.rect(tile),
+                            &rect,
+                            generation,
+                        );
                     }
                     let id = self.next_id;
                     self.next_id += 1;
@@ -326,7 +336,8 @@ fn join_overlapping(found: &mut Vec<(Rect, TileSet)>) {
 fn even(rect: &Rect, grid: &Grid) -> Option<Rect> {
     let (width, height) = grid.size();
     let (x, y) = (rect.x & !1, rect.y & !1);
-    let side = |end: u32, start: u32, most: u32| (end.next_multiple_of(2).min(most & !1)).saturating_sub(start);
+    let side =
+        |end: u32, start: u32, most: u32| (end.next_multiple_of(2).min(most & !1)).saturating_sub(start);
     let (width, height) = (side(rect.right(), x, width), side(rect.bottom(), y, height));
     video::is_possible(width, height).then(|| Rect::new(x, y, width, height))
 }

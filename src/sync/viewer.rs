@@ -1,10 +1,13 @@
 //! The viewer's half: updates in, in whatever order they arrive; a screen, acknowledgements and proofs out.
 
+mod videos;
+
+use self::videos::{Painted, Videos};
 use super::{TileCache, root};
 use crate::codec::{DecodeError, Decoder};
 use crate::screen::{Framebuffer, Grid, HashKey, Rect, SizeError, TileHash, TileId, hash_tile};
 use crate::wire::limits::{MAX_WAITING, MAX_WAITING_BYTES};
-use crate::wire::{KnownScreen, UpdateHeader, WireError, read_update};
+use crate::wire::{KnownScreen, Policy, UpdateHeader, VideoFrame, WireError, read_update};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +20,8 @@ pub enum ViewerError {
     Decode { update: u64, source: DecodeError },
     #[error("an update's screen is not possible: {0}")]
     Size(#[from] SizeError),
+    #[error("a frame of video came, though the session promised never to send a lossy pixel")]
+    BrokenPromise,
     #[error("{updates} updates ({bytes} bytes) wait for an earlier one, which is more than a viewer holds")]
     TooManyWaiting { updates: usize, bytes: usize },
 }
@@ -37,6 +42,8 @@ pub struct Applied {
     pub copies: usize,
     pub cached_tiles: usize,
     pub pixel_tiles: usize,
+    /// Tiles on which a frame of video was to be painted.
+    pub video_tiles: usize,
     /// The whole stream's bytes.
     pub bytes: usize,
 }
@@ -48,6 +55,10 @@ pub struct Viewer {
     framebuffer: Option<Framebuffer>,
     /// The number of the last update that wrote each tile.
     written_by: Vec<u64>,
+    /// The last frame of video on each tile.
+    painted: Vec<Painted>,
+    videos: Videos,
+    policy: Policy,
     /// Hashes as far as they were asked for since each tile was written.
     hashes: Vec<Option<TileHash>>,
     cache: TileCache,
@@ -70,6 +81,9 @@ impl Viewer {
             epoch: 0,
             framebuffer: None,
             written_by: Vec::new(),
+            painted: Vec::new(),
+            videos: Videos::default(),
+            policy: Policy::default(),
             hashes: Vec::new(),
             cache: TileCache::new(cache_bytes),
             decoder: Decoder::new(),
@@ -113,12 +127,24 @@ impl Viewer {
         self.newest_complete = false;
         self.proven = 0;
         self.written_by.fill(0);
+        self.painted.fill(Painted::default());
+        self.videos.clear();
         self.epoch = u64::from(resumed && self.framebuffer.is_some());
         if key != self.key {
             self.key = key;
             self.hashes.fill(None);
             self.cache = TileCache::new(self.cache.limit());
         }
+    }
+
+    /// What the session promises: under `ExactOnly` a frame of video breaks the link.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
+    /// Videos that could not be decoded since this was last asked.
+    pub fn failed_videos(&mut self) -> Vec<u64> {
+        self.videos.failed()
     }
 
     /// What this viewer shows, for a resume.
@@ -178,7 +204,10 @@ impl Viewer {
     }
 
     fn first_ready(&self) -> Option<u64> {
-        self.waiting.values().map(|(header, _)| header).find(|h| h.after <= self.done_below).map(|h| h.number)
+        let ready = |header: &&UpdateHeader| {
+            header.after <= self.done_below && header.video.is_none_or(|frame| self.videos.is_ready(&frame))
+        };
+        self.waiting.values().map(|(header, _)| header).find(ready).map(|header| header.number)
     }
 
     fn is_done(&self, number: u64) -> bool {
@@ -205,7 +234,8 @@ impl Viewer {
             missing: Vec::new(),
             copies: header.copies.len(),
             cached_tiles: header.cached.len(),
-            pixel_tiles: header.tiles.len(),
+            pixel_tiles: if header.video.is_some() { 0 } else { header.tiles.len() },
+            video_tiles: if header.video.is_some() { header.tiles.len() } else { 0 },
             bytes: payload.len(),
         };
         if header.number > self.newest {
@@ -220,6 +250,10 @@ impl Viewer {
             self.start_screen(header)?;
             applied.new_screen = true;
             applied.tiles.extend(0..header.grid().len() as TileId);
+        }
+        if let Some(frame) = header.video {
+            self.apply_video(header, frame, payload, &mut applied)?;
+            return Ok(applied);
         }
         let Some(screen) = &mut self.framebuffer else { return Ok(applied) };
         let grid = screen.grid();
@@ -246,8 +280,32 @@ impl Viewer {
         let tiles = screen.grid().len();
         self.epoch = header.epoch;
         self.written_by = vec![0; tiles];
+        self.painted = vec![Painted::default(); tiles];
         self.hashes = vec![None; tiles];
         self.framebuffer = Some(screen);
+        Ok(())
+    }
+
+    fn apply_video(
+        &mut self,
+        header: &UpdateHeader,
+        frame: VideoFrame,
+        bytes: &[u8],
+        applied: &mut Applied,
+    ) -> Result<(), ViewerError> {
+        if self.policy == Policy::ExactOnly {
+            return Err(ViewerError::BrokenPromise);
+        }
+        let Some(screen) = &mut self.framebuffer else { return Ok(()) };
+        let older = |by: u64| by < header.number;
+        let (written_by, painted) = (&self.written_by, &mut self.painted);
+        let wanted = |tile: &TileId| older(written_by[*tile as usize]) && older(painted[*tile as usize].by);
+        applied.tiles = header.tiles.iter().copied().filter(wanted).collect();
+        self.videos.show(&frame, bytes, applied.tiles.iter().copied(), screen);
+        for &tile in &applied.tiles {
+            painted[tile as usize] = Painted { by: header.number, rect: frame.rect };
+            self.hashes[tile as usize] = None;
+        }
         Ok(())
     }
 
@@ -273,9 +331,9 @@ impl Viewer {
             let rect = grid.rect(cached.tile);
             match self.cache.get(cached.hash) {
                 Some(pixels) if pixels.len() as u64 == rect.area() => {
-                    write_tile(screen, &rect, pixels);
+                    let whole = write_tile(screen, &rect, pixels, newer_video(&self.painted[index], header));
                     self.written_by[index] = header.number;
-                    self.hashes[index] = Some(cached.hash);
+                    self.hashes[index] = whole.then_some(cached.hash);
                     applied.tiles.push(cached.tile);
                 }
                 _ => applied.missing.push(cached.tile),
@@ -294,11 +352,11 @@ impl Viewer {
             return Ok(());
         }
         let Some(screen) = &mut self.framebuffer else { return Ok(()) };
-        let (written_by, hashes) = (&mut self.written_by, &mut self.hashes);
+        let (written_by, hashes, painted) = (&mut self.written_by, &mut self.hashes, &self.painted);
         let sink = |index: usize, rect: &Rect, pixels: &[u32]| {
             let tile = header.tiles[index];
             if written_by[tile as usize] <= header.number {
-                write_tile(screen, rect, pixels);
+                write_tile(screen, rect, pixels, newer_video(&painted[tile as usize], header));
                 written_by[tile as usize] = header.number;
                 hashes[tile as usize] = None;
                 applied.tiles.push(tile);
@@ -350,8 +408,23 @@ fn read_tile(screen: &Framebuffer, rect: &Rect) -> Box<[u32]> {
     (rect.y..rect.bottom()).flat_map(|y| screen.row(rect.x, y, rect.width)).copied().collect()
 }
 
-fn write_tile(screen: &mut Framebuffer, rect: &Rect, pixels: &[u32]) {
-    for (row, pixels) in pixels.chunks_exact(rect.width as usize).enumerate() {
-        screen.row_mut(rect.x, rect.y + row as u32, rect.width).copy_from_slice(pixels);
+/// Where a frame of video that is newer than the update has been painted on a tile.
+fn newer_video(painted: &Painted, header: &UpdateHeader) -> Rect {
+    if painted.by > header.number { painted.rect } else { Rect::default() }
+}
+
+/// Writes a tile's pixels, but for those inside `kept`; whether that was all of them.
+fn write_tile(screen: &mut Framebuffer, rect: &Rect, pixels: &[u32], kept: Rect) -> bool {
+    let kept = kept.intersect(rect);
+    for (y, pixels) in (rect.y..).zip(pixels.chunks_exact(rect.width as usize)) {
+        let row = screen.row_mut(rect.x, y, rect.width);
+        if (kept.y..kept.bottom()).contains(&y) {
+            let (left, right) = ((kept.x - rect.x) as usize, (kept.right() - rect.x) as usize);
+            row[..left].copy_from_slice(&pixels[..left]);
+            row[right..].copy_from_slice(&pixels[right..]);
+        } else {
+            row.copy_from_slice(pixels);
+        }
     }
+    kept.is_empty()
 }

@@ -88,31 +88,88 @@ pub struct Path {
 /// A message of the control stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
-    Hello { major: u64, minor: u64, role: Role, software: String },
-    Welcome { major: u64, minor: u64, software: String },
+    Hello {
+        major: u64,
+        minor: u64,
+        role: Role,
+        software: String,
+    },
+    Welcome {
+        major: u64,
+        minor: u64,
+        software: String,
+    },
     Attach(Attach),
     Attached(Attached),
-    Ack { update: u64, decode_us: u64, missing: Vec<u32> },
-    Resize { width: u32, height: u32 },
+    Ack {
+        update: u64,
+        decode_us: u64,
+        missing: Vec<u32>,
+    },
+    Resize {
+        width: u32,
+        height: u32,
+    },
     Cursor(Cursor),
-    CursorAt { x: u32, y: u32 },
-    State { live: bool, text: String },
-    InputAck { next: u64 },
-    Proof { update: u64, root: u64 },
-    Verdict { update: u64, agreed: bool },
-    HashesWanted { update: u64 },
-    Hashes { update: u64, hashes: Vec<TileHash> },
-    Ping { number: u64, time_us: u64 },
-    Pong { number: u64, ping_time_us: u64, time_us: u64 },
-    Dropped { update: u64 },
+    CursorAt {
+        x: u32,
+        y: u32,
+    },
+    State {
+        live: bool,
+        text: String,
+    },
+    InputAck {
+        next: u64,
+    },
+    Proof {
+        update: u64,
+        root: u64,
+    },
+    Verdict {
+        update: u64,
+        agreed: bool,
+    },
+    HashesWanted {
+        update: u64,
+    },
+    Hashes {
+        update: u64,
+        hashes: Vec<TileHash>,
+    },
+    Ping {
+        number: u64,
+        time_us: u64,
+    },
+    Pong {
+        number: u64,
+        ping_time_us: u64,
+        time_us: u64,
+    },
+    Dropped {
+        update: u64,
+    },
     Path(Path),
-    Closing { code: CloseCode, reason: String },
-    Offer { session: String, title: String, secret: Secret },
-    Busy { busy: bool },
+    Closing {
+        code: CloseCode,
+        reason: String,
+    },
+    Offer {
+        session: String,
+        title: String,
+        secret: Secret,
+    },
+    Busy {
+        busy: bool,
+    },
     /// The viewer could not decode a frame of this video: it needs a new one, or tiles. Since 1.1.
-    VideoFailed { video: u64 },
+    VideoFailed {
+        video: u64,
+    },
     /// The session's policy is another one from now on. Since 1.1.
-    Policy { policy: Policy },
+    Policy {
+        policy: Policy,
+    },
 }
 
 /// A secret that a peer shows; it never reaches a log.

@@ -4,7 +4,7 @@ use crate::stage::{LONG, SECRET, Stage, address, hello, offer, resident, varint}
 use chevet::client::{Address, Client, ClientError, Event};
 use chevet::link::{Certificate, Inbox, Incoming, Link, Road, accept, dial, fingerprint_text, listen};
 use chevet::screen::HashKey;
-use chevet::wire::{Attached, CloseCode, Control, Role, Token, UpdateHeader};
+use chevet::wire::{Attached, CloseCode, Control, Policy, Role, Token, UpdateHeader};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -27,6 +27,7 @@ fn attached() -> Control {
         height: 64,
         next_input: u64::MAX >> 2,
         title: "a\u{1b}[2J".into(),
+        policy: Policy::default(),
     })
 }
 

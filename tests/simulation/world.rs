@@ -229,7 +229,15 @@ impl World {
             lacking_since: vec![None; tiles],
         });
         let (width, height) = self.scene.size();
-        Attached { token, key: self.scene.key(), width, height, next_input, title: "simulated".into() }
+        Attached {
+            token,
+            key: self.scene.key(),
+            width,
+            height,
+            next_input,
+            title: "simulated".into(),
+            policy: self.scene.policy(),
+        }
     }
 
     fn session_takes_input(&mut self, link: &mut Connection, number: u64, event: InputEvent) {

@@ -15,6 +15,8 @@ pub struct VideoDecoder {
 
 // SAFETY: OpenH264 ties a decoder to no thread, and only one thread at a time can have `&mut`.
 unsafe impl Send for VideoDecoder {}
+// SAFETY: nothing can be asked of a shared one.
+unsafe impl Sync for VideoDecoder {}
 
 impl VideoDecoder {
     pub fn new(width: u32, height: u32) -> Result<Self, VideoError> {

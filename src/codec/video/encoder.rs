@@ -33,6 +33,8 @@ pub struct VideoEncoder {
 
 // SAFETY: OpenH264 ties an encoder to no thread, and only one thread at a time can have `&mut`.
 unsafe impl Send for VideoEncoder {}
+// SAFETY: a shared one only tells its rate.
+unsafe impl Sync for VideoEncoder {}
 
 impl VideoEncoder {
     /// An encoder that keeps to a rate, by coarser pictures and at last by skipping some.

@@ -2,6 +2,8 @@
 //! what is shown from here is made exact by tiles as soon as it rests. `stream` looks at what a peer calls H.264 before
 //! the decoder does.
 
+#[cfg(not(feature = "h264"))]
+mod absent;
 #[cfg(feature = "h264")]
 mod decoder;
 #[cfg(feature = "h264")]
@@ -9,6 +11,8 @@ mod encoder;
 mod stream;
 mod yuv;
 
+#[cfg(not(feature = "h264"))]
+pub use absent::{EncodedFrame, VideoDecoder, VideoEncoder};
 #[cfg(feature = "h264")]
 pub use decoder::VideoDecoder;
 #[cfg(feature = "h264")]
@@ -23,6 +27,9 @@ pub const MOST_SIDE: u32 = 3_840;
 /// The most pixels of a rectangle of video: level 5.1.
 pub const MOST_PIXELS: u32 = 3_840 * 2_160;
 
+/// Whether this build has an encoder and a decoder.
+pub const IS_THERE: bool = cfg!(feature = "h264");
+
 /// Whether a rectangle of this size can be video.
 pub fn is_possible(width: u32, height: u32) -> bool {
     let side = |side: u32| (LEAST_SIDE..=MOST_SIDE).contains(&side) && side.is_multiple_of(2);
@@ -36,6 +43,8 @@ pub enum VideoError {
         "video of {width}x{height} pixels is not possible: sides are even, {LEAST_SIDE} to {MOST_SIDE} pixels"
     )]
     Size { width: u32, height: u32 },
+    #[error("this build has no H.264")]
+    Absent,
     #[error("the video encoder failed (OpenH264 code {0})")]
     Encoder(i32),
     #[error("the video decoder failed (OpenH264 code {0}); a new key frame is needed")]

@@ -70,7 +70,11 @@ fn writing_that_scrolls_is_no_film_and_under_exact_only_nothing_is() {
         for y in 0..HEIGHT {
             // Each third has a pace of its own, so that no copy explains all of it.
             let pace = frame * (5 + y / 170);
-            screen.row_mut(0, y, WIDTH).iter_mut().zip(0..).for_each(|(pixel, x)| *pixel = written(x, y, pace));
+            screen
+                .row_mut(0, y, WIDTH)
+                .iter_mut()
+                .zip(0..)
+                .for_each(|(pixel, x)| *pixel = written(x, y, pace));
         }
         screen
     });

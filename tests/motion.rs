@@ -1,0 +1,111 @@
+//! Films on a desktop, from a host through a gateway to real viewers on real sockets: what moves may be lossy, what
+//! stands beside it never is, and what rests is exact.
+
+#[path = "motion/stage.rs"]
+mod stage;
+
+use chevet::client::{Client, Event, Roads};
+use chevet::codec::video::psnr;
+use chevet::screen::Rect;
+use chevet::sync::Exactness;
+use chevet::wire::Policy;
+use stage::{FILM, Stage, shown};
+use std::time::{Duration, Instant};
+
+/// Watches for a while; returns the frames of video and the tiles sent with pixels.
+async fn watch(client: &mut Client, time: Duration) -> (usize, usize) {
+    let end = Instant::now() + time;
+    let (mut frames, mut tiles) = (0, 0);
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        let Ok(event) = tokio::time::timeout(left, client.next()).await else { break };
+        if let Event::Updated(update) = event.expect("the link stays") {
+            frames += usize::from(update.applied.video_tiles > 0);
+            tiles += update.applied.pixel_tiles;
+        }
+    }
+    (frames, tiles)
+}
+
+/// Waits until the client is exact, and has nothing more to take in.
+async fn settle(client: &mut Client) {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        assert!(Instant::now() < end, "what rests becomes exact");
+        let quiet = tokio::time::timeout(Duration::from_millis(200), client.next()).await;
+        match quiet {
+            Ok(event) => drop(event.expect("the link stays")),
+            Err(_) if client.exactness() == Exactness::Exact => return,
+            Err(_) => {}
+        }
+    }
+}
+
+async fn a_film(roads: Roads) {
+    let stage = Stage::open(Policy::Balanced).await;
+    let mut client = Client::connect_by(stage.address(), roads, (0, 0)).await.unwrap();
+    settle(&mut client).await;
+    stage.play();
+    watch(&mut client, Duration::from_millis(1_500)).await;
+    let (frames, tiles) = watch(&mut client, Duration::from_secs(2)).await;
+    assert!(frames >= 20, "{frames} frames of video in 2 s");
+    let screen = client.screen().unwrap().clone();
+    let (film, inside) = stage.newest();
+    assert!(inside > 30);
+    for y in 0..screen.height() {
+        for x in (0..screen.width()).filter(|&x| !FILM.contains(&Rect::new(x, y, 1, 1))) {
+            assert!(screen.row(x, y, 1) == film.row(x, y, 1), "pixel {x} {y} beside the film is not exact");
+        }
+    }
+    assert!(tiles < frames * 8, "{tiles} exact tiles beside {frames} frames of video");
+    stage.stop();
+    settle(&mut client).await;
+    assert!(shown(&client) == stage.newest().0, "what rests is exact");
+    assert_eq!(client.mismatches(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_film_is_video_over_quic_text_beside_it_stays_exact_and_its_last_picture_becomes_exact() {
+    a_film(Roads::OnlyQuic).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_film_is_video_over_websocket_too() {
+    a_film(Roads::OnlyWebSocket).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_exact_only_no_viewer_is_ever_sent_a_frame_of_video() {
+    let stage = Stage::open(Policy::ExactOnly).await;
+    let mut client = Client::connect(stage.address()).await.unwrap();
+    settle(&mut client).await;
+    assert_eq!(client.policy(), Policy::ExactOnly, "the host's promise is the gateway's");
+    stage.play();
+    let (frames, tiles) = watch(&mut client, Duration::from_secs(2)).await;
+    assert!(frames == 0 && tiles > 100, "{frames} frames, {tiles} tiles");
+    stage.stop();
+    settle(&mut client).await;
+    assert!(shown(&client) == stage.newest().0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_that_comes_in_the_middle_of_a_film_sees_it_and_the_first_one_goes_on() {
+    let stage = Stage::open(Policy::Motion).await;
+    let mut first = Client::connect(stage.address()).await.unwrap();
+    settle(&mut first).await;
+    stage.play();
+    watch(&mut first, Duration::from_secs(1)).await;
+    let mut second = Client::connect(stage.address()).await.unwrap();
+    let time = Duration::from_millis(2_500);
+    let ((first_frames, _), (second_frames, _)) =
+        tokio::join!(watch(&mut first, time), watch(&mut second, time));
+    assert!(first_frames > 20 && second_frames > 15, "{first_frames} and {second_frames} frames");
+    let (picture, _) = stage.newest();
+    for client in [&first, &second] {
+        let quality = psnr(&shown(client), &picture, &FILM);
+        assert!(quality > 15.0, "{quality} dB: not even a late picture of this film");
+    }
+    stage.stop();
+    tokio::join!(settle(&mut first), settle(&mut second));
+    assert!(shown(&first) == stage.newest().0 && shown(&second) == stage.newest().0);
+    assert_eq!(first.mismatches() + second.mismatches(), 0);
+}
