@@ -1,6 +1,8 @@
 //! Whole sessions in virtual time: a source that draws at random, viewers over paths that delay, reorder and
 //! break. `CHEVET_SEEDS` says how many seeds to run, `CHEVET_SEED` runs one of them alone.
 
+#[path = "simulation/films.rs"]
+mod films;
 #[path = "simulation/history.rs"]
 mod history;
 #[path = "simulation/painter.rs"]
@@ -40,7 +42,16 @@ fn run(seed: u64) -> Totals {
 
 fn draw_for_a_while(world: &mut World) {
     let every = world.random.pick(&[1, 4, 12, 60]);
-    for _ in 0..world.random.between(100, 500) {
+    let mut film = Rect::default();
+    let film_steps = world.random.pick(&[5, 10, 16]);
+    for step in 0..world.random.between(100, 500) as u32 {
+        if world.random.below(120) == 0 {
+            // A film begins, or moves, or ends.
+            film = if world.random.chance(60) { a_place(world) } else { Rect::default() };
+        }
+        if step % film_steps == 0 && world.painter.framebuffer.bounds().contains(&film) && !film.is_empty() {
+            world.film(film, step);
+        }
         if world.random.below(every) == 0 {
             let mut random = random::Random::new(world.random.next());
             world.painter.act(&mut random);
@@ -59,6 +70,14 @@ fn draw_for_a_while(world: &mut World) {
         world.step();
         world.check();
     }
+}
+
+/// Where a film may play; large enough to be one.
+fn a_place(world: &mut World) -> Rect {
+    let bounds = world.painter.framebuffer.bounds();
+    let mut part = |all: u32| (world.random.below(u64::from(all / 2) + 1) as u32, all / 3 + 1);
+    let ((x, width), (y, height)) = (part(bounds.width), part(bounds.height));
+    Rect::new(x, y, width, height)
 }
 
 /// Nothing is drawn any more: sooner or later everybody shows the same, and it is proven.
@@ -97,7 +116,16 @@ fn every_viewer_comes_to_show_exactly_the_session_whatever_its_path() {
         all += run_and_name(seed);
     }
     println!("{seeds} seeds: {all:?}");
-    let happened = [all.updates, all.tiles, all.cached_tiles, all.copies, all.dropped, all.misses, all.links];
+    let happened = [
+        all.updates,
+        all.tiles,
+        all.cached_tiles,
+        all.copies,
+        all.dropped,
+        all.misses,
+        all.links,
+        all.video_tiles_shown,
+    ];
     assert!(seeds < 60 || happened.iter().all(|&count| count > 0), "a simulation of everything: {all:?}");
 }
 

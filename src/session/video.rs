@@ -328,6 +328,9 @@ fn send_frame(
     now: Micros,
 ) {
     let captured_us = captured_us.max(viewer.attached_us);
+    if let Some(copies) = viewer.delivery.copies_update(scene, captured_us) {
+        viewer.send(&copies, &[], now);
+    }
     let Some(header) = viewer.delivery.video_update(scene, region, generation, captured_us) else { return };
     viewer.send(&header, frame, now);
 }

@@ -11,14 +11,17 @@
 mod watch;
 
 use super::budget::{Budget, Sent};
+use super::motion::MOST_REGIONS;
 use super::{CacheMirror, Change, Micros, Scene, root};
 use crate::screen::{Framebuffer, Grid, HashKey, Rect, TILE, TileHash, TileId, TileSet, hash_tile};
 use crate::wire::limits::{MAX_COPIES, MAX_UPDATE_TILES, MAX_WAITING};
 use crate::wire::{CachedTile, CopyRect, KnownScreen, UpdateHeader, WireError};
 use std::collections::BTreeMap;
 
-/// Updates that may be on the way to one viewer.
-const MAX_IN_FLIGHT: usize = 64;
+/// Updates that may be on the way to one viewer. A frame of video that is being made when the limit is reached still
+/// goes, and copies before it: two updates for each region.
+const MAX_IN_FLIGHT: usize = 64 - 2 * MOST_REGIONS;
+const MAX_AHEAD: u64 = (MAX_WAITING - 2 * MOST_REGIONS) as u64;
 /// An update carries this many tiles at least, so that a narrow path is not fed crumbs.
 const LEAST_TILES: usize = 16;
 /// A tile that was shown this long is worth keeping in the viewer's cache when it is replaced.
@@ -212,11 +215,7 @@ impl Delivery {
             return None;
         }
         let chosen = self.choose(affordable.clamp(LEAST_TILES, MAX_UPDATE_TILES), pointer);
-        let mut header = self.header(scene, captured_us);
-        if !self.copies.is_empty() {
-            header.after = self.last_number;
-            header.copies = std::mem::take(&mut self.copies);
-        }
+        let mut header = self.header_with_copies(scene, captured_us);
         header.keep = self.replaced_are_worth_keeping(&chosen, now);
         for &tile in &chosen {
             let hash = scene.hashes()[tile as usize];
@@ -239,11 +238,21 @@ impl Delivery {
         UpdateHeader { number, after, epoch, width, height, captured_us, ..UpdateHeader::default() }
     }
 
+    /// The same, with the copies that wait, if any do.
+    fn header_with_copies(&mut self, scene: &Scene, captured_us: Micros) -> UpdateHeader {
+        let mut header = self.header(scene, captured_us);
+        if !self.copies.is_empty() {
+            header.after = self.last_number;
+            header.copies = std::mem::take(&mut self.copies);
+        }
+        header
+    }
+
     /// Whether too many updates are on the way, or the oldest of them is so far behind that the viewer could no longer
     /// remember all that came after it.
     fn has_too_much_under_way(&self) -> bool {
         let oldest = self.in_flight.first_key_value().map_or(self.last_number, |(&number, _)| number);
-        self.in_flight.len() >= MAX_IN_FLIGHT || self.last_number - oldest >= MAX_WAITING as u64
+        self.in_flight.len() >= MAX_IN_FLIGHT || self.last_number - oldest >= MAX_AHEAD
     }
 
     /// At most `most` lacking tiles, ascending: those near the pointer first, up to half, then the longest lacking.

@@ -21,7 +21,7 @@ const RECTANGLE_STAYS: Micros = 600_000;
 /// How often a warm tile is looked at again for text.
 const TEXTURE_STAYS: Micros = 400_000;
 /// A session has at most this many regions; the largest ones.
-const MOST_REGIONS: usize = 4;
+pub const MOST_REGIONS: usize = 4;
 /// Smaller than this, exact tiles are as cheap.
 const LEAST_AREA: u64 = 96 * 96;
 

@@ -205,7 +205,10 @@ impl Viewer {
 
     fn first_ready(&self) -> Option<u64> {
         let ready = |header: &&UpdateHeader| {
-            header.after <= self.done_below && header.video.is_none_or(|frame| self.videos.is_ready(&frame))
+            // A video of an earlier screen may have lost its beginning with it: nobody waits for that.
+            let past = header.epoch < self.epoch;
+            let next = |frame: VideoFrame| past || self.videos.is_ready(&frame);
+            header.after <= self.done_below && header.video.is_none_or(next)
         };
         self.waiting.values().map(|(header, _)| header).find(ready).map(|header| header.number)
     }

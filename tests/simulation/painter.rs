@@ -52,6 +52,16 @@ impl Painter {
         self.each_pixel(place, |_, _, _| random.next() as u32 & MASK);
     }
 
+    /// A soft picture that swells and turns, so that no part of one frame is a copy from another.
+    pub fn film(&mut self, place: Rect, frame: u32) {
+        let time = frame as f32 / 6.0;
+        self.each_pixel(place, |x, y, _| {
+            let (u, v, swell) = (x as f32 / 23.0, y as f32 / 17.0, 60.0 + 40.0 * time.sin());
+            let level = |phase: f32| (128.0 + swell * (u + phase).sin() * (v - phase + time).cos()) as u32;
+            level(0.0) << 16 | level(0.7) << 8 | level(1.9)
+        });
+    }
+
     fn place(&self, random: &mut Random, percent: u64) -> Rect {
         let (width, height) = (self.framebuffer.width(), self.framebuffer.height());
         let mut side = |all: u32| random.between(1, (u64::from(all) * percent / 100).max(1)) as u32;

@@ -12,6 +12,8 @@ pub struct Totals {
     pub links: u64,
     pub inputs: u64,
     pub bytes: u64,
+    pub video_frames: u64,
+    pub video_tiles_shown: u64,
 }
 
 impl std::ops::AddAssign for Totals {
@@ -25,5 +27,7 @@ impl std::ops::AddAssign for Totals {
         self.links += more.links;
         self.inputs += more.inputs;
         self.bytes += more.bytes;
+        self.video_frames += more.video_frames;
+        self.video_tiles_shown += more.video_tiles_shown;
     }
 }

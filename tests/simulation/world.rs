@@ -1,6 +1,7 @@
 //! A session, its viewers and the paths between them, in virtual time. The session side does what
 //! `session::Task` does, the viewer side what `client::Client` does, over bytes.
 
+use crate::films::Films;
 use crate::history::History;
 use crate::painter::Painter;
 use crate::path::{Conditions, Ordered, Updates};
@@ -10,7 +11,9 @@ use bytes::Bytes;
 use chevet::codec::Encoder;
 use chevet::screen::{HashKey, Rect, TileId, hash_tile};
 use chevet::sync::{Applied, Attachment, Delivery, Exactness, Identity, Micros, Pointer, Scene, Viewer};
-use chevet::wire::{Attach, Attached, Control, ControlReader, InputEvent, InputReader, Token};
+use chevet::wire::{
+    Attach, Attached, Control, ControlReader, InputEvent, InputReader, Token, UpdateHeader, features,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub const STEP: Micros = 4_000;
@@ -30,6 +33,9 @@ pub struct Seat {
     /// The scene size that it shows, and the earliest instant that each tile may be of.
     scene_epoch: Option<usize>,
     shown: Vec<u64>,
+    /// Tiles that have shown video since they were last exact.
+    filmed: BTreeSet<TileId>,
+    decodes_video: bool,
     /// Whether its cache lacked a named tile on this link: copies may have moved anything since.
     missed: bool,
     pub applied_updates: u64,
@@ -57,6 +63,7 @@ struct SessionEnd {
     unanswered: BTreeSet<u64>,
     /// Since when each tile differs from what was sent last.
     lacking_since: Vec<Option<Micros>>,
+    films: Option<Films>,
 }
 
 pub struct World {
@@ -106,6 +113,8 @@ impl World {
             issued: 0,
             scene_epoch: None,
             shown: Vec::new(),
+            filmed: BTreeSet::new(),
+            decodes_video: self.random.chance(70),
             missed: false,
             applied_updates: 0,
         });
@@ -145,8 +154,10 @@ impl World {
             for end in self.connections.values_mut().filter_map(|link| link.session.as_mut()) {
                 end.delivery.restart(&self.scene, self.now);
                 end.lacking_since = vec![None; self.scene.grid().len()];
+                end.films.iter_mut().for_each(Films::clear);
             }
         }
+        self.scene.look_for_motion(self.now);
         let change = self.scene.absorb(source, &self.painter.damage, self.now);
         self.painter.damage.clear();
         let Some(change) = change else { return };
@@ -227,6 +238,7 @@ impl World {
             epochs: BTreeMap::new(),
             unanswered: BTreeSet::new(),
             lacking_since: vec![None; tiles],
+            films: (attach.features & features::H264 != 0).then(Films::default),
         });
         let (width, height) = self.scene.size();
         Attached {
@@ -268,11 +280,16 @@ impl World {
                 self.totals.dropped += 1;
             }
         }
-        while let Some(header) = end.delivery.next(&self.scene, end.pointer, self.now, self.now) {
+        end.delivery.follow_motion(&self.scene, self.now);
+        loop {
             let mut stream = Vec::new();
+            let takes = self.random.pick(&[0, STEP, 4 * STEP]);
+            let Some((header, frame)) = next_update(end, &mut self.scene, self.now, takes) else { break };
             header.write(&mut stream);
-            if !header.tiles.is_empty() {
-                self.encoder.encode(self.scene.framebuffer(), &header.tiles, &mut stream);
+            match frame {
+                Some(frame) => stream.extend_from_slice(&frame),
+                None if header.tiles.is_empty() => {}
+                None => drop(self.encoder.encode(self.scene.framebuffer(), &header.tiles, &mut stream)),
             }
             end.delivery.sent(&header, stream.len(), self.now);
             end.epochs.insert(header.number, self.histories.len() - 1);
@@ -284,7 +301,10 @@ impl World {
                 end.lacking_since.fill(None);
             }
             self.totals.updates += 1;
-            self.totals.tiles += header.tiles.len() as u64;
+            match header.video {
+                Some(_) => self.totals.video_frames += 1,
+                None => self.totals.tiles += header.tiles.len() as u64,
+            }
             self.totals.cached_tiles += header.cached.len() as u64;
             self.totals.copies += header.copies.len() as u64;
             self.totals.bytes += stream.len() as u64;
@@ -292,6 +312,11 @@ impl World {
         }
         assert!(end.unanswered.len() <= MAX_IN_FLIGHT, "updates on the way are bounded");
         link.down_updates.advance(STEP, self.now, &conditions, &mut self.random);
+    }
+
+    /// A film's next picture.
+    pub fn film(&mut self, place: Rect, frame: u32) {
+        self.painter.film(place, frame);
     }
 
     /// The viewer loses its link, noticing at once; the session keeps its end for a while.
@@ -319,7 +344,7 @@ impl World {
             width: 0,
             height: 0,
             cache_bytes: seat.cache_bytes as u64,
-            features: 0,
+            features: if seat.decodes_video { features::H264 } else { 0 },
             token: None,
             screen: None,
         });
@@ -385,7 +410,10 @@ impl World {
             self.seats[index].applied_updates += all.len() as u64;
             // What came before a new screen in the same batch is no longer to be seen.
             let seen = all.iter().rposition(|applied| applied.new_screen).unwrap_or(0);
-            all[seen..].iter().for_each(|applied| self.check_applied(index, id, applied));
+            // The screen that is looked at is the one after all of them: so video comes first, and what was missing.
+            self.seats[index].missed |= all.iter().any(|applied| !applied.missing.is_empty());
+            let (video, exact): (Vec<_>, Vec<_>) = all[seen..].iter().partition(|a| a.video_tiles > 0);
+            video.into_iter().chain(exact).for_each(|applied| self.check_applied(index, id, applied));
             let seat = &self.seats[index];
             let held = seat.attachment.as_ref().unwrap().viewer().held_bytes();
             assert!(held <= seat.cache_bytes + (10 << 20), "a viewer holds {held} bytes");
@@ -409,13 +437,23 @@ impl World {
         if applied.new_screen || seat.scene_epoch != Some(epoch) {
             seat.scene_epoch = Some(epoch);
             seat.shown = vec![0; grid.len()];
+            seat.filmed.clear();
         }
-        seat.missed |= !applied.missing.is_empty();
+        if applied.video_tiles > 0 {
+            self.totals.video_tiles_shown += applied.tiles.len() as u64;
+            seat.filmed.extend(&applied.tiles);
+            return;
+        }
         for &tile in &applied.tiles {
             let hash = hash_tile(self.scene.key(), screen, &grid.rect(tile));
             let shown = &mut seat.shown[tile as usize];
             match self.histories[epoch].when(tile, hash, *shown) {
-                Some(instant) => *shown = instant,
+                Some(instant) => {
+                    *shown = instant;
+                    seat.filmed.remove(&tile);
+                }
+                // Beside a newer frame of video the tile's own part was painted.
+                None if seat.filmed.contains(&tile) => {}
                 // A copy of what the cache did not have shows what never was, until it is sent again.
                 None => {
                     assert!(seat.missed, "tile {tile} of viewer {index} went back behind instant {shown}")
@@ -512,4 +550,19 @@ impl World {
         };
         grid.tiles_in(&rect).filter(same).count()
     }
+}
+
+/// A frame of video if one is there, or else what tiles have room.
+fn next_update(
+    end: &mut SessionEnd,
+    scene: &mut Scene,
+    now: Micros,
+    takes: Micros,
+) -> Option<(UpdateHeader, Option<Bytes>)> {
+    if let Some(films) = &mut end.films
+        && let Some((header, frame)) = films.next(scene, &mut end.delivery, now, takes)
+    {
+        return Some((header, Some(frame)));
+    }
+    Some((end.delivery.next(scene, end.pointer, now, now)?, None))
 }

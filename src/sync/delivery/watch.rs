@@ -68,13 +68,17 @@ impl Delivery {
 
     /// Whether a frame of a watched region may be sent now.
     pub fn has_room_for_video(&self) -> bool {
-        // What copies read must be had before video paints over it.
-        let free = self.copies.is_empty() && !self.has_too_much_under_way();
-        free && self.budget.room() > 0
+        !self.has_too_much_under_way() && self.budget.room() > 0
+    }
+
+    /// Copies that wait must go before a frame that may paint over what they read: the update that carries them, to be
+    /// sent without tiles.
+    pub fn copies_update(&mut self, scene: &Scene, captured_us: Micros) -> Option<UpdateHeader> {
+        (!self.copies.is_empty()).then(|| self.header_with_copies(scene, captured_us))
     }
 
     /// The update that carries the next frame of `region`, which this viewer watches: a picture of the scene in
-    /// `generation`. The caller puts the frame behind it and calls [`Delivery::sent`].
+    /// `generation`. The caller puts the frame behind it and calls [`Delivery::sent`]. No copies may wait.
     pub fn video_update(
         &mut self,
         scene: &Scene,
@@ -82,6 +86,7 @@ impl Delivery {
         generation: u64,
         captured_us: Micros,
     ) -> Option<UpdateHeader> {
+        debug_assert!(self.copies.is_empty(), "copies go first");
         let watched = self.watched.iter_mut().find(|watched| watched.region == region.id)?;
         let video = VideoFrame { video: watched.video, frame: watched.next_frame, rect: region.rect };
         watched.next_frame += 1;
