@@ -410,18 +410,18 @@ impl World {
             self.seats[index].applied_updates += all.len() as u64;
             // What came before a new screen in the same batch is no longer to be seen.
             let seen = all.iter().rposition(|applied| applied.new_screen).unwrap_or(0);
-            // The screen that is looked at is the one after all of them: so video comes first, and what was missing.
-            self.seats[index].missed |= all.iter().any(|applied| !applied.missing.is_empty());
-            let (video, exact): (Vec<_>, Vec<_>) = all[seen..].iter().partition(|a| a.video_tiles > 0);
-            video.into_iter().chain(exact).for_each(|applied| self.check_applied(index, id, applied));
+            // The screen that is looked at is the one after all of them.
+            let mut exact = all[seen..].to_vec();
+            exact.retain(|applied| self.notes_applied(index, id, applied));
+            exact.iter().for_each(|applied| self.check_applied(index, id, applied));
             let seat = &self.seats[index];
             let held = seat.attachment.as_ref().unwrap().viewer().held_bytes();
             assert!(held <= seat.cache_bytes + (10 << 20), "a viewer holds {held} bytes");
         }
     }
 
-    /// No tile goes back behind what it has shown.
-    fn check_applied(&mut self, index: usize, id: usize, applied: &Applied) {
+    /// Notes what is known of a viewer's screen; whether the update's tiles have to be exact.
+    fn notes_applied(&mut self, index: usize, id: usize, applied: &Applied) -> bool {
         let (seat, link) = (&mut self.seats[index], &self.connections[&id]);
         let end = link.session.as_ref().unwrap();
         let epoch = end.epochs[&applied.number];
@@ -431,19 +431,27 @@ impl World {
                 applied.tiles.is_empty() || applied.new_screen,
                 "an update of an earlier screen was applied"
             );
-            return;
+            return false;
         }
-        let grid = screen.grid();
         if applied.new_screen || seat.scene_epoch != Some(epoch) {
             seat.scene_epoch = Some(epoch);
-            seat.shown = vec![0; grid.len()];
+            seat.shown = vec![0; screen.grid().len()];
             seat.filmed.clear();
         }
+        seat.missed |= !applied.missing.is_empty();
         if applied.video_tiles > 0 {
             self.totals.video_tiles_shown += applied.tiles.len() as u64;
             seat.filmed.extend(&applied.tiles);
-            return;
         }
+        applied.video_tiles == 0
+    }
+
+    /// No tile goes back behind what it has shown.
+    fn check_applied(&mut self, index: usize, id: usize, applied: &Applied) {
+        let seat = &mut self.seats[index];
+        let epoch = self.connections[&id].session.as_ref().unwrap().epochs[&applied.number];
+        let screen = seat.attachment.as_ref().unwrap().viewer().framebuffer().unwrap();
+        let grid = screen.grid();
         for &tile in &applied.tiles {
             let hash = hash_tile(self.scene.key(), screen, &grid.rect(tile));
             let shown = &mut seat.shown[tile as usize];
