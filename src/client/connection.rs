@@ -25,6 +25,9 @@ const REDIAL: Micros = 500_000;
 /// What a viewer's tile cache holds by default.
 const CACHE_BYTES: u64 = 64 << 20;
 
+/// What came of dialling a road.
+type Dialled = (Road, Result<(Link, Inbox), DialError>);
+
 /// A viewer of a session. Drive it by calling [`Client::next`] again and again.
 pub struct Client {
     address: Address,
@@ -37,7 +40,7 @@ pub struct Client {
     /// Bytes of updates that were seen to arrive on the link.
     update_bytes: usize,
     candidates: Vec<Candidate>,
-    dialling: JoinSet<(Road, Result<(Link, Inbox), DialError>)>,
+    dialling: JoinSet<Dialled>,
     dialled_at: Micros,
     silent: bool,
     /// Since when the session has not been had, once it was.
