@@ -5,6 +5,7 @@ use chevet::client::{Address, Client, Event};
 use chevet::link::Road;
 use chevet::wire::InputEvent;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,10 +53,10 @@ async fn carry(near: Arc<UdpSocket>, gateway: SocketAddr, allowed: Arc<AtomicUsi
     let mut ways: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
     let mut buffer = vec![0; 65_536];
     while let Ok((length, viewer)) = near.recv_from(&mut buffer).await {
-        if !ways.contains_key(&viewer) {
+        if let Entry::Vacant(way) = ways.entry(viewer) {
             let far = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
             far.connect(gateway).await.unwrap();
-            ways.insert(viewer, far.clone());
+            way.insert(far.clone());
             let (near, allowed) = (near.clone(), allowed.clone());
             tokio::spawn(async move {
                 let mut buffer = vec![0; 65_536];

@@ -259,7 +259,7 @@ async fn a_page_of_another_site_gets_no_web_transport() {
         timeout(LONG, web_transport_quinn::Session::connect(connection, request)).await.unwrap()
     };
     for origin in ["https://elsewhere.example", "null", "https://127.0.0.1:1"] {
-        let answer = dial(Some(origin)).await.err().expect(origin).to_string();
+        let answer = dial(Some(origin)).await.expect_err(origin).to_string();
         assert!(answer.contains("403"), "{origin}: {answer}");
     }
     let own = format!("https://{}", stage.address());
