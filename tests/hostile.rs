@@ -3,6 +3,8 @@
 
 #[path = "hostile/http.rs"]
 mod http;
+#[path = "hostile/network.rs"]
+mod network;
 #[path = "hostile/quic.rs"]
 mod quic;
 #[path = "hostile/serving.rs"]

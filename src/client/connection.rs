@@ -1,11 +1,17 @@
 //! A connected viewer that stays connected: it changes roads, dials again and resumes by itself.
 
+mod racing;
+
 use super::Address;
+use super::candidate::{Candidate, note};
+use super::event::{ClientError, Event, Roads, Update};
+use super::race::{Flow, Race};
 use crate::clock;
-use crate::link::{Closed, DialError, Inbox, Incoming, Link, Road, dial, software};
+use crate::link::{Closed, DialError, Inbox, Incoming, Link, Road, software};
 use crate::screen::{Framebuffer, HashKey};
 use crate::sync::{Applied, Attachment, Exactness, Identity, Micros, News, Viewer};
-use crate::wire::{self, Attach, CloseCode, Control, Cursor, InputEvent, Motion, Path, Policy, Role};
+use crate::wire::{self, Attach, CloseCode, Control, InputEvent, Motion, Policy, Role};
+use futures_util::future::select_all;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -13,94 +19,37 @@ use tokio::time::{Instant, sleep_until};
 
 /// After a gateway's restart, its hosts have this long to offer their sessions again.
 const NO_SESSION_PATIENCE: Micros = 15_000_000;
-const TICK: Duration = Duration::from_millis(100);
-/// How much earlier UDP is tried than TCP.
-const HEAD_START: Duration = Duration::from_millis(200);
+const TICK: Duration = Duration::from_millis(50);
 /// Between two attempts to get a lost link back.
 const REDIAL: Micros = 500_000;
-/// A viewer that lives on WebSocket tries UDP again after this long, then after twice that, and so on.
-const UDP_AGAIN: Micros = 30_000_000;
-const UDP_AGAIN_AT_MOST: Micros = 600_000_000;
 /// What a viewer's tile cache holds by default.
 const CACHE_BYTES: u64 = 64 << 20;
 
 /// What this build decodes beside tiles.
 const DECODERS: u64 = if crate::codec::video::IS_THERE { wire::features::H264 } else { 0 };
 
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    #[error("no road to the gateway: {0}")]
-    Unreachable(DialError),
-    /// The gateway said so; dialling again would change nothing.
-    #[error("the gateway closed the connection: {0}")]
-    Closed(Closed),
-}
-
-/// Which roads a client may take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Roads {
-    /// UDP first, TCP beside it.
-    #[default]
-    All,
-    OnlyQuic,
-    OnlyWebSocket,
-}
-
-/// An update that was applied to the screen.
-#[derive(Clone, Debug)]
-pub struct Update {
-    pub applied: Applied,
-    /// From the host's damage to the decoded pixels, by the two machines' monotonic clocks.
-    pub draw_to_decode_us: Micros,
-    pub decode_us: Micros,
-}
-
-/// What happened to a viewer.
-#[derive(Clone, Debug)]
-pub enum Event {
-    Attached {
-        title: String,
-        width: u32,
-        height: u32,
-        road: Road,
-        policy: Policy,
-    },
-    /// The session promises something else of its pixels from now on.
-    Policy(Policy),
-    Updated(Update),
-    /// The session agreed with the hashes of this screen.
-    Exact,
-    Cursor(Cursor),
-    CursorAt {
-        x: u32,
-        y: u32,
-    },
-    State {
-        live: bool,
-        text: String,
-    },
-    Path(Path),
-    /// Nothing was heard for two seconds, or the link broke; the client is dialling again.
-    Silent(String),
-}
+/// What came of dialling a road.
+type Dialled = (Road, Result<(Link, Inbox), DialError>);
 
 /// A viewer of a session. Drive it by calling [`Client::next`] again and again.
 pub struct Client {
     address: Address,
-    roads: Roads,
+    race: Race,
     size: (u32, u32),
     cache_bytes: u64,
     attachment: Attachment,
     link: Option<(Link, Inbox)>,
-    dialling: JoinSet<Result<(Link, Inbox), DialError>>,
+    flow: Flow,
+    /// Bytes of updates that were seen to arrive on the link.
+    update_bytes: usize,
+    candidates: Vec<Candidate>,
+    dialling: JoinSet<Dialled>,
     dialled_at: Micros,
     silent: bool,
     /// Since when the session has not been had, once it was.
     lost_at: Option<Micros>,
     events: VecDeque<Event>,
     motions: u64,
-    udp_again_at: Micros,
-    udp_again_after: Micros,
     /// Outlives one call of [`Client::next`]: who calls it anew all the time does not stop the clock.
     next_tick: Instant,
 }
@@ -115,79 +64,76 @@ impl Client {
     pub async fn connect_by(address: Address, roads: Roads, size: (u32, u32)) -> Result<Client, ClientError> {
         let now = clock::now_us();
         let viewer = Viewer::new(HashKey::default(), CACHE_BYTES as usize);
+        let quic = roads != Roads::OnlyWebSocket && address.target.udp_port.is_some();
+        let websocket = roads != Roads::OnlyQuic && address.target.tcp_port.is_some();
         let mut client = Client {
             address,
-            roads,
+            race: Race::new(quic, websocket, now),
             size,
             cache_bytes: CACHE_BYTES,
             attachment: Attachment::new(viewer, Identity::default(), now),
             link: None,
+            flow: Flow::default(),
+            update_bytes: 0,
+            candidates: Vec::new(),
             dialling: JoinSet::new(),
             dialled_at: now,
             silent: false,
             lost_at: None,
             events: VecDeque::new(),
             motions: 0,
-            udp_again_at: now + UDP_AGAIN,
-            udp_again_after: UDP_AGAIN,
             next_tick: Instant::now() + TICK,
         };
         client.dial();
         let mut failure = None;
-        while let Some(dialled) = client.dialling.join_next().await {
+        loop {
+            let dialled = tokio::select! {
+                Some(dialled) = client.dialling.join_next(), if !client.dialling.is_empty() => dialled,
+                () = sleep_until(client.next_tick) => {
+                    client.next_tick = Instant::now() + TICK;
+                    client.dial_next(clock::now_us());
+                    continue;
+                }
+            };
             match dialled {
-                Ok(Ok((link, inbox))) => {
+                Ok((_, Ok((link, inbox)))) => {
                     client.adopt(link, inbox);
                     return Ok(client);
                 }
-                // What the preferred road says is the better explanation.
-                Ok(Err(error)) => failure = failure.or(Some(error)),
+                Ok((road, Err(error))) => {
+                    // What the preferred road says is the better explanation.
+                    failure = failure.or(Some(error));
+                    client.on_dial_failed(road);
+                }
                 Err(_) => {}
             }
+            if client.dialling.is_empty() {
+                let host = client.address.target.host.clone();
+                return Err(ClientError::Unreachable(failure.unwrap_or(DialError::NoAddress { host })));
+            }
         }
-        let host = client.address.target.host.clone();
-        Err(ClientError::Unreachable(failure.unwrap_or(DialError::NoAddress { host })))
-    }
-
-    fn dial(&mut self) {
-        self.dialled_at = clock::now_us();
-        let quic = self.roads != Roads::OnlyWebSocket && self.address.target.udp_port.is_some();
-        let websocket = self.roads != Roads::OnlyQuic && self.address.target.tcp_port.is_some();
-        if quic {
-            self.dial_by(Road::Quic, Duration::ZERO);
-        }
-        if websocket {
-            self.dial_by(Road::WebSocket, if quic { HEAD_START } else { Duration::ZERO });
-        }
-    }
-
-    fn dial_by(&mut self, road: Road, after: Duration) {
-        let target = self.address.target.clone();
-        self.dialling.spawn(async move {
-            tokio::time::sleep(after).await;
-            dial(&target, road).await
-        });
     }
 
     /// Goes on by this link, with all that is known from earlier ones.
     fn adopt(&mut self, link: Link, inbox: Inbox) {
         let now = clock::now_us();
-        if let Some((old, _)) = self.link.take() {
-            old.close(CloseCode::DONE, "the viewer goes on by another link");
-        }
-        // Whatever else is being dialled is not needed any more.
-        self.dialling.abort_all();
-        self.dialling = JoinSet::new();
         let fresh = Attachment::new(Viewer::new(HashKey::default(), 0), Identity::default(), now);
         let (viewer, identity) = std::mem::replace(&mut self.attachment, fresh).into_parts();
         self.attachment = Attachment::new(viewer, identity, now);
-        link.control(&Control::Hello {
-            major: wire::MAJOR,
-            minor: wire::MINOR,
-            role: Role::Viewer,
-            software: software(),
-        });
-        link.control(&self.attachment.attach(Attach {
+        link.control(&hello());
+        let wish = self.wish();
+        link.control(&self.attachment.attach(wish));
+        // The first Pong tells how the clocks differ.
+        self.attachment.ping(now);
+        self.motions = 0;
+        self.silent = false;
+        self.flow = Flow::open(now);
+        self.link = Some((link, inbox));
+        self.flush();
+    }
+
+    fn wish(&self) -> Attach {
+        Attach {
             session: self.address.session.clone(),
             ticket: self.address.ticket.clone(),
             width: self.size.0,
@@ -196,13 +142,7 @@ impl Client {
             features: DECODERS,
             token: None,
             screen: None,
-        }));
-        // The first Pong tells how the clocks differ.
-        self.attachment.ping(now);
-        self.motions = 0;
-        self.silent = false;
-        self.link = Some((link, inbox));
-        self.flush();
+        }
     }
 
     /// The next event. Drives the connection: nothing happens on a client that nobody asks.
@@ -217,14 +157,28 @@ impl Client {
                     None => std::future::pending().await,
                 }
             };
+            let candidates = &mut self.candidates;
+            let beside = async {
+                match candidates.is_empty() {
+                    true => std::future::pending().await,
+                    false => {
+                        let inboxes = candidates.iter_mut().map(|candidate| Box::pin(candidate.inbox.next()));
+                        let (message, at, _) = select_all(inboxes).await;
+                        (at, message)
+                    }
+                }
+            };
             tokio::select! {
+                (at, message) = beside => self.on_beside(at, message)?,
                 message = arrived => match message {
                     Ok(message) => self.on_message(message)?,
                     Err(closed) => self.on_closed(closed)?,
                 },
                 Some(dialled) = self.dialling.join_next(), if !self.dialling.is_empty() => {
-                    if let Ok(Ok((link, inbox))) = dialled {
-                        self.adopt(link, inbox);
+                    match dialled {
+                        Ok((_, Ok((link, inbox)))) => self.on_open(link, inbox),
+                        Ok((road, Err(_))) => self.on_dial_failed(road),
+                        Err(_) => {}
                     }
                 }
                 () = sleep_until(self.next_tick) => {
@@ -241,9 +195,9 @@ impl Client {
             // It was only slow: the old link wakes up, and what is being dialled is not needed.
             self.silent = false;
             self.lost_at = None;
-            self.dialling.abort_all();
-            self.dialling = JoinSet::new();
+            self.discard_all("the earlier link woke up");
         }
+        note(&mut self.flow, &message, clock::now_us());
         let result = match message {
             Incoming::Control(control) => self.attachment.control(control, clock::now_us()),
             Incoming::Update(stream) => self.on_update(stream).map(|()| None),
@@ -256,7 +210,10 @@ impl Client {
                 let early = if attached { self.attachment.early_updates() } else { Vec::new() };
                 early.into_iter().try_for_each(|stream| self.on_message(Incoming::Update(stream)))
             }
-            Ok(None) => Ok(()),
+            Ok(None) => {
+                self.note_whole();
+                Ok(())
+            }
             Err(error) => {
                 // The screen can no longer be trusted: a new link starts it anew.
                 let reason = error.to_string();
@@ -265,6 +222,43 @@ impl Client {
                 }
                 self.attachment = Attachment::new(self.fresh_viewer(), Identity::default(), clock::now_us());
                 self.lose(reason);
+                Ok(())
+            }
+        }
+    }
+
+    fn note_whole(&mut self) {
+        let whole = self.attachment.is_attached() && self.attachment.viewer().is_settled();
+        if whole && !self.flow.whole {
+            self.flow.whole = true;
+            self.end_race();
+        }
+        self.flow.whole = whole;
+    }
+
+    fn on_beside(&mut self, at: usize, message: Result<Incoming, Closed>) -> Result<(), ClientError> {
+        let candidate = &mut self.candidates[at];
+        let closed = match message {
+            Ok(message) => match candidate.take(message) {
+                Ok(closed) => closed,
+                Err(error) => {
+                    candidate.link.close(CloseCode::PROTOCOL, &error.to_string());
+                    self.candidates.remove(at);
+                    return Ok(());
+                }
+            },
+            Err(closed) => Some(closed),
+        };
+        match closed {
+            None if candidate.flow.whole && candidate.attached.is_some() => self.take_over(at),
+            None => Ok(()),
+            Some(closed) => {
+                let road = candidate.link.road();
+                self.candidates.remove(at);
+                if self.silent && self.ends(&closed) {
+                    return Err(ClientError::Closed(closed));
+                }
+                self.on_dial_failed(road);
                 Ok(())
             }
         }
@@ -293,6 +287,7 @@ impl Client {
         let event = match news {
             News::Attached { title, width, height, policy } => {
                 self.lost_at = None;
+                self.flow.progress = clock::now_us();
                 let Some((link, _)) = &self.link else { return Ok(()) };
                 if let Some(bytes) = self.attachment.input_to_resend() {
                     link.input(bytes);
@@ -315,14 +310,19 @@ impl Client {
         Ok(())
     }
 
-    fn on_closed(&mut self, closed: Closed) -> Result<(), ClientError> {
+    /// Whether dialling again would change nothing.
+    fn ends(&self, closed: &Closed) -> bool {
         let lost_for = self.lost_at.map(|at| clock::now_us().saturating_sub(at));
         let worth_another = match closed.code {
             CloseCode::IDLE | CloseCode::GOING_AWAY | CloseCode::INTERNAL => true,
             CloseCode::NO_SESSION => lost_for.is_some_and(|time| time < NO_SESSION_PATIENCE),
             _ => false,
         };
-        if closed.by_peer && !worth_another {
+        closed.by_peer && !worth_another
+    }
+
+    fn on_closed(&mut self, closed: Closed) -> Result<(), ClientError> {
+        if self.ends(&closed) {
             return Err(ClientError::Closed(closed));
         }
         self.lose(closed.to_string());
@@ -332,6 +332,14 @@ impl Client {
     fn lose(&mut self, reason: String) {
         self.link = None;
         self.fall_silent(reason);
+        if !self.candidates.is_empty() {
+            // A second link is there already: it goes on from here.
+            let Candidate { link, inbox, asked, .. } = self.candidates.remove(0);
+            match asked {
+                false => return self.adopt(link, inbox),
+                true => link.close(CloseCode::DONE, "its viewer is dialled anew"),
+            }
+        }
         // What is refused at once is not dialled in a tight loop.
         if self.dialling.is_empty() && clock::now_us().saturating_sub(self.dialled_at) >= REDIAL {
             self.dial();
@@ -356,22 +364,34 @@ impl Client {
         if self.silent && now.saturating_sub(self.dialled_at) >= REDIAL {
             // Attempts into a dead network hang; the newest few are enough.
             if self.dialling.len() > 8 {
-                self.dialling.abort_all();
-                self.dialling = JoinSet::new();
+                self.stop_dialling();
             }
             self.dial();
         }
-        self.try_udp_again(now);
+        self.watch(now);
     }
 
-    fn try_udp_again(&mut self, now: Micros) {
-        let on_websocket = self.link.as_ref().is_some_and(|(link, _)| link.road() == Road::WebSocket);
-        let offered = self.roads == Roads::All && self.address.target.udp_port.is_some();
-        if on_websocket && offered && !self.silent && now >= self.udp_again_at && self.dialling.is_empty() {
-            self.udp_again_after = (self.udp_again_after * 2).min(UDP_AGAIN_AT_MOST);
-            self.udp_again_at = now + self.udp_again_after;
-            self.dial_by(Road::Quic, Duration::ZERO);
+    /// Looks after the links' flow, and after who is dialled beside them.
+    fn watch(&mut self, now: Micros) {
+        if let Some((link, _)) = &self.link {
+            let (bytes, begun) = link.update_bytes();
+            if bytes != self.update_bytes {
+                (self.update_bytes, self.flow.progress) = (bytes, now);
+            }
+            self.flow.begun = begun;
         }
+        self.ask_candidates(now);
+        let beside = self.link.is_some() && !self.silent;
+        for at in (0..self.candidates.len()).rev() {
+            self.candidates[at].attachment.tick(now);
+            self.candidates[at].flush();
+            if self.candidates[at].flow.comes_to_nothing(now, beside) {
+                let road = self.candidates[at].link.road();
+                self.discard(at, "it does not come to anything");
+                self.on_dial_failed(road);
+            }
+        }
+        self.dial_next(now);
     }
 
     fn flush(&mut self) {
@@ -404,6 +424,11 @@ impl Client {
         if let Some((link, _)) = &self.link {
             link.control(&Control::Resize { width, height });
         }
+    }
+
+    /// Input events that the session has not confirmed yet.
+    pub fn input_waiting(&self) -> usize {
+        self.attachment.input_waiting()
     }
 
     /// Measures the round trip anew.
@@ -455,4 +480,8 @@ impl Client {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+fn hello() -> Control {
+    Control::Hello { major: wire::MAJOR, minor: wire::MINOR, role: Role::Viewer, software: software() }
 }

@@ -26,14 +26,18 @@
 //! ```
 
 mod address;
+mod candidate;
 mod connection;
+mod event;
 mod headless;
 mod mirror;
+mod race;
 mod report;
 mod script;
 
 pub use address::{Address, AddressError, ask_target};
-pub use connection::{Client, ClientError, Event, Roads, Update};
+pub use connection::Client;
+pub use event::{ClientError, Event, Roads, Update};
 pub use headless::{Headless, HeadlessError, run_headless};
 pub use mirror::{MAGIC, Mirror, MirrorError};
 pub use report::Report;

@@ -1,5 +1,6 @@
 //! The gateway's configuration: one TOML file.
 
+use super::origins::is_origin;
 use crate::wire::Policy;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -25,6 +26,10 @@ pub enum ConfigError {
         "[access] {0} is shorter than 16 characters: leave it out, or make one with `head -c 18 /dev/urandom | base64`"
     )]
     ShortSecret(&'static str),
+    #[error(
+        "[access] origins: {0:?} is not an origin; write it as browsers do, such as \"https://portal.example\""
+    )]
+    BadOrigin(String),
     #[error("`listen` names no address: give one such as \"127.0.0.1:4380\"")]
     NoAddress,
     #[error("[tls] needs both `certificate` and `key`")]
@@ -63,6 +68,7 @@ pub struct Tls {
 pub struct Access {
     pub ticket: Option<String>,
     pub host_secret: Option<String>,
+    pub origins: Vec<String>,
 }
 
 impl std::fmt::Debug for Access {
@@ -145,6 +151,9 @@ impl Config {
                 return Err(ConfigError::ShortSecret(name));
             }
         }
+        if let Some(wrong) = access.origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(ConfigError::BadOrigin(wrong.clone()));
+        }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return Err(ConfigError::HalfTls);
         }
@@ -191,6 +200,7 @@ mod tests {
         let open = "listen = ['0.0.0.0:1']\n[access]\nticket = 'sixteen letters!'\nhost_secret = 'short'";
         assert!(refused(open).contains("host_secret"));
         assert!(refused("listen = []").contains("127.0.0.1:4380"));
+        assert!(refused("[access]\norigins = ['portal.example']").contains("https://"));
         assert!(refused("[tls]\ncertificate = \"a\"").contains("key"));
         assert!(refused("[[session]]\nname = \"a\"").contains("display"));
         assert!(refused("[[session]]\nname = \"a/b\"\ndisplay = \":1\"").contains("letters"));

@@ -1,5 +1,6 @@
 //! The listeners: UDP for QUIC and WebTransport, TCP for the page and WebSocket, on the same port numbers.
 
+use super::handshakes::{Handshake, Handshakes};
 use super::{Config, GatewayError, Shared, admit, page};
 use crate::link::{self, Certificate};
 use crate::wire::CloseCode;
@@ -8,8 +9,7 @@ use axum::Extension;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,8 +17,6 @@ use tokio_rustls::TlsAcceptor;
 
 /// Connections of each kind at once.
 const MAX_CONNECTIONS: usize = 8_192;
-/// Above this many half-open handshakes, QUIC clients must first prove their address.
-const RETRY_ABOVE: usize = 64;
 /// A TLS or HTTP head must come within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -56,25 +54,26 @@ pub(super) async fn bind(
 
 pub(super) async fn serve_udp(endpoint: quinn::Endpoint, shared: Arc<Shared>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let shaking = Arc::new(AtomicUsize::new(0));
+    let handshakes = Handshakes::default();
     while let Some(incoming) = endpoint.accept().await {
         let Ok(place) = places.clone().try_acquire_owned() else {
             incoming.refuse();
             continue;
         };
-        let crowded = shaking.load(Ordering::Relaxed) > RETRY_ABOVE;
-        if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
+        if handshakes.want_proof() && !incoming.remote_address_validated() && incoming.may_retry() {
             // An address that did not answer the retry costs nothing further.
             let _ = incoming.retry();
             continue;
         }
-        shaking.fetch_add(1, Ordering::Relaxed);
-        let shaking = shaking.clone();
+        let Some(handshake) = handshakes.begin(incoming.remote_address().ip()) else {
+            incoming.refuse();
+            continue;
+        };
         let shared = shared.clone();
         tokio::spawn(async move {
             let _place = place;
             let shaken = tokio::time::timeout(PATIENCE, async { incoming.await }).await;
-            shaking.fetch_sub(1, Ordering::Relaxed);
+            drop(handshake);
             match shaken {
                 Ok(Ok(connection)) => serve_quic(connection, &shared).await,
                 Ok(Err(error)) => tracing::debug!(%error, "QUIC handshake failed"),
@@ -86,7 +85,12 @@ pub(super) async fn serve_udp(endpoint: quinn::Endpoint, shared: Arc<Shared>) {
 
 /// Serves a connection to its end.
 async fn serve_quic(connection: quinn::Connection, shared: &Shared) {
-    match tokio::time::timeout(PATIENCE, link::accept(connection.clone())).await {
+    match tokio::time::timeout(
+        PATIENCE,
+        link::accept(connection.clone(), |origin, host| shared.origins.admit(origin, host)),
+    )
+    .await
+    {
         Ok(Ok((link, inbox))) => admit::admit(shared, link, inbox).await,
         Ok(Err(reason)) => {
             tracing::debug!(%reason, "a connection made no link");
@@ -100,10 +104,14 @@ async fn serve_quic(connection: quinn::Connection, shared: &Shared) {
 pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let router = page::router(shared.clone());
+    let handshakes = Handshakes::default();
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, handshake) = match listener.accept().await {
+            Ok((stream, from)) => match handshakes.begin(from.ip()) {
+                Some(handshake) => (stream, handshake),
+                None => continue,
+            },
             Err(error) => {
                 // Out of file descriptors, most likely: others may be freed.
                 tracing::warn!(%error, "accepting a TCP connection");
@@ -116,7 +124,7 @@ pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
             let _ = stream.set_nodelay(true);
             // A WebSocket keeps its place after HTTP has let it go.
             let router = router.layer(Extension(Place::new(place)));
-            let _ = serve_connection(stream, &shared, router).await;
+            let _ = serve_connection(stream, &shared, router, handshake).await;
         });
     }
 }
@@ -125,7 +133,14 @@ async fn serve_connection(
     stream: TcpStream,
     shared: &Shared,
     router: axum::Router,
+    handshake: Handshake,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    // The handshake is over with the first request's head.
+    let begun = Arc::new(Mutex::new(Some(handshake)));
+    let router = router.layer(axum::middleware::map_request(move |request: axum::extract::Request| {
+        drop(begun.lock().unwrap_or_else(PoisonError::into_inner).take());
+        std::future::ready(request)
+    }));
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(64 << 10);
     let service = TowerToHyperService::new(router);

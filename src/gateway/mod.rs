@@ -2,8 +2,10 @@
 
 mod admit;
 mod config;
+mod handshakes;
 mod keep;
 mod listen;
+mod origins;
 mod page;
 mod registry;
 
@@ -14,8 +16,11 @@ pub use registry::{Registry, RegistryError};
 use crate::link::{Certificate, TlsError, fingerprint_text};
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
+
+/// How often it is looked for sessions that may be forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(300);
 
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
@@ -47,6 +52,7 @@ pub struct Gateway {
 /// What all listeners of a gateway share.
 pub(crate) struct Shared {
     door: Door,
+    origins: origins::Origins,
     registry: Registry,
     certificate: RwLock<Arc<Certificate>>,
     udp_port: Option<u16>,
@@ -68,6 +74,7 @@ impl Gateway {
         let listeners = listen::bind(config, &certificate, &key_secret).await?;
         let shared = Arc::new(Shared {
             door,
+            origins: origins::Origins::new(&config.access.origins),
             registry: Registry::new(key_secret),
             certificate: RwLock::new(certificate.clone()),
             udp_port: config.udp.then(|| listeners.addresses[0].port()),
@@ -77,6 +84,7 @@ impl Gateway {
             shared.registry.start_local(session)?;
         }
         let mut tasks = JoinSet::new();
+        tasks.spawn(forget_gone(shared.clone()));
         for endpoint in &listeners.udp {
             tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone()));
         }
@@ -130,6 +138,13 @@ impl Gateway {
             endpoint.close(crate::wire::CloseCode::GOING_AWAY.0.into(), b"the gateway is stopping");
             let _ = tokio::time::timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
         }
+    }
+}
+
+async fn forget_gone(shared: Arc<Shared>) {
+    loop {
+        shared.registry.forget_gone(Instant::now());
+        tokio::time::sleep(FORGET_EVERY).await;
     }
 }
 

@@ -104,7 +104,8 @@ async fn websocket(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    if !same_origin(&headers) {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    if !shared.origins.admit(text(header::ORIGIN), text(header::HOST)) {
         return (StatusCode::FORBIDDEN, "this page belongs to another site\n").into_response();
     }
     upgrade
@@ -118,16 +119,6 @@ async fn websocket(
             link.ended().await;
             drop(place);
         })
-}
-
-/// A browser says which site's page dials; other programs say nothing.
-fn same_origin(headers: &HeaderMap) -> bool {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    match (text(header::ORIGIN), text(header::HOST)) {
-        (None, _) => true,
-        (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, site)| site == host),
-        (Some(_), None) => false,
-    }
 }
 
 fn message(written: Written) -> Message {

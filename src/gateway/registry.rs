@@ -11,10 +11,13 @@ use crate::wire::{CloseCode, Policy};
 use aws_lc_rs::hmac;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// Sessions that hosts may offer to one gateway.
 const MAX_SESSIONS: usize = 4_096;
+/// An offered session whose host has been gone for this long is forgotten.
+const GONE_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Before a source knows better.
 const FIRST_SIZE: (u32, u32) = (1024, 768);
 const EVENTS: usize = 64;
@@ -47,6 +50,23 @@ struct Entry {
     session: Session,
     /// The source, if hosts bring it.
     host: Option<Arc<NativeSource>>,
+    /// The newest link of a host, and since when it has been seen to be gone.
+    link: Option<Link>,
+    gone_since: Option<Instant>,
+}
+
+impl Entry {
+    /// Whether the host has been gone for so long that the session is to be forgotten.
+    fn is_over(&mut self, now: Instant) -> bool {
+        let gone = self.link.as_ref().is_some_and(|link| link.closed().is_some());
+        match gone {
+            true => now.saturating_duration_since(*self.gone_since.get_or_insert(now)) >= GONE_AFTER,
+            false => {
+                self.gone_since = None;
+                false
+            }
+        }
+    }
 }
 
 /// All sessions, by name.
@@ -99,7 +119,7 @@ impl Registry {
         let session =
             Session::start(name, title, self.hash_key(name), config.policy, canvas, source, to_session);
         let session = session.map_err(size)?;
-        self.lock().insert(name.clone(), Entry { session, host: None });
+        self.lock().insert(name.clone(), Entry { session, host: None, link: None, gone_since: None });
         Ok(())
     }
 
@@ -111,7 +131,7 @@ impl Registry {
         link: Link,
         inbox: Inbox,
     ) -> Result<(), RegistryError> {
-        match self.host_of(name, title) {
+        match self.host_of(name, title, &link) {
             Ok(host) => host.relink(link, inbox).await,
             Err(error) => {
                 link.close(CloseCode::REFUSED, &error.to_string());
@@ -121,10 +141,12 @@ impl Registry {
         Ok(())
     }
 
-    fn host_of(&self, name: &str, title: &str) -> Result<Arc<NativeSource>, RegistryError> {
+    fn host_of(&self, name: &str, title: &str, link: &Link) -> Result<Arc<NativeSource>, RegistryError> {
         let mut sessions = self.lock();
-        if let Some(entry) = sessions.get(name) {
-            return entry.host.clone().ok_or_else(|| RegistryError::Taken(name.to_owned()));
+        if let Some(entry) = sessions.get_mut(name) {
+            let host = entry.host.clone().ok_or_else(|| RegistryError::Taken(name.to_owned()))?;
+            (entry.link, entry.gone_since) = (Some(link.clone()), None);
+            return Ok(host);
         }
         if sessions.len() >= MAX_SESSIONS {
             return Err(RegistryError::Full);
@@ -145,7 +167,10 @@ impl Registry {
             to_session,
         )
         .map_err(size)?;
-        sessions.insert(name.to_owned(), Entry { session, host: Some(host.clone()) });
+        sessions.insert(
+            name.to_owned(),
+            Entry { session, host: Some(host.clone()), link: Some(link.clone()), gone_since: None },
+        );
         Ok(host)
     }
 
@@ -168,6 +193,17 @@ impl Registry {
             }
         };
         self.lock().values().map(listed).collect()
+    }
+
+    /// Ends the offered sessions whose hosts have been gone for a day. To be called every few minutes.
+    pub fn forget_gone(&self, now: Instant) {
+        self.lock().retain(|name, entry| {
+            let over = entry.is_over(now);
+            if over {
+                tracing::info!(session = name, "forgotten: its host has been gone for a day");
+            }
+            !over
+        });
     }
 
     /// Ends every session.

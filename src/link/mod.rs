@@ -107,6 +107,8 @@ struct Shared {
     has_input: AtomicBool,
     /// Bytes of update streams that have begun to arrive and were not taken yet.
     gathering: AtomicUsize,
+    /// Bytes of update streams that have arrived.
+    update_bytes: AtomicUsize,
     /// Bytes of control messages that were not given to the transport yet.
     unsent: AtomicUsize,
     transport: Box<dyn Transport>,
@@ -133,6 +135,7 @@ impl Link {
             updates_welcome: AtomicBool::new(false),
             has_input: AtomicBool::new(false),
             gathering: AtomicUsize::new(0),
+            update_bytes: AtomicUsize::new(0),
             unsent: AtomicUsize::new(0),
             transport: Box::new(transport),
         });
@@ -240,6 +243,12 @@ impl Link {
         self.shared.transport.path()
     }
 
+    /// How many bytes of updates have arrived, and whether there are some that were not taken yet.
+    pub fn update_bytes(&self) -> (usize, bool) {
+        let (arrived, gathering) = (&self.shared.update_bytes, &self.shared.gathering);
+        (arrived.load(Ordering::Relaxed), gathering.load(Ordering::Relaxed) > 0)
+    }
+
     fn watch_end(&self) -> watch::Receiver<Option<Closed>> {
         self.shared.closed.subscribe()
     }
@@ -252,6 +261,7 @@ impl Link {
             return Err(violation("an update stream where none is expected"));
         }
         let gathering = self.shared.gathering.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
+        self.shared.update_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
         stream.extend_from_slice(bytes);
         if stream.len() > MAX_UPDATE || gathering > 2 * MAX_UPDATE {
             return Err(violation("update streams beyond the limit of bytes"));

@@ -83,8 +83,12 @@ pub(super) fn transport() -> quinn::TransportConfig {
     transport
 }
 
-/// Makes a link of an incoming connection, of either kind. The peer has a few seconds for it.
-pub async fn accept(connection: quinn::Connection) -> Result<(Link, Inbox), Closed> {
+/// Makes a link of an incoming connection, of either kind. The peer has a few seconds for it. A browser says which
+/// site's page dials; `admit` is asked about this origin and the host that was dialled.
+pub async fn accept(
+    connection: quinn::Connection,
+    admit: impl FnOnce(Option<&str>, Option<&str>) -> bool,
+) -> Result<(Link, Inbox), Closed> {
     let handshake = connection.handshake_data();
     let data = handshake.and_then(|data| data.downcast::<quinn::crypto::rustls::HandshakeData>().ok());
     let native = data.and_then(|data| data.protocol).is_some_and(|protocol| protocol == wire::ALPN);
@@ -92,15 +96,34 @@ pub async fn accept(connection: quinn::Connection) -> Result<(Link, Inbox), Clos
         (Session::raw(connection), Road::Quic)
     } else {
         let lost = |error: wt::ServerError| Closed::lost(format!("WebTransport handshake: {error}"));
-        let request = wt::Request::accept(connection).await.map_err(lost)?;
+        let request = wt::Request::accept(connection.clone()).await.map_err(lost)?;
         if request.connect().url.path() != wire::PATH {
             let _ = request.reject(wt::http::StatusCode::NOT_FOUND).await;
             return Err(Closed::lost("WebTransport to a path that does not exist"));
+        }
+        if !admit_page(request.connect(), admit) {
+            let _ = request.reject(wt::http::StatusCode::FORBIDDEN).await;
+            // The answer needs a moment to leave.
+            let _ = tokio::time::timeout(FAREWELL, connection.closed()).await;
+            return Err(Closed::lost("WebTransport from a page of another site"));
         }
         (request.ok().await.map_err(lost)?, Road::WebTransport)
     };
     let (send, receive) = session.accept_bi().await.map_err(closed)?;
     Ok(start(session, road, send, receive))
+}
+
+fn admit_page(
+    request: &wt::proto::ConnectRequest,
+    admit: impl FnOnce(Option<&str>, Option<&str>) -> bool,
+) -> bool {
+    // What is no text is no origin that could be admitted.
+    let origin = request.headers.get("origin").map(|value| value.to_str().unwrap_or_default());
+    let host = request.url.host_str().map(|host| match request.url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    });
+    admit(origin, host.as_deref())
 }
 
 /// Makes a link of a connection that this side opened.

@@ -88,6 +88,8 @@ pub struct Attachment {
     identity: Identity,
     known: Option<(crate::screen::HashKey, u32, u32)>,
     attached: bool,
+    /// The number of the next input event, as Attached said.
+    next_input_there: u64,
     /// Updates that overtook Attached: on QUIC, each has a stream of its own.
     early: Vec<Bytes>,
     replies: VecDeque<Control>,
@@ -113,6 +115,7 @@ impl Attachment {
             identity,
             known: None,
             attached: false,
+            next_input_there: 0,
             early: Vec::new(),
             replies: VecDeque::new(),
             resend: Vec::new(),
@@ -133,6 +136,26 @@ impl Attachment {
     /// The link is gone; what the next one needs.
     pub fn into_parts(self) -> (Viewer, Identity) {
         (self.viewer, self.identity)
+    }
+
+    /// The same viewer with a copy of its screen, for a second link. It knows of no input before it inherits.
+    pub fn twin(&self, now: Micros) -> Attachment {
+        let identity = Identity { token: self.identity.token, ..Identity::default() };
+        Attachment::new(self.viewer.twin(), identity, now)
+    }
+
+    /// This link takes the place of that of an earlier one: what that one did not deliver is to be sent again.
+    pub fn inherit(&mut self, earlier: Identity) {
+        if earlier.token.is_none() || earlier.token != self.identity.token {
+            return;
+        }
+        self.identity = earlier;
+        self.identity.unacknowledged.retain(|(number, _)| *number >= self.next_input_there);
+        self.resend = self.identity.unacknowledged.iter().cloned().collect();
+    }
+
+    pub fn has_token(&self) -> bool {
+        self.identity.token.is_some()
     }
 
     /// Fills in what this viewer is and shows.
@@ -209,6 +232,7 @@ impl Attachment {
         let resumed = self.known == Some((attached.key, attached.width, attached.height));
         self.viewer.relink(attached.key, resumed);
         self.attached = true;
+        self.next_input_there = attached.next_input;
         if self.identity.token == Some(attached.token) {
             self.identity.unacknowledged.retain(|(number, _)| *number >= attached.next_input);
             self.resend = self.identity.unacknowledged.iter().cloned().collect();
@@ -341,6 +365,11 @@ impl Attachment {
             self.input_begun = true;
         }
         write_event(out, event);
+    }
+
+    /// Events that the session has not acknowledged.
+    pub fn input_waiting(&self) -> usize {
+        self.identity.unacknowledged.len()
     }
 
     /// The number that the next event will have.

@@ -97,6 +97,19 @@ impl Viewer {
         }
     }
 
+    /// Another viewer with a copy of this one's screen, for another link. Its cache is empty, as each link's is.
+    pub fn twin(&self) -> Viewer {
+        let cache_bytes = self.cache.limit();
+        Viewer {
+            epoch: self.epoch,
+            framebuffer: self.framebuffer.clone(),
+            written_by: vec![0; self.written_by.len()],
+            painted: vec![Painted::default(); self.painted.len()],
+            hashes: self.hashes.clone(),
+            ..Viewer::new(self.key, cache_bytes)
+        }
+    }
+
     /// The screen, once the first update has come.
     pub fn framebuffer(&self) -> Option<&Framebuffer> {
         self.framebuffer.as_ref()

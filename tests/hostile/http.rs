@@ -110,3 +110,22 @@ async fn what_is_not_tls_does_not_harm_a_port_that_speaks_it() {
     );
     stage.is_well().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_opens_connections_and_asks_nothing_has_a_share_of_them() {
+    let stage = Stage::open().await;
+    let mut idle = Vec::new();
+    for _ in 0..64 {
+        idle.push(TcpStream::connect(stage.address()).await.unwrap());
+    }
+    let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    assert_eq!(answer(stage.address(), request).await, "", "one more was served");
+    idle.truncate(32);
+    let free = async {
+        while !answer(stage.address(), request).await.ends_with("ok\n") {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    timeout(LONG, free).await.expect("there is room again");
+    stage.is_well().await;
+}

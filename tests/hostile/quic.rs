@@ -1,6 +1,6 @@
 //! Dishonest peers on QUIC, and what is not even QUIC.
 
-use crate::stage::{LONG, Stage, attach, hello, offer, resident};
+use crate::stage::{LONG, PORTAL, Stage, attach, hello, offer, resident};
 use chevet::link::{Road, dial};
 use chevet::wire::{ALPN, Attach, Control, Role};
 use quinn::crypto::rustls::QuicClientConfig;
@@ -241,6 +241,30 @@ async fn a_link_whose_inbox_is_dropped_ends() {
         drop(inbox);
         let closed = timeout(LONG, link.ended()).await.expect("the link ends");
         assert_eq!(closed.code.0, 6);
+    }
+    stage.is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_gets_no_web_transport() {
+    let stage = Stage::open().await;
+    let dial = async |origin: Option<&str>| {
+        let connection = connect(stage.address(), b"h3", TransportConfig::default()).await;
+        let url = url::Url::parse(&format!("https://{}/chevet", stage.address())).unwrap();
+        let mut request = web_transport_quinn::proto::ConnectRequest::new(url);
+        if let Some(origin) = origin {
+            let name = web_transport_quinn::http::HeaderName::from_static("origin");
+            request = request.with_header(name, origin.parse().unwrap());
+        }
+        timeout(LONG, web_transport_quinn::Session::connect(connection, request)).await.unwrap()
+    };
+    for origin in ["https://elsewhere.example", "null", "https://127.0.0.1:1"] {
+        let answer = dial(Some(origin)).await.expect_err(origin).to_string();
+        assert!(answer.contains("403"), "{origin}: {answer}");
+    }
+    let own = format!("https://{}", stage.address());
+    for origin in [Some(own.as_str()), Some(PORTAL), None] {
+        assert!(dial(origin).await.is_ok(), "{origin:?} was refused");
     }
     stage.is_well().await;
 }

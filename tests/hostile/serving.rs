@@ -144,6 +144,32 @@ async fn a_storm_of_sizes_of_one_host_does_not_reach_another_session() {
     assert_eq!(link.closed(), None);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offered_session_whose_host_has_been_gone_for_a_day_is_forgotten() {
+    let stage = Stage::open().await;
+    let (link, inbox) = host(&stage, "gone", Road::Quic).await;
+    let (_kept, _inbox) = host(&stage, "kept", Road::Quic).await;
+    let registry = stage.gateway.registry();
+    let hours = |hours: u64| std::time::Instant::now() + Duration::from_secs(hours * 3_600);
+    registry.forget_gone(hours(0));
+    registry.forget_gone(hours(30));
+    assert!(registry.session("gone").is_some(), "its host is there");
+    drop(inbox);
+    timeout(LONG, link.ended()).await.unwrap();
+    let waiting = async {
+        while registry.list().iter().any(|session| session.name == "gone" && session.state == "live") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(LONG, waiting).await.expect("the gateway notices that the host is gone");
+    registry.forget_gone(hours(0));
+    registry.forget_gone(hours(23));
+    assert!(registry.session("gone").is_some(), "its host may come back");
+    registry.forget_gone(hours(25));
+    assert!(registry.session("gone").is_none() && registry.session("kept").is_some());
+    stage.is_well().await;
+}
+
 /// A viewer that dials a gateway which does with its link what `harm` does.
 async fn view<F>(harm: impl Fn(Link) -> F + Send + 'static) -> Client
 where
@@ -157,7 +183,7 @@ where
     tokio::spawn(async move {
         while let Some(incoming) = endpoint.accept().await {
             let Ok(connection) = incoming.await else { continue };
-            let Ok((link, mut inbox)) = accept(connection).await else { continue };
+            let Ok((link, mut inbox)) = accept(connection, |_, _| true).await else { continue };
             loop {
                 if let Ok(Incoming::Control(Control::Attach(_))) = inbox.next().await {
                     break;

@@ -10,6 +10,8 @@ use tokio::time::timeout;
 
 pub const TICKET: &str = "the ticket of these tests";
 pub const SECRET: &str = "the hosts' secret of these tests";
+/// A site whose pages may dial.
+pub const PORTAL: &str = "https://portal.example";
 pub const SESSION: &str = "pattern";
 /// Longer than any patience of the gateway's.
 pub const LONG: Duration = Duration::from_secs(20);
@@ -42,7 +44,11 @@ impl Stage {
         let pattern = PatternConfig { width: 640, height: 480, frames_per_second: 15, seed: 1 };
         let config = Config {
             listen: vec![([127, 0, 0, 1], 0).into()],
-            access: Access { ticket: Some(TICKET.into()), host_secret: Some(SECRET.into()) },
+            access: Access {
+                ticket: Some(TICKET.into()),
+                host_secret: Some(SECRET.into()),
+                origins: vec![PORTAL.into()],
+            },
             tls,
             sessions: vec![SessionConfig {
                 name: SESSION.into(),

@@ -1,6 +1,6 @@
 //! Dishonest viewers and hosts on WebSocket.
 
-use crate::stage::{LONG, SECRET, SESSION, Stage, attach, hello, offer, resident, varint};
+use crate::stage::{LONG, PORTAL, SECRET, SESSION, Stage, attach, hello, offer, resident, varint};
 use chevet::screen::{HashKey, TileHash};
 use chevet::wire::limits::{MAX_CONTROL, MAX_STREAMS};
 use chevet::wire::{Attach, Control, ControlReader, Frame, InputEvent, KnownScreen, Role};
@@ -128,6 +128,7 @@ async fn a_page_of_another_site_gets_no_websocket() {
     }
     let own = format!("http://{}", stage.address());
     assert!(Peer::dial(stage.address(), Some(&own)).await.is_ok());
+    assert!(Peer::dial(stage.address(), Some(PORTAL)).await.is_ok());
     stage.is_well().await;
 }
 

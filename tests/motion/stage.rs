@@ -40,7 +40,7 @@ impl Stage {
     pub async fn open(policy: Policy) -> Stage {
         let config = Config {
             listen: vec![([127, 0, 0, 1], 0).into()],
-            access: Access { ticket: None, host_secret: Some(SECRET.into()) },
+            access: Access { host_secret: Some(SECRET.into()), ..Access::default() },
             ..Config::default()
         };
         let gateway = Gateway::start(&config).await.unwrap();

@@ -370,6 +370,43 @@ test("on WebSocket, QUIC is tried again after 30 s, then ever more rarely, and t
   assert.equal(bench.memory, null);
 });
 
+test("a gateway's restart is no failure of QUIC: both roads are raced again, QUIC first", async () => {
+  const bench = new Bench();
+  bench.exactOver(bench.newest("webtransport"));
+  bench.reachable = false;
+  bench.newest("webtransport").broken();
+  assert.deepEqual(bench.roads(), ["webtransport", "webtransport"]);
+  bench.newest("webtransport").broken();
+  assert.deepEqual(bench.roads().slice(2), ["websocket"], "it need not wait for what has failed");
+  bench.newest("websocket").broken();
+  await bench.pass(3000);
+  assert.equal(bench.viewer.phase, "silent");
+  const before = bench.dialled.length;
+  bench.reachable = true;
+  await bench.pass(500);
+  assert.equal(bench.roads()[before], "webtransport");
+  const quic = bench.newest("webtransport");
+  quic.open();
+  quic.attached();
+  quic.stream(update({ number: 1 }));
+  assert.equal(bench.viewer.phase, "live");
+  assert.equal(bench.viewer.active?.road, "webtransport");
+  assert.equal(bench.memory, null);
+});
+
+test("QUIC that worked, and does not any more while WebSocket does, has failed", async () => {
+  const bench = new Bench();
+  bench.exactOver(bench.newest("webtransport"));
+  bench.newest("webtransport").broken();
+  await bench.pass(200);
+  const socket = bench.newest("websocket");
+  socket.open();
+  socket.attached();
+  socket.stream(update({ number: 1 }));
+  assert.equal(bench.viewer.active?.road, "websocket");
+  assert.equal(bench.memory?.retryAfterMs, 30_000);
+});
+
 test("a browser that remembers that QUIC failed begins with WebSocket", () => {
   const bench = new Bench(true, { failedAt: 900, retryAfterMs: 30_000 });
   assert.deepEqual(bench.roads(), ["websocket"]);

@@ -72,6 +72,8 @@ export class Viewer implements AttachmentOwner {
   private socketDue: number | null;
   private knocking = 0;
   private lastUpgradeAt = -Infinity;
+  /** QUIC has carried a whole screen, and has not failed while the gateway answered by the other road. */
+  private quicProven = false;
   private pointerCounter = 0;
   private hashing = false;
   private releaseOwed = false;
@@ -136,7 +138,7 @@ export class Viewer implements AttachmentOwner {
     const now = this.now();
     const quic = this.everyLink().find((link) => link.road === "webtransport");
     const flowing = quic !== undefined && quic.bytes > 0 && now - quic.progressAt < WEBSOCKET_HEAD_START_MS;
-    if (this.active?.isWhole === true) {
+    if (this.phase !== "silent" && this.active?.isWhole === true) {
       this.socketDue = null;
     } else if (flowing) {
       this.socketDue = now + WEBSOCKET_HEAD_START_MS;
@@ -146,9 +148,16 @@ export class Viewer implements AttachmentOwner {
     }
   }
 
-  private dialBoth(): void {
-    this.dial("websocket");
-    if (this.roads.webTransportUsable) this.dial("webtransport");
+  /** Both roads, unless one was dialled in the last moments; QUIC goes first if it is known to work. */
+  private raceAgain(socketFreshMs: number, quicFreshMs: number): void {
+    if (!this.roads.webTransportUsable) return this.dialUnlessFresh("websocket", socketFreshMs);
+    if (!this.quicProven) {
+      this.dialUnlessFresh("websocket", socketFreshMs);
+      this.dialUnlessFresh("webtransport", quicFreshMs);
+      return;
+    }
+    this.socketDue ??= this.now() + WEBSOCKET_HEAD_START_MS;
+    this.dialUnlessFresh("webtransport", Math.min(quicFreshMs, REDIAL_MS));
   }
 
   /** While there is no working link: both roads, as often as they can be dialled without being held back. */
@@ -160,8 +169,7 @@ export class Viewer implements AttachmentOwner {
     void this.environment.knock().then((answered) => {
       this.knocking--;
       if (!answered || this.phase === "ended" || this.isHeard()) return;
-      this.dialUnlessFresh("websocket", 1000);
-      if (this.roads.webTransportUsable) this.dialUnlessFresh("webtransport", 2000);
+      this.raceAgain(1000, 2000);
     });
   }
 
@@ -191,8 +199,17 @@ export class Viewer implements AttachmentOwner {
     this.candidates = this.candidates.filter((other) => other !== candidate);
   }
 
+  /** A link that worked and died with the whole gateway says nothing of its road: it failed only if the other works. */
   private quicFailed(): void {
+    if (this.quicProven && !this.socketAnswers()) return;
+    this.quicProven = false;
     this.roads.webTransportFailed(this.environment.wallClock());
+  }
+
+  private socketAnswers(): boolean {
+    const now = this.now();
+    return this.everyLink().some((link) =>
+      link.road === "websocket" && link.isOpen && !link.isClosed && now - link.heardAt < SUSPECT_MS);
   }
 
   // Watching
@@ -307,7 +324,10 @@ export class Viewer implements AttachmentOwner {
   /** The race is over when the shown link has all. */
   private endRace(): void {
     const active = this.active as Attachment;
-    if (active.road === "webtransport") this.roads.webTransportWorked();
+    if (active.road === "webtransport") {
+      this.quicProven = true;
+      this.roads.webTransportWorked();
+    }
     if (this.candidates.length === 0 || this.phase === "silent") return;
     for (const candidate of [...this.candidates]) this.discard(candidate, "the other road was faster");
     this.socketDue = null;
@@ -368,7 +388,7 @@ export class Viewer implements AttachmentOwner {
     // A session whose links break as soon as they are up is not dialled in a tight loop.
     if (this.lostAt - this.dialledAfterLossAt < 2 * REDIAL_MS) return;
     this.dialledAfterLossAt = this.lostAt;
-    this.dialBoth();
+    this.raceAgain(0, 0);
   }
 
   private refusedAtAll(code: number | null, reason: string): void {

@@ -1,0 +1,151 @@
+//! Links beside the one that is shown: dialling them, letting them attach, and taking one of them over.
+
+use super::{Client, hello};
+use crate::client::candidate::Candidate;
+use crate::client::event::{ClientError, Event};
+use crate::client::race::HEAD_START;
+use crate::clock;
+use crate::link::{Inbox, Link, Road, dial};
+use crate::screen::{HashKey, TILE};
+use crate::sync::{Attachment, Identity, Micros, Viewer};
+use crate::wire::CloseCode;
+use tokio::task::JoinSet;
+
+/// Second links at once; of more, the oldest goes.
+const MAX_CANDIDATES: usize = 4;
+
+impl Client {
+    /// There is no working link: both roads, QUIC first.
+    pub(super) fn dial(&mut self) {
+        let now = clock::now_us();
+        self.dialled_at = now;
+        if let Some(road) = self.race.begin(now) {
+            self.dial_by(road);
+        }
+        self.dial_next(now);
+    }
+
+    /// What the race wants dialled by now.
+    pub(super) fn dial_next(&mut self, now: Micros) {
+        let first = self.link.as_ref().map(|(link, _)| (link.road(), self.flow));
+        let others = !self.candidates.is_empty() || !self.dialling.is_empty();
+        if let Some(road) = self.race.tick(now, first, others) {
+            self.dial_by(road);
+        }
+    }
+
+    pub(super) fn dial_by(&mut self, road: Road) {
+        let target = self.address.target.clone();
+        self.dialling.spawn(async move { (road, dial(&target, road).await) });
+    }
+
+    pub(super) fn on_dial_failed(&mut self, road: Road) {
+        // A gateway that is away altogether says nothing of a road.
+        if road == Road::Quic && (self.lost_at.is_none() || self.is_on(Road::WebSocket)) {
+            let now = clock::now_us();
+            self.race.quic_failed(now);
+            self.dial_next(now);
+        }
+    }
+
+    pub(super) fn is_on(&self, road: Road) -> bool {
+        self.link.as_ref().is_some_and(|(link, _)| link.road() == road)
+    }
+
+    pub(super) fn stop_dialling(&mut self) {
+        self.dialling.abort_all();
+        self.dialling = JoinSet::new();
+    }
+
+    /// A dialled link is open. The first is shown at once; others must be whole before they are.
+    pub(super) fn on_open(&mut self, link: Link, inbox: Inbox) {
+        if self.link.is_none() {
+            return self.adopt(link, inbox);
+        }
+        let now = clock::now_us();
+        let attachment = Attachment::new(Viewer::new(HashKey::default(), 0), Identity::default(), now);
+        self.candidates.push(Candidate::new(attachment, link, inbox, now));
+        if self.candidates.len() > MAX_CANDIDATES {
+            self.discard(0, "another attempt replaces it");
+        }
+        self.ask_candidates(now);
+    }
+
+    /// Candidates say Attach as soon as the session has named this viewer, or has not for a while.
+    pub(super) fn ask_candidates(&mut self, now: Micros) {
+        let named = self.attachment.is_attached() || self.attachment.has_token();
+        for at in 0..self.candidates.len() {
+            let candidate = &self.candidates[at];
+            if candidate.asked || !(named || now.saturating_sub(candidate.flow.since) > HEAD_START) {
+                continue;
+            }
+            let wish = self.wish();
+            let fresh = self.attachment.twin(now);
+            let candidate = &mut self.candidates[at];
+            candidate.asked = true;
+            candidate.attachment = fresh;
+            candidate.link.control(&hello());
+            let attach = candidate.attachment.attach(wish);
+            candidate.link.control(&attach);
+            candidate.attachment.ping(now);
+            candidate.flush();
+        }
+    }
+
+    pub(super) fn discard(&mut self, at: usize, reason: &str) {
+        let candidate = self.candidates.remove(at);
+        candidate.link.close(CloseCode::DONE, reason);
+    }
+
+    pub(super) fn discard_all(&mut self, reason: &str) {
+        self.stop_dialling();
+        while !self.candidates.is_empty() {
+            self.discard(0, reason);
+        }
+    }
+
+    /// The link that is shown has all: nobody else is needed.
+    pub(super) fn end_race(&mut self) {
+        let Some((link, _)) = &self.link else { return };
+        self.race.won(link.road(), clock::now_us());
+        if !self.silent {
+            self.discard_all("the other road was faster");
+        }
+    }
+
+    /// This second link is whole: it is shown from now on, and input goes over it.
+    pub(super) fn take_over(&mut self, at: usize) -> Result<(), ClientError> {
+        let now = clock::now_us();
+        let mut candidate = self.candidates.remove(at);
+        let taken = self.link.take();
+        if let Some((old, _)) = &taken {
+            old.close(CloseCode::DONE, "another road is taken");
+            if candidate.link.road() == Road::WebSocket {
+                // Either it was left, or it had its head start and lost.
+                self.race.quic_failed(now);
+            }
+        }
+        let replaced = std::mem::replace(&mut self.attachment, candidate.attachment);
+        self.attachment.inherit(replaced.into_parts().1);
+        self.link = Some((candidate.link, candidate.inbox));
+        self.flow = candidate.flow;
+        (self.motions, self.silent, self.lost_at) = (0, false, None);
+        if let Some(news) = candidate.attached.take() {
+            self.on_news(news)?;
+        }
+        for news in std::mem::take(&mut candidate.held) {
+            self.on_news(news)?;
+        }
+        if let (Some(last), Some(screen)) =
+            (candidate.updates.last_mut(), self.attachment.viewer().framebuffer())
+        {
+            // What the other link had shown since the copy was taken is to be shown anew.
+            let (across, down) = (screen.width().div_ceil(TILE), screen.height().div_ceil(TILE));
+            last.applied.tiles = (0..across * down).collect();
+            last.applied.new_screen = true;
+        }
+        self.events.extend(candidate.updates.into_iter().map(Event::Updated));
+        self.end_race();
+        Ok(())
+    }
+}
