@@ -276,4 +276,25 @@ mod tests {
             prop_assert_eq!(chosen.streams, portable.streams);
         }
     }
+
+    #[test]
+    fn smeared_grey_noise_is_predicted_linearly_and_shares_its_weights() {
+        let mut screen = Framebuffer::new(256, 64).unwrap();
+        let speck = |x: u32, y: u32| {
+            let word = (x * 613 + y * 7919).wrapping_mul(0x2C1B_3C6D);
+            (word ^ word >> 12).wrapping_mul(0x297A_2D39) >> 26
+        };
+        for y in 0..64 {
+            for x in 0..256 {
+                let around = speck(x, y + 1) + speck(x + 2, y + 1) + speck(x + 1, y) + speck(x + 1, y + 2);
+                screen.row_mut(x, y, 1)[0] = (60 + (4 * speck(x + 1, y + 1) + around) / 8) * 0x0001_0101;
+            }
+        }
+        let mut encoder = NaturalEncoder::new();
+        for tile in 0..4 {
+            encoder.add(&screen, &Rect::new(tile * 64, 0, 64, 64), Class::Grey);
+        }
+        assert_eq!(encoder.predictors, [LINEAR, LINEAR_AGAIN, LINEAR_AGAIN, LINEAR_AGAIN]);
+        assert_eq!(encoder.weights.len(), 1);
+    }
 }
