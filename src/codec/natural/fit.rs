@@ -66,9 +66,11 @@ fn solve(products: &[[i32; WEIGHTS + 1]; WEIGHTS]) -> Weights {
     }
     for pivot in 0..WEIGHTS {
         for below in pivot + 1..WEIGHTS {
-            let factor = rows[pivot][below] / rows[pivot][pivot];
-            for column in below..=WEIGHTS {
-                rows[below][column] -= factor * rows[pivot][column];
+            let (upper, lower) = rows.split_at_mut(below);
+            let (from, row) = (&upper[pivot], &mut lower[0]);
+            let factor = from[below] / from[pivot];
+            for (value, &above) in row[below..].iter_mut().zip(&from[below..]) {
+                *value -= factor * above;
             }
         }
     }
