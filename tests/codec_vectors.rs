@@ -103,6 +103,17 @@ fn write_the_vectors() {
     // Steps and noise in balance: the only vector whose predictor is number 3.
     let steps = |x: u32, y: u32| (60 + (x / 5 + y / 4) % 3 * 8 + noise(x * 613 + y * 7919) % 10) * 0x01_0101;
     put("steps in grey noise", &screen(40, 30, steps), &[0]);
+    // Noise smeared as a scanner's reconstruction smears it, twice as strong on the right: predictors 4 and 5.
+    let speck = |x: u32, y: u32| noise(x * 613 + y * 7919) % 64;
+    let smeared = |x: u32, y: u32| {
+        let sum = 4 * speck(x + 1, y + 1)
+            + speck(x, y + 1)
+            + speck(x + 2, y + 1)
+            + speck(x + 1, y)
+            + speck(x + 1, y + 2);
+        (if x < 64 { 60 + sum / 16 } else { sum / 3 }) * 0x01_0101
+    };
+    put("smeared grey noise, in part around black", &screen(150, 70, smeared), &(0..6).collect::<Vec<_>>());
     let noisy = |x: u32, y: u32| smooth(x, y) ^ (noise(x * 911 + y) & 0x1F_1F1F);
     let noisy_payload = put("noisy colours", &screen(65, 66, noisy), &[0, 1, 2, 3]);
     let steep =

@@ -2,10 +2,11 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::chain::restore_row;
+use super::linear::{Padded, WEIGHTS, Weights};
 use super::planes::{fill_sides, interleave, join_grey_row, join_row};
 #[cfg(not(target_arch = "x86_64"))]
 use super::predict::restore_row;
-use super::predict::{MEAN, MEDIAN, PREDICTORS, SLOPE, SOFT, restore_first_row};
+use super::predict::{LINEAR, LINEAR_AGAIN, MEAN, MEDIAN, PREDICTORS, SLOPE, SOFT, restore_first_row};
 use super::{ACTIVITIES, BLOCK, PLANE, STRIDE, block_count, blocks, planes_of};
 use crate::codec::TILE_PIXELS;
 use crate::codec::decoder::Placed;
@@ -16,9 +17,11 @@ use crate::screen::{Rect, TILE};
 /// Decodes the section of natural tiles.
 pub(in crate::codec) struct NaturalDecoder {
     map: Vec<u8>,
+    weights: Vec<u8>,
     streams: [Vec<u8>; ACTIVITIES],
     residuals: Box<[[u8; TILE_PIXELS]; 3]>,
     grey: Box<[[u8; 1]; PLANE]>,
+    linear: Box<Padded>,
     colour: Box<[[u8; 4]; PLANE]>,
     pixels: Box<[u32; TILE_PIXELS]>,
 }
@@ -27,9 +30,11 @@ impl NaturalDecoder {
     pub(in crate::codec) fn new() -> Self {
         NaturalDecoder {
             map: Vec::new(),
+            weights: Vec::new(),
             streams: Default::default(),
             residuals: Box::new([[0; TILE_PIXELS]; 3]),
             grey: Box::new([[0; 1]; PLANE]),
+            linear: Box::new(Padded::new()),
             colour: Box::new([[0; 4]; PLANE]),
             pixels: Box::new([0; TILE_PIXELS]),
         }
@@ -47,8 +52,12 @@ impl NaturalDecoder {
         self.map.resize(count + blocks, 0);
         unpacker.unpack(reader, &mut self.map)?;
         let (predictors, activities) = self.map.split_at(count);
-        check(predictors, PREDICTORS, "a predictor")?;
-        check(activities, ACTIVITIES, "an activity class")?;
+        let weighted = check_predictors(tiles(), predictors)?;
+        check_activities(activities)?;
+        if weighted > 0 {
+            self.weights.resize(weighted * WEIGHTS, 0);
+            unpacker.unpack(reader, &mut self.weights)?;
+        }
         let sizes = stream_sizes(tiles(), activities);
         for (stream, &size) in self.streams.iter_mut().zip(&sizes).skip(1).filter(|(_, size)| **size > 0) {
             stream.resize(size, 0);
@@ -56,6 +65,8 @@ impl NaturalDecoder {
         }
         let mut streams = self.streams.each_ref().map(|stream| &stream[..]);
         let mut activities = activities;
+        let mut sent = self.weights.as_chunks::<WEIGHTS>().0.iter();
+        let mut weights: Weights = [0; WEIGHTS];
         for (tile, &predictor) in tiles().zip(predictors) {
             let rect = &tile.rect;
             let planes = planes_of(tile.class);
@@ -65,7 +76,17 @@ impl NaturalDecoder {
                 place_blocks(rect, kinds, &mut streams, &mut self.residuals[plane]);
             }
             let pixels = &mut self.pixels[..rect.area() as usize];
-            if planes == 1 {
+            if predictor == LINEAR {
+                // There are as many as tiles that have some.
+                weights = sent.next().map_or(weights, |sent| sent.map(|weight| weight as i8));
+            }
+            if predictor >= LINEAR {
+                let size = (rect.width as usize, rect.height as usize);
+                self.linear.restore(&self.residuals[0], TILE as usize, size, &weights, |y, cells| {
+                    let pixels = &mut pixels[y * cells.len()..][..cells.len()];
+                    join_grey_row(cells.as_chunks::<1>().0, pixels);
+                });
+            } else if planes == 1 {
                 restore_grey(predictor, &self.residuals[0], &mut self.grey, rect, pixels);
             } else {
                 restore_colour(predictor, &self.residuals, &mut self.colour, rect, pixels);
@@ -76,10 +97,29 @@ impl NaturalDecoder {
     }
 }
 
-fn check(values: &[u8], end: usize, what: &'static str) -> Result<(), DecodeError> {
-    match values.iter().max() {
-        Some(&most) if most as usize >= end => {
-            Err(DecodeError::OutOfRange { what, value: most.into(), limit: end as u64 - 1 })
+/// How many tiles have weights of their own, if each tile may have its predictor.
+fn check_predictors(tiles: impl Iterator<Item = Placed>, predictors: &[u8]) -> Result<usize, DecodeError> {
+    let mut weighted = 0;
+    for (tile, &predictor) in tiles.zip(predictors) {
+        let limit = match planes_of(tile.class) {
+            1 if weighted > 0 => LINEAR_AGAIN,
+            1 => LINEAR,
+            _ => PREDICTORS as u8 - 1,
+        };
+        if predictor > limit {
+            let (value, limit) = (predictor.into(), limit.into());
+            return Err(DecodeError::OutOfRange { what: "a predictor", value, limit });
+        }
+        weighted += usize::from(predictor == LINEAR);
+    }
+    Ok(weighted)
+}
+
+fn check_activities(activities: &[u8]) -> Result<(), DecodeError> {
+    match activities.iter().max() {
+        Some(&most) if most as usize >= ACTIVITIES => {
+            let (value, limit) = (most.into(), ACTIVITIES as u64 - 1);
+            Err(DecodeError::OutOfRange { what: "an activity class", value, limit })
         }
         _ => Ok(()),
     }

@@ -1,7 +1,11 @@
 //! Encodes natural tiles.
 
+use super::fit::Fit;
+use super::linear::{Padded, Weights};
 use super::planes::{fill_sides, split_row};
-use super::predict::{MEAN, MEDIAN, PREDICTORS, SLOPE, SOFT, first_residual_row, residual_row};
+use super::predict::{
+    LINEAR, LINEAR_AGAIN, MEAN, MEDIAN, PREDICTORS, SLOPE, SOFT, first_residual_row, residual_row,
+};
 use super::{ACTIVITIES, BLOCK, PLANE, STRIDE, block_count, blocks, planes_of};
 use crate::codec::TILE_PIXELS;
 use crate::codec::entropy::{Content, Packer};
@@ -14,7 +18,9 @@ type Residuals = [[u8; TILE_PIXELS]; 3];
 pub(in crate::codec) struct NaturalEncoder {
     planes: Box<[[u8; PLANE]; 3]>,
     residuals: Box<[Residuals; PREDICTORS]>,
+    linear: Box<Linear>,
     predictors: Vec<u8>,
+    weights: Vec<Weights>,
     activities: Vec<u8>,
     streams: [Vec<u8>; ACTIVITIES],
 }
@@ -24,7 +30,13 @@ impl NaturalEncoder {
         NaturalEncoder {
             planes: Box::new([[0; PLANE]; 3]),
             residuals: Box::new([[[0; TILE_PIXELS]; 3]; PREDICTORS]),
+            linear: Box::new(Linear {
+                cells: Padded::new(),
+                fit: Fit::new(),
+                residuals: [[0; TILE_PIXELS]; 2],
+            }),
             predictors: Vec::new(),
+            weights: Vec::new(),
             activities: Vec::new(),
             streams: Default::default(),
         }
@@ -32,6 +44,7 @@ impl NaturalEncoder {
 
     pub(in crate::codec) fn start(&mut self) {
         self.predictors.clear();
+        self.weights.clear();
         self.activities.clear();
         self.streams.iter_mut().for_each(Vec::clear);
     }
@@ -65,10 +78,25 @@ impl NaturalEncoder {
             }
             best = best.min((activity, predictor));
         }
-        self.predictors.push(best.1 as u8);
+        let linear = match class {
+            Class::Grey => self.linear.predict(&self.planes[0], rect, best.0, self.weights.last()),
+            _ => None,
+        };
+        match linear {
+            Some(Chosen::Again) => self.predictors.push(LINEAR_AGAIN),
+            Some(Chosen::New(weights)) => {
+                self.predictors.push(LINEAR);
+                self.weights.push(weights);
+            }
+            None => self.predictors.push(best.1 as u8),
+        }
         let width = rect.width as usize;
         for plane in 0..planes {
-            let residuals = &self.residuals[best.1][plane];
+            let residuals = match linear {
+                Some(Chosen::New(_)) => &self.linear.residuals[0],
+                Some(Chosen::Again) => &self.linear.residuals[1],
+                None => &self.residuals[best.1][plane],
+            };
             for (x, y, columns, lines) in blocks(rect) {
                 let mut block = [0; BLOCK * BLOCK];
                 let block = gather(residuals, y * width + x, width, columns, lines, &mut block);
@@ -101,9 +129,72 @@ impl NaturalEncoder {
     pub(in crate::codec) fn finish(&mut self, packer: &mut Packer, out: &mut Vec<u8>) {
         self.predictors.append(&mut self.activities);
         packer.pack(Content::Map, &self.predictors, out);
+        if !self.weights.is_empty() {
+            self.predictors.clear();
+            self.predictors.extend(self.weights.iter().flatten().map(|&weight| weight as u8));
+            packer.pack(Content::Map, &self.predictors, out);
+        }
         for stream in self.streams.iter().filter(|stream| !stream.is_empty()) {
             packer.pack(Content::Noise, stream, out);
         }
+    }
+}
+
+/// What the linear predictor needs, and its residuals with new weights and with those sent last.
+struct Linear {
+    cells: Padded,
+    fit: Fit,
+    residuals: [[u8; TILE_PIXELS]; 2],
+}
+
+/// With which weights a tile is predicted linearly.
+#[derive(Clone, Copy)]
+enum Chosen {
+    New(Weights),
+    Again,
+}
+
+/// What sending weights costs, as the product of a tile's pixels and the share of activity that must be saved:
+/// eleven bytes are some eighty bits, and a pixel's bits change by 1.44 times that share.
+const WEIGHTS_COST: u64 = 56;
+
+impl Linear {
+    /// Predicts a plane if that is worth it against another predictor's `activity`.
+    #[inline(always)]
+    fn predict(
+        &mut self,
+        plane: &[u8; PLANE],
+        rect: &Rect,
+        activity: u32,
+        last: Option<&Weights>,
+    ) -> Option<Chosen> {
+        let worth = |saved: u32, of: u32| u64::from(saved) * rect.area() > u64::from(of) * WEIGHTS_COST;
+        if !worth(activity, activity) {
+            return None;
+        }
+        let (width, height) = (rect.width as usize, rect.height as usize);
+        self.cells.take(plane, width, height);
+        let again = last.map_or(u32::MAX, |weights| self.residuals_with(weights, plane, rect, 1));
+        let weights = self.fit.weights(&self.cells, width, height);
+        let new = self.residuals_with(&weights, plane, rect, 0);
+        let other = activity.min(again);
+        if new < other && worth(other - new, other) {
+            return Some(Chosen::New(weights));
+        }
+        (again < activity).then_some(Chosen::Again)
+    }
+
+    /// Writes the residuals without gaps and returns their activity.
+    #[inline(always)]
+    fn residuals_with(&mut self, weights: &Weights, plane: &[u8; PLANE], rect: &Rect, set: usize) -> u32 {
+        let residuals = &mut self.residuals[set][..rect.area() as usize];
+        for (y, row) in residuals.chunks_exact_mut(rect.width as usize).enumerate() {
+            match y {
+                0 => first_residual_row(&plane[..STRIDE], row),
+                _ => self.cells.residual_row(y, weights, row),
+            }
+        }
+        activity_of(residuals)
     }
 }
 
@@ -180,8 +271,30 @@ mod tests {
             chosen.add(&screen, &screen.bounds(), class);
             portable.add_portable(&screen, &screen.bounds(), class);
             prop_assert_eq!(chosen.predictors, portable.predictors);
+            prop_assert_eq!(chosen.weights, portable.weights);
             prop_assert_eq!(chosen.activities, portable.activities);
             prop_assert_eq!(chosen.streams, portable.streams);
         }
+    }
+
+    #[test]
+    fn smeared_grey_noise_is_predicted_linearly_and_shares_its_weights() {
+        let mut screen = Framebuffer::new(256, 64).unwrap();
+        let speck = |x: u32, y: u32| {
+            let word = (x * 613 + y * 7919).wrapping_mul(0x2C1B_3C6D);
+            (word ^ word >> 12).wrapping_mul(0x297A_2D39) >> 26
+        };
+        for y in 0..64 {
+            for x in 0..256 {
+                let around = speck(x, y + 1) + speck(x + 2, y + 1) + speck(x + 1, y) + speck(x + 1, y + 2);
+                screen.row_mut(x, y, 1)[0] = (60 + (4 * speck(x + 1, y + 1) + around) / 8) * 0x0001_0101;
+            }
+        }
+        let mut encoder = NaturalEncoder::new();
+        for tile in 0..4 {
+            encoder.add(&screen, &Rect::new(tile * 64, 0, 64, 64), Class::Grey);
+        }
+        assert_eq!(encoder.predictors, [LINEAR, LINEAR_AGAIN, LINEAR_AGAIN, LINEAR_AGAIN]);
+        assert_eq!(encoder.weights.len(), 1);
     }
 }

@@ -7,6 +7,8 @@ mod avx2;
 mod chain;
 mod decode;
 mod encode;
+mod fit;
+mod linear;
 mod planes;
 mod predict;
 

@@ -1,6 +1,6 @@
 //! The predictors, on bytes, in operations that vector units have.
 
-/// The predictors of a tile, by number.
+/// The predictors of any tile, by number.
 pub(super) const PREDICTORS: usize = 4;
 /// W + N - NW, kept between W and N (the median edge detector of JPEG-LS).
 pub(super) const MEDIAN: u8 = 0;
@@ -10,6 +10,10 @@ pub(super) const MEAN: u8 = 1;
 pub(super) const SLOPE: u8 = 2;
 /// The mean of the first two.
 pub(super) const SOFT: u8 = 3;
+/// Of grey tiles only: the linear predictor, with weights of the tile's own.
+pub(super) const LINEAR: u8 = 4;
+/// The same with the weights last sent.
+pub(super) const LINEAR_AGAIN: u8 = 5;
 
 /// Predicts a cell from the ones to the west, north, north-west and north-east.
 #[inline(always)]

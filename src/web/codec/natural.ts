@@ -1,10 +1,13 @@
 // Natural tiles: planes predicted from their neighbours, residuals of 8x8 blocks sorted by activity.
 
+import { restoreLinear, WEIGHTS } from "./linear.ts";
 import { CodecError, type Reader } from "./reader.ts";
 import { GREY, type Placed, TILE, type TileSink } from "./tile.ts";
 
 const BLOCK = 8;
-const PREDICTORS = 4;
+/** Predictors below this one are for any tile; it and the next are for grey tiles. */
+const LINEAR = 4;
+const LINEAR_AGAIN = 5;
 const ACTIVITIES = 16;
 /** From one row of a plane to the next: one cell to the left of the row, and one to the right. */
 const STRIDE = TILE + 2;
@@ -22,24 +25,25 @@ export class NaturalDecoder {
     let blocks = 0;
     for (const tile of tiles) blocks += blocksOf(tile) * planesOf(tile);
     const map = reader.part(tiles.length + blocks);
-    for (let at = 0; at < map.length; at++) {
-      if (map[at]! >= (at < tiles.length ? PREDICTORS : ACTIVITIES)) {
-        throw new CodecError(`a predictor or activity class ${map[at]} of a tile payload is unknown`);
-      }
-    }
+    const weighted = checkMap(tiles, map);
+    const sent = weighted > 0 ? reader.part(weighted * WEIGHTS) : new Uint8Array(0);
     const sizes = streamSizes(tiles, map);
     for (let kind = 1; kind < ACTIVITIES; kind++) {
       if (sizes[kind]! > 0) this.streams[kind] = reader.part(sizes[kind]!);
     }
     this.used.fill(0);
     let at = tiles.length;
+    let weights = -WEIGHTS;
     tiles.forEach((tile, order) => {
+      const predictor = map[order]!;
+      if (predictor === LINEAR) weights += WEIGHTS;
       const planes = planesOf(tile);
       for (let index = 0; index < planes; index++) {
         const plane = this.planes[index]!;
         this.placeBlocks(tile, map, at, plane);
         at += blocksOf(tile);
-        restore(plane, tile.width, tile.height, map[order]!);
+        if (predictor < LINEAR) restore(plane, tile.width, tile.height, predictor);
+        else restoreLinear(plane, STRIDE, tile.width, tile.height, sent.subarray(weights, weights + WEIGHTS));
       }
       if (planes === 1) this.joinGrey(tile);
       else this.join(tile);
@@ -90,6 +94,20 @@ export class NaturalDecoder {
       for (let at = start; at < start + width; at++) pixels[to++] = 0xff000000 | (plane[at]! * 0x010101);
     }
   }
+}
+
+/** Refuses what no decoder knows; returns how many tiles have weights of their own. */
+function checkMap(tiles: readonly Placed[], map: Uint8Array): number {
+  let weighted = 0;
+  tiles.forEach((tile, order) => {
+    const limit = tile.kind !== GREY ? LINEAR - 1 : weighted > 0 ? LINEAR_AGAIN : LINEAR;
+    if (map[order]! > limit) throw new CodecError(`in a tile payload a predictor is ${map[order]}, but at most ${limit} is possible`);
+    if (map[order] === LINEAR) weighted++;
+  });
+  for (let at = tiles.length; at < map.length; at++) {
+    if (map[at]! >= ACTIVITIES) throw new CodecError(`an activity class ${map[at]} of a tile payload is unknown`);
+  }
+  return weighted;
 }
 
 function streamSizes(tiles: readonly Placed[], map: Uint8Array): Int32Array {
