@@ -1,10 +1,11 @@
-//! A viewer that lies: arbitrary Acks, Proofs, Hashes and lost links against a session's Delivery, while the scene changes.
+//! A viewer that lies: arbitrary Acks, Proofs, Hashes, failed videos and lost links against a session's Delivery, while the
+//! scene changes and films play on it.
 //! Whatever it says, nothing panics, and what is on the way stays bounded.
 #![no_main]
 
 use chevet::screen::{HashKey, Rect, TileHash, TileSet};
 use chevet::sync::{Delivery, Pointer, Scene};
-use chevet::wire::KnownScreen;
+use chevet::wire::{KnownScreen, UpdateHeader, read_update};
 use libfuzzer_sys::fuzz_target;
 
 const MAX_IN_FLIGHT: usize = 64;
@@ -16,7 +17,7 @@ fuzz_target!(|actions: Vec<(u8, u8, u64)>| {
     let mut now = 1;
     let mut newest = 0;
     for (action, small, large) in actions.into_iter().take(300) {
-        match action % 10 {
+        match action % 13 {
             0 | 1 => paint(&mut scene, &mut delivery, small, large as u32, now),
             2 => {
                 let missing: Vec<u32> =
@@ -51,9 +52,23 @@ fuzz_target!(|actions: Vec<(u8, u8, u64)>| {
                 delivery = Delivery::new(&scene, large, Some(&known), now);
                 newest = 0;
             }
+            10 | 11 => {
+                now += 40_000;
+                film(&mut scene, &mut delivery, u32::from(small), now);
+            }
+            12 => {
+                // Of a video that it is shown, or of any.
+                let video = if small % 2 == 0 { large % 8 } else { large };
+                if let Some(region) = delivery.region_of(video) {
+                    delivery.unwatch(&scene, region, now);
+                }
+            }
             8 => assert!(delivery.superseded(&scene, now).len() < MAX_IN_FLIGHT),
             _ => now += large % 400_000,
         }
+        scene.look_for_motion(now);
+        delivery.follow_motion(&scene, now);
+        newest = send_video(&scene, &mut delivery, newest, now);
         let pointer = (small > 128).then_some(Pointer { x: large as u32, y: u32::from(small) });
         let mut given = 0;
         while let Some(header) = delivery.next(&scene, pointer, now, now) {
@@ -67,6 +82,53 @@ fuzz_target!(|actions: Vec<(u8, u8, u64)>| {
         delivery.busy_news();
     }
 });
+
+/// Every region is watched and gets a frame, if there is room.
+fn send_video(scene: &Scene, delivery: &mut Delivery, mut newest: u64, now: u64) -> u64 {
+    for region in scene.regions() {
+        if !delivery.watches(region.id) {
+            delivery.watch(scene, region, now);
+        }
+        if !delivery.has_room_for_video() {
+            continue;
+        }
+        let copies = delivery.copies_update(scene, now);
+        if let Some(header) = copies {
+            newest = sent(delivery, &header, newest, now);
+        }
+        let frame = delivery.video_update(scene, region, scene.generation(), now);
+        let header = frame.expect("a watched region has a next frame");
+        assert!(!header.complete && header.copies.is_empty() && header.cached.is_empty());
+        newest = sent(delivery, &header, newest, now);
+    }
+    newest
+}
+
+fn sent(delivery: &mut Delivery, header: &UpdateHeader, newest: u64, now: u64) -> u64 {
+    assert_eq!(header.number, newest + 1);
+    // What is sent can be read.
+    let mut stream = Vec::new();
+    header.write(&mut stream);
+    stream.extend_from_slice(&[0; 400]);
+    assert_eq!(read_update(&stream).map(|(read, _)| read).as_ref(), Ok(header));
+    delivery.sent(header, stream.len(), now);
+    header.number
+}
+
+/// A soft picture that swells, as films are to the eye that looks for motion.
+fn film(scene: &mut Scene, delivery: &mut Delivery, frame: u32, now: u64) {
+    let mut source = scene.framebuffer().clone();
+    let bounds = source.bounds();
+    for y in 0..bounds.height {
+        for (x, pixel) in (0..).zip(source.row_mut(0, y, bounds.width)) {
+            *pixel = ((x * 3 + y * 2 + frame * (1 + (x + y) / 90)) & 0xFF) * 0x0001_0101;
+        }
+    }
+    let damage = TileSet::full(scene.grid().len());
+    if let Some(change) = scene.absorb(&source, &damage, now) {
+        delivery.changed(scene, &change, now);
+    }
+}
 
 fn paint(scene: &mut Scene, delivery: &mut Delivery, small: u8, ink: u32, now: u64) {
     let mut source = scene.framebuffer().clone();
