@@ -13,10 +13,12 @@ export interface Run {
 interface State {
   phase: string;
   exactness: string;
+  policy: string;
   road: string | null;
   width: number;
   height: number;
   updates: number;
+  videoFrames: number;
   bytes: number;
   latencyMillis: number | null;
   decodeMicros: number;

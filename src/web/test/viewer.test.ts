@@ -26,6 +26,7 @@ class Bench {
   constructor(webTransport = true, memory: RoadMemory | null = null) {
     const environment: Environment = {
       codec: plainCodec,
+      openDecoder: null,
       now: () => this.time,
       wallClock: () => this.time,
       dial: (road, listener) => {
