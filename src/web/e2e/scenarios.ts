@@ -27,6 +27,7 @@ interface State {
 
 const PATIENCE_MS = 30_000;
 const LOOK_EVERY_MS = 20;
+const QUIET_MS = 1000;
 
 function argument(run: Run, index: number, what: string): string {
   const value = run.args[index];
@@ -88,6 +89,26 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     await sleep(seconds * 1000);
     run.say({ step: "held", ...(await stateOf(run.page)) });
     await writePixels(run, path);
+  },
+
+  /** film SECONDS FILE FILE: what is shown after that long, and again once it has been exact and at rest for a while. */
+  async film(run) {
+    const seconds = Number(argument(run, 0, "how many seconds"));
+    const [playing, resting] = [argument(run, 1, "where to write the first pixels"), argument(run, 2, "and the last")];
+    const before = await until(run, "shown", (state) => state.phase === "live" && state.updates > 0);
+    run.say({ step: "shown", ...before });
+    await sleep(seconds * 1000);
+    const mark = await run.page.evaluate("document.getElementById('policy').checkVisibility() ? document.getElementById('policy').textContent : ''");
+    run.say({ step: "playing", ...(await stateOf(run.page)), mark });
+    await writePixels(run, playing);
+    let last = await untilExact(run);
+    for (let quietSince = Date.now(); Date.now() - quietSince < QUIET_MS; await sleep(LOOK_EVERY_MS)) {
+      const state = await untilExact(run);
+      if (state.updates !== last.updates) quietSince = Date.now();
+      last = state;
+    }
+    run.say({ step: "held", ...last });
+    await writePixels(run, resting);
   },
 
   /** type FILE: presses the keys of a JSON list of {"press": ["KeyQ=a", ...]}, a row after the other. */

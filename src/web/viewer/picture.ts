@@ -23,17 +23,19 @@ export async function pixelsOf(frame: VideoFrame, width: number, height: number)
     throw new Error(`a frame of ${shown?.width} x ${shown?.height} came in a video of ${width} x ${height}`);
   }
   const rgba = new Uint32Array(width * height);
-  if (convertsItself(frame, rgba.byteLength)) {
+  const format: string = frame.format ?? "none";
+  const inWords = /^(RGB|BGR)[AX]$/.test(format);
+  // A browser that knows no format asked for answers for the frame's own.
+  if (!inWords && convertsItself(frame, rgba.byteLength)) {
     await frame.copyTo(new Uint8Array(rgba.buffer), AS_RGBA);
     return opaque(rgba);
   }
   const bytes = new Uint8Array(frame.allocationSize());
   const [first, second, third] = await frame.copyTo(bytes);
-  const format: string = frame.format ?? "none";
   if (first !== undefined && second !== undefined && (format === "NV12" || (format === "I420" && third !== undefined))) {
     const v = third ?? { offset: second.offset + 1, stride: second.stride };
     fromPlanes({ bytes, y: first, u: second, v, chromaStep: format === "NV12" ? 2 : 1 }, width, rgba);
-  } else if (first !== undefined && /^(RGB|BGR)[AX]$/.test(format)) {
+  } else if (first !== undefined && inWords) {
     fromWords(bytes, first, format.startsWith("B"), width, rgba);
   } else {
     throw new Error(`frames of the format ${format} cannot be read`);
