@@ -211,7 +211,10 @@ export class Attachment implements LinkListener, ScreenListener {
     this.decodeMicros = micros;
     for (const { number, missing, videoMicros } of applied) {
       const decodeMicros = videoMicros ?? Math.round(micros / applied.length);
-      if (videoMicros !== null) this.videoFrames++;
+      if (videoMicros !== null) {
+        this.videoFrames++;
+        this.decodeMicros = videoMicros;
+      }
       this.send({ type: "Ack", update: number, decodeMicros, missing });
     }
     this.owner.applied(this);
