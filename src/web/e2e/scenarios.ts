@@ -64,6 +64,17 @@ const READ_PIXELS = `(async () => {
   return btoa(text);
 })()`;
 
+/** The mark of the policy, if it is to be seen. */
+const POLICY_MARK = `(() => {
+  const mark = document.getElementById("policy");
+  return mark.checkVisibility() && mark.getBoundingClientRect().bottom > 0 ? mark.textContent : "";
+})()`;
+
+const DECODES_H264 = `(async () => {
+  const config = { codec: "avc1.64002A", optimizeForLatency: true };
+  return "VideoDecoder" in globalThis && (await VideoDecoder.isConfigSupported(config)).supported;
+})()`;
+
 async function writePixels(run: Run, path: string): Promise<void> {
   const pixels = Buffer.from((await run.page.evaluate(READ_PIXELS)) as string, "base64");
   const state = await stateOf(run.page);
@@ -98,8 +109,8 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     const before = await until(run, "shown", (state) => state.phase === "live" && state.updates > 0);
     run.say({ step: "shown", ...before });
     await sleep(seconds * 1000);
-    const mark = await run.page.evaluate("document.getElementById('policy').checkVisibility() ? document.getElementById('policy').textContent : ''");
-    run.say({ step: "playing", ...(await stateOf(run.page)), mark });
+    const [mark, decodesH264] = [await run.page.evaluate(POLICY_MARK), await run.page.evaluate(DECODES_H264)];
+    run.say({ step: "playing", ...(await stateOf(run.page)), mark, decodesH264 });
     await writePixels(run, playing);
     let last = await untilExact(run);
     for (let quietSince = Date.now(); Date.now() - quietSince < QUIET_MS; await sleep(LOOK_EVERY_MS)) {

@@ -3,10 +3,10 @@
 
 import { ProtocolError } from "../wire/bytes.ts";
 import type { Policy, ScreenHashes } from "../wire/control.ts";
-import * as limits from "../wire/limits.ts";
 import { type Copy, Grid, type Rect, type Update, type VideoFrameHead, decodeUpdate } from "../wire/update.ts";
 import { TileCache } from "./cache.ts";
 import { Damage } from "./damage.ts";
+import { UpdateOrder } from "./order.ts";
 import { rootOf } from "./proof.ts";
 import { type OpenDecoder, Painted, type Picture, Videos, intersection } from "./videos.ts";
 
@@ -40,8 +40,6 @@ const DEAF: ScreenListener = { appliedLater: () => undefined, videoFailed: () =>
 const BLACK = 0xff00_0000;
 /** Replaced tiles that wait to be hashed for the cache; beyond it they are hashed at once. */
 const MAX_REPLACED_BYTES = 8 << 20;
-/** How far ahead of the oldest one outstanding an update's number may be. */
-const MAX_AHEAD = 1 << 16;
 
 /** A tile that was replaced and goes into the cache; its hash may not be known yet. */
 interface Replaced {
@@ -60,8 +58,6 @@ export class ViewerScreen {
   private lastWriter = new Float64Array(0);
   private painted = new Painted(this.grid);
   private readonly videos: Videos;
-  /** Frames of video that are being decoded. */
-  private decoding = 0;
   private isClosed = false;
   private listener = DEAF;
   private policy: Policy = "balanced";
@@ -72,13 +68,7 @@ export class ViewerScreen {
   private replaced: Replaced[] = [];
   private replacedBytes = 0;
   private missingTiles = new Set<number>();
-  /** Every update up to this number has been applied or dropped; of those above, these have. */
-  private settledUpTo = 0;
-  private readonly settledAbove = new Set<number>();
-  private readonly waiting: Update[] = [];
-  private waitingBytes = 0;
-  private newest = 0;
-  private newestIsComplete = false;
+  private readonly order = new UpdateOrder();
 
   constructor(
     readonly key: bigint,
@@ -123,7 +113,7 @@ export class ViewerScreen {
   }
 
   get newestUpdate(): number {
-    return this.newest;
+    return this.order.newest;
   }
 
   private begin(width: number, height: number): void {
@@ -145,65 +135,33 @@ export class ViewerScreen {
   receive(bytes: Uint8Array): Applied[] {
     const update = decodeUpdate(bytes);
     // Its Dropped, on the control stream, overtook it: the session no longer counts on it.
-    if (this.isSettled(update.number)) return [];
-    if (this.waiting.some((other) => other.number === update.number)) {
-      throw new ProtocolError(`update ${update.number} came twice`);
-    }
-    if (update.number > this.settledUpTo + MAX_AHEAD) {
-      throw new ProtocolError(`update ${update.number} came while ${this.settledUpTo + 1} is outstanding`);
-    }
-    this.waiting.push(update);
-    this.waitingBytes += update.payload.length;
+    if (this.order.isSettled(update.number)) return [];
+    this.order.add(update);
     const applied = this.applyReady();
-    if (this.waiting.length + this.decoding > limits.MAX_WAITING_UPDATES || this.waitingBytes > limits.MAX_WAITING_BYTES) {
-      throw new ProtocolError("too many updates wait for an earlier one");
-    }
+    this.order.checkLimits();
     return applied;
   }
 
   /** An update will not come: what waited for it may go on. */
   dropped(number: number): Applied[] {
-    if (this.isSettled(number)) return [];
-    if (number === 0 || number > this.settledUpTo + MAX_AHEAD) throw new ProtocolError(`update ${number} was dropped`);
-    const held = this.waiting.findIndex((update) => update.number === number);
-    if (held >= 0) this.unqueue(held);
-    this.settle(number, false);
+    if (this.order.isSettled(number)) return [];
+    this.order.drop(number);
     return this.applyReady();
   }
 
-  private unqueue(index: number): Update {
-    const [update] = this.waiting.splice(index, 1) as [Update];
-    this.waitingBytes -= update.payload.length;
-    return update;
-  }
-
   private isReady(update: Update): boolean {
-    if (update.after > this.settledUpTo) return false;
     if (update.video === null || update.epoch < this.epoch || this.videos.isReady(update.video)) return true;
     // Its video's earlier frames had lower numbers: those that have not come by now were dropped.
-    return update.number === this.settledUpTo + 1;
+    return this.order.isOldest(update);
   }
 
   private applyReady(): Applied[] {
     const applied: Applied[] = [];
     for (;;) {
-      const ready = this.waiting.findIndex((update) => this.isReady(update));
-      if (ready < 0) return applied;
-      const now = this.apply(this.unqueue(ready));
+      const update = this.order.next((each) => this.isReady(each));
+      if (update === null) return applied;
+      const now = this.apply(update);
       if (now !== null) applied.push(now);
-    }
-  }
-
-  private isSettled(number: number): boolean {
-    return number <= this.settledUpTo || this.settledAbove.has(number);
-  }
-
-  private settle(number: number, complete: boolean): void {
-    this.settledAbove.add(number);
-    while (this.settledAbove.delete(this.settledUpTo + 1)) this.settledUpTo++;
-    if (number > this.newest) {
-      this.newest = number;
-      this.newestIsComplete = complete;
     }
   }
 
@@ -225,7 +183,7 @@ export class ViewerScreen {
   }
 
   private finish(update: Update, missing: number[], videoMicros: number | null): Applied {
-    this.settle(update.number, update.complete);
+    this.order.settle(update.number, update.complete);
     return { number: update.number, missing, capturedMicros: update.capturedMicros, videoMicros };
   }
 
@@ -235,17 +193,15 @@ export class ViewerScreen {
     }
     const picture = this.videos.decode(frame, update.payload);
     if (picture === null) return this.finish(update, [], null);
-    this.decoding++;
-    this.waitingBytes += update.payload.length;
+    this.order.begin(update);
     void picture.then((decoded) => this.afterDecoding(update, frame, decoded));
     return null;
   }
 
   private afterDecoding(update: Update, frame: VideoFrameHead, picture: Picture | null): void {
-    this.decoding--;
-    this.waitingBytes -= update.payload.length;
+    this.order.finish(update);
     // It may have been dropped meanwhile.
-    if (this.isClosed || this.isSettled(update.number)) return;
+    if (this.isClosed || this.order.isSettled(update.number)) return;
     const wanted = update.epoch === this.epoch && this.policy !== "exact-only";
     if (picture !== null && wanted) this.paint(update, frame, picture);
     const applied = [this.finish(update, [], picture?.decodeMicros ?? null)];
@@ -437,8 +393,7 @@ export class ViewerScreen {
 
   /** The update up to which the screen is whole: nothing outstanding, nothing missing. Null while it is not. */
   get wholeUpTo(): number | null {
-    const whole = this.newest > 0 && this.newestIsComplete && this.newest === this.settledUpTo;
-    return whole && this.missingTiles.size === 0 && this.waiting.length + this.decoding === 0 ? this.newest : null;
+    return this.missingTiles.size === 0 ? this.order.completeUpTo : null;
   }
 
   /** The root of all tile hashes; call it when `hashSome` has said that all are known. */
