@@ -14,6 +14,8 @@ mod chevet;
 mod drawing;
 #[path = "end_to_end/exact.rs"]
 mod exact;
+#[path = "end_to_end/film.rs"]
+mod film;
 #[path = "end_to_end/idle.rs"]
 mod idle;
 #[path = "end_to_end/loss.rs"]

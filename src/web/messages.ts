@@ -3,6 +3,7 @@
 import type { RoadMemory } from "./viewer/roads.ts";
 import type { Exactness, Phase } from "./viewer/viewer.ts";
 import type { Road } from "./link/link.ts";
+import type { Policy } from "./wire/control.ts";
 import type { InputEvent } from "./wire/input.ts";
 
 export interface StartOptions {
@@ -28,11 +29,14 @@ export type ToWorker =
 export interface Status {
   phase: Phase;
   exactness: Exactness;
+  policy: Policy;
   road: Road | null;
   width: number;
   height: number;
   title: string;
   updates: number;
+  /** Frames of video shown. */
+  videoFrames: number;
   bytes: number;
   roundTripMillis: number | null;
   /** When a screen was first proven exact: milliseconds since 1970, as performance.timeOrigin counts. */

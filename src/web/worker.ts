@@ -4,11 +4,13 @@ import { loadCodec } from "./viewer/codec.ts";
 import { dialWebSocket } from "./link/websocket.ts";
 import { dialWebTransport } from "./link/webtransport.ts";
 import type { FromWorker, StartOptions, Status, ToWorker } from "./messages.ts";
+import { h264Decoders } from "./viewer/h264.ts";
 import { Presenter } from "./viewer/presenter.ts";
 import { type Environment, Viewer } from "./viewer/viewer.ts";
-import { CloseCode, type Message } from "./wire/control.ts";
+import { CloseCode, type Message, type Policy } from "./wire/control.ts";
 import { utf8 } from "./wire/bytes.ts";
 import type { Codec } from "./viewer/screen.ts";
+import type { OpenDecoder } from "./viewer/videos.ts";
 
 const TICK_MS = 50;
 const STATUS_MS = 500;
@@ -24,17 +26,22 @@ const post = (message: FromWorker, transfer: Transferable[] = []): void => scope
 
 let viewer: Viewer | null = null;
 let presenter: Presenter | null = null;
+let lastPolicy: Policy = "balanced";
 
 function status(shown: Viewer): Status {
   const active = shown.active;
+  // While a link is away, what the session promised still holds.
+  lastPolicy = active?.policy ?? lastPolicy;
   return {
     phase: shown.phase,
     exactness: shown.exactness,
+    policy: active?.policy ?? lastPolicy,
     road: active?.road ?? null,
     width: presenter?.width ?? 0,
     height: presenter?.height ?? 0,
     title: shown.title,
     updates: active?.updates ?? 0,
+    videoFrames: active?.videoFrames ?? 0,
     bytes: active?.bytes ?? 0,
     roundTripMillis: active?.roundTripMillis ?? active?.roundTripOfSession ?? null,
     firstExactAt: shown.firstExactAt === null ? null : performance.timeOrigin + shown.firstExactAt,
@@ -82,9 +89,15 @@ function soonTasks(): (run: () => void) => void {
   };
 }
 
-function environmentOf(options: StartOptions, codec: Codec, painter: Presenter): Environment {
+function environmentOf(
+  options: StartOptions,
+  codec: Codec,
+  openDecoder: OpenDecoder | null,
+  painter: Presenter,
+): Environment {
   return {
     codec,
+    openDecoder,
     now: () => performance.now(),
     wallClock: () => Date.now(),
     dial: (road, listener) =>
@@ -103,11 +116,12 @@ function environmentOf(options: StartOptions, codec: Codec, painter: Presenter):
 
 async function start(canvas: OffscreenCanvas, options: StartOptions): Promise<void> {
   const painter = new Presenter(canvas, () => queueMicrotask(postStatus));
-  const codec = await loadCodec();
+  const [codec, openDecoder] = await Promise.all([loadCodec(), h264Decoders()]);
   presenter = painter;
   const { session, ticket, width, height } = options;
   const target = { session, ticket: utf8(ticket), width, height };
-  viewer = new Viewer(environmentOf(options, codec, painter), target, options.webTransportUrl !== null, options.roadMemory);
+  const environment = environmentOf(options, codec, openDecoder, painter);
+  viewer = new Viewer(environment, target, options.webTransportUrl !== null, options.roadMemory);
   setInterval(() => viewer?.tick(), TICK_MS);
   setInterval(postStatus, STATUS_MS);
   scope.addEventListener("online", () => viewer?.online());

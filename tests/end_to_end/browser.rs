@@ -1,7 +1,7 @@
 //! Real browsers, driven by src/web/e2e: each run is a process that says its steps as JSON lines.
 
 use crate::chevet::Folder;
-use crate::drawing::picture_of;
+use crate::drawing::{Picture, picture_of};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
@@ -70,8 +70,8 @@ impl Browser {
         panic!("the browser never came to {wanted:?}; it said:\n{}", self.heard.join("\n"));
     }
 
-    /// Waits for the pixels that the canvas gave back, and compares them with the X server's at rest.
-    pub fn expect_exact(&mut self, display: &str) {
+    /// Waits for the pixels that the canvas gave back.
+    pub fn pixels(&mut self) -> Picture {
         let step = self.step("pixels");
         let size = |name: &str| step[name].as_u64().unwrap() as u32;
         let bytes = std::fs::read(step["path"].as_str().unwrap()).unwrap();
@@ -81,9 +81,15 @@ impl Browser {
             opaque &= *alpha == 255;
         }
         assert!(opaque, "the canvas is not opaque");
+        Picture { width: size("width"), height: size("height"), pixels }
+    }
+
+    /// Waits for the canvas' pixels, and compares them with the X server's at rest.
+    pub fn expect_exact(&mut self, display: &str) {
+        let canvas = self.pixels();
         let picture = picture_of(display);
         assert!(picture.is_rich(), "nothing was drawn");
-        if let Some(difference) = picture.difference(size("width"), size("height"), &pixels) {
+        if let Some(difference) = picture.difference(canvas.width, canvas.height, &canvas.pixels) {
             panic!("the canvas said it was exact: {difference}; it said:\n{}", self.heard.join("\n"));
         }
     }

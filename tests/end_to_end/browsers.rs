@@ -3,12 +3,13 @@
 use crate::alone;
 use crate::browser::{BROWSERS, Browser};
 use crate::chevet::Gateway;
-use crate::drawing::{Drawing, draw_for};
+use crate::drawing::{Drawing, draw_for, picture_of};
 use crate::drawing_time;
+use crate::film::{self, Film};
 use crate::server::{Program, Server};
 use crate::terminal::Terminal;
 use crate::viewer::{Row, rows};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::ConnectionExt as _;
@@ -70,6 +71,64 @@ fn the_canvas_in_chromium_without_webtransport_shows_what_the_x_server_shows() {
 #[test]
 fn the_canvas_in_firefox_shows_what_the_x_server_shows() {
     watch_drawing("firefox", &[]);
+}
+
+/// Plays a film while a browser looks on: beside it, and once it rests, the canvas is exact. Gives what the page said of
+/// itself while it played, and how well it showed the film.
+fn watch_film(browser: &str, policy: &str, environment: &[(&str, &str)]) -> (Value, f64) {
+    let _alone = alone();
+    let server = Server::start(Program::Tigervnc, 1024, 768, 24);
+    let gateway = Gateway::start_under(policy, &[("desk", &server.display)]);
+    gateway.wait_live("desk");
+    let film = Film::start(&server.display);
+    let scenario = ["film", "5", "{folder}/playing", "{folder}/pixels"];
+    let mut browser = Browser::start(browser, &gateway.page("desk"), &scenario, environment);
+    let playing = browser.step("playing");
+    println!("{playing}");
+    assert_eq!(playing["policy"], policy);
+    let canvas = browser.pixels();
+    let quality = film::quality(&canvas, film.shown());
+    println!("{quality:.1} dB");
+    let screen = picture_of(&server.display);
+    assert_eq!((canvas.width, canvas.height), (screen.width, screen.height));
+    let beside = |at: &usize| !film::covers(*at as u32 % screen.width, *at as u32 / screen.width);
+    let wrong = (0..screen.pixels.len()).filter(beside).find(|&at| canvas.pixels[at] != screen.pixels[at]);
+    assert_eq!(wrong, None, "what stands beside the film is exact while it plays");
+    film.rest();
+    expect_exact_after(&mut browser, &server);
+    (playing, quality)
+}
+
+#[test]
+fn chromium_shows_a_film_as_video_beside_exact_text_and_its_last_picture_becomes_exact() {
+    for environment in [&[][..], &[("CHEVET_WEBTRANSPORT", "off")]] {
+        let (playing, quality) = watch_film("chromium", "balanced", environment);
+        assert_eq!(playing["decodesH264"], true);
+        assert!(playing["videoFrames"].as_u64().unwrap() >= 25, "{playing}");
+        assert!(quality > 25.0, "{quality} dB: that is not this film");
+    }
+}
+
+#[test]
+fn firefox_shows_a_film_as_it_can_beside_exact_text_and_its_last_picture_becomes_exact() {
+    let (playing, quality) = watch_film("firefox", "balanced", &[]);
+    // Firefox decodes H.264 with the system's libavcodec; where that is not installed, all is exact at once.
+    let frames = playing["videoFrames"].as_u64().unwrap();
+    if playing["decodesH264"] == true {
+        assert!(frames >= 25, "{playing}");
+    } else {
+        assert_eq!(frames, 0, "{playing}");
+    }
+    assert!(quality > 25.0, "{quality} dB: that is not this film");
+}
+
+#[test]
+fn under_exact_only_browsers_are_sent_no_video_and_say_what_is_promised() {
+    for (browser, ..) in BROWSERS {
+        let (playing, _) = watch_film(browser, "exact-only", &[]);
+        assert_eq!(playing["videoFrames"], 0);
+        assert!(playing["mark"].as_str().unwrap().contains("Exact image"), "{playing}");
+    }
 }
 
 const MAC: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)";

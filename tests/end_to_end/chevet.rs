@@ -125,6 +125,11 @@ pub struct Gateway {
 impl Gateway {
     /// Starts one with these sessions: name and display.
     pub fn start(sessions: &[(&str, &str)]) -> Gateway {
+        Gateway::start_under("balanced", sessions)
+    }
+
+    /// The same, with a policy for its sessions.
+    pub fn start_under(policy: &str, sessions: &[(&str, &str)]) -> Gateway {
         let (folder, port) = (Folder::new(), free_port());
         let config = folder.file("chevet.toml");
         let mut text = format!(
@@ -133,7 +138,7 @@ impl Gateway {
             folder.file("state")
         );
         for (name, display) in sessions {
-            text += &format!("[[session]]\nname = {name:?}\ndisplay = {display:?}\n");
+            text += &format!("[[session]]\nname = {name:?}\ndisplay = {display:?}\npolicy = {policy:?}\n");
         }
         std::fs::write(&config, text).unwrap();
         let program = Gateway::launch(&folder, &config, 0);

@@ -13,10 +13,12 @@ export interface Run {
 interface State {
   phase: string;
   exactness: string;
+  policy: string;
   road: string | null;
   width: number;
   height: number;
   updates: number;
+  videoFrames: number;
   bytes: number;
   latencyMillis: number | null;
   decodeMicros: number;
@@ -25,6 +27,7 @@ interface State {
 
 const PATIENCE_MS = 30_000;
 const LOOK_EVERY_MS = 20;
+const QUIET_MS = 1000;
 
 function argument(run: Run, index: number, what: string): string {
   const value = run.args[index];
@@ -61,6 +64,17 @@ const READ_PIXELS = `(async () => {
   return btoa(text);
 })()`;
 
+/** The mark of the policy, if it is to be seen. */
+const POLICY_MARK = `(() => {
+  const mark = document.getElementById("policy");
+  return mark.checkVisibility() && mark.getBoundingClientRect().bottom > 0 ? mark.textContent : "";
+})()`;
+
+const DECODES_H264 = `(async () => {
+  const config = { codec: "avc1.64002A", optimizeForLatency: true };
+  return "VideoDecoder" in globalThis && (await VideoDecoder.isConfigSupported(config)).supported;
+})()`;
+
 async function writePixels(run: Run, path: string): Promise<void> {
   const pixels = Buffer.from((await run.page.evaluate(READ_PIXELS)) as string, "base64");
   const state = await stateOf(run.page);
@@ -86,6 +100,26 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     await sleep(seconds * 1000);
     run.say({ step: "held", ...(await stateOf(run.page)) });
     await writePixels(run, path);
+  },
+
+  /** film SECONDS FILE FILE: what is shown after that long, and again once it has been exact and at rest for a while. */
+  async film(run) {
+    const seconds = Number(argument(run, 0, "how many seconds"));
+    const [playing, resting] = [argument(run, 1, "where to write the first pixels"), argument(run, 2, "and the last")];
+    const before = await until(run, "shown", (state) => state.phase === "live" && state.updates > 0);
+    run.say({ step: "shown", ...before });
+    await sleep(seconds * 1000);
+    const [mark, decodesH264] = [await run.page.evaluate(POLICY_MARK), await run.page.evaluate(DECODES_H264)];
+    run.say({ step: "playing", ...(await stateOf(run.page)), mark, decodesH264 });
+    await writePixels(run, playing);
+    let last = await untilExact(run);
+    for (let quietSince = Date.now(); Date.now() - quietSince < QUIET_MS; await sleep(LOOK_EVERY_MS)) {
+      const state = await untilExact(run);
+      if (state.updates !== last.updates) quietSince = Date.now();
+      last = state;
+    }
+    run.say({ step: "held", ...last });
+    await writePixels(run, resting);
   },
 
   /** type FILE: presses the keys of a JSON list of {"press": ["KeyQ=a", ...]}, a row after the other. */

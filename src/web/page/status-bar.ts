@@ -1,6 +1,7 @@
 // The bar at the upper edge: how exact, how far, which road; out of the way unless wanted.
 
 import type { Status } from "../messages.ts";
+import type { Policy } from "../wire/control.ts";
 import { element, words } from "./dom.ts";
 
 const SHOWN_AT_FIRST_MS = 3000;
@@ -32,9 +33,26 @@ export class StatusBar {
     this.bar.dataset["exactness"] = exactness;
     this.write("exactness-word", all[exactness]);
     element("exactness", HTMLSpanElement).title = all[`${exactness}Detail`];
+    this.showPolicy(status.policy);
     this.write("latency", status.roundTripMillis === null ? "" : all.latency(Math.max(1, Math.round(status.roundTripMillis))));
     this.write("road", roadName(status.road));
     this.updateRate(status.bytes);
+  }
+
+  /** What the session promises; the ordinary promise needs no mark. */
+  private showPolicy(policy: Policy): void {
+    const all = words();
+    const mark = element("policy", HTMLSpanElement);
+    this.bar.dataset["policy"] = policy;
+    mark.hidden = policy === "balanced";
+    if (policy === "balanced") return;
+    const [word, detail] = policy === "exact-only"
+      ? [all.policyExactOnly, all.policyExactOnlyDetail]
+      : [all.policyMotion, all.policyMotionDetail];
+    if (mark.textContent === word) return;
+    this.write("policy", word);
+    mark.title = detail;
+    this.say(`${word}. ${detail}`);
   }
 
   private updateRate(bytes: number): void {

@@ -58,6 +58,7 @@ export function update(change: Partial<Update> & { number: number }): Uint8Array
     cached: new Uint32Array(0),
     cachedHashes: new Uint32Array(0),
     tiles: new Uint32Array(0),
+    video: null,
     payload: new Uint8Array(0),
     ...change,
   });
@@ -126,7 +127,7 @@ export class Far implements Link {
   }
 
   attached(change: Partial<Extract<Message, { type: "Attached" }>> = {}): void {
-    this.say({ type: "Attached", token: new Uint8Array(16).fill(7), key: 5n, width: 128, height: 128, nextInput: 0, title: "T", ...change });
+    this.say({ type: "Attached", token: new Uint8Array(16).fill(7), key: 5n, width: 128, height: 128, nextInput: 0, title: "T", policy: "balanced", ...change });
   }
 
   /** Agrees with the newest proof if its root is that of these tiles' hashes. */

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { Road } from "../link/link.ts";
 import { knownBadReason, type RoadMemory } from "../viewer/roads.ts";
 import { type Environment, Viewer } from "../viewer/viewer.ts";
+import type { OpenDecoder, Picture } from "../viewer/videos.ts";
 import { CloseCode, type Message } from "../wire/control.ts";
 import type { InputEvent } from "../wire/input.ts";
 import { Far, flatHash, painting, plainCodec, update } from "./session-double.ts";
@@ -23,9 +24,10 @@ class Bench {
   private due: (() => void)[] = [];
   readonly viewer: Viewer;
 
-  constructor(webTransport = true, memory: RoadMemory | null = null) {
+  constructor(webTransport = true, memory: RoadMemory | null = null, openDecoder: OpenDecoder | null = null) {
     const environment: Environment = {
       codec: plainCodec,
+      openDecoder,
       now: () => this.time,
       wallClock: () => this.time,
       dial: (road, listener) => {
@@ -451,4 +453,85 @@ test("known bad browsers are found by their name, and a bad pattern harms nothin
   assert.equal(knownBadReason(list, "webtransport", "Mozilla/5.0 Firefox/128.0"), "old");
   assert.equal(knownBadReason(list, "websocket", "Mozilla/5.0 Firefox/128.0"), null);
   assert.equal(knownBadReason(list, "webtransport", "Mozilla/5.0 Firefox/153.0"), null);
+});
+
+/** Decodes at once what does not begin with 9: all blue. */
+const blueDecoder: OpenDecoder = (width, height) => ({
+  decode: async (bytes): Promise<Picture> => {
+    if (bytes[0] === 9) throw new Error("not H.264");
+    return { rgba: new Uint32Array(width * height).fill(0xffff_0000), decodeMicros: 900 };
+  },
+  close: () => undefined,
+});
+
+const frame = (number: number, at: number, first = 0): Uint8Array =>
+  update({
+    number,
+    complete: false,
+    tiles: Uint32Array.of(0),
+    video: { video: 1, frame: at, x: 0, y: 0, width: 128, height: 64 },
+    payload: Uint8Array.of(first),
+  });
+
+test("only a viewer that decodes H.264 says so", () => {
+  for (const [openDecoder, features] of [[null, 0n], [blueDecoder, 1n]] as const) {
+    const far = new Bench(true, null, openDecoder).newest("webtransport");
+    far.open();
+    assert.equal(far.last("Attach")?.features, features);
+  }
+});
+
+test("a frame of video is acknowledged with its own time once it is shown, and is never exact", async () => {
+  const bench = new Bench(true, null, blueDecoder);
+  const far = bench.newest("webtransport");
+  bench.exactOver(far);
+  const presented = bench.presented;
+  far.stream(frame(2, 0));
+  assert.deepEqual([far.last("Ack")?.update, bench.presented], [1, presented]);
+  await bench.pass(0);
+  await bench.pass(50);
+  assert.deepEqual(far.last("Ack"), { type: "Ack", update: 2, decodeMicros: 900, missing: [] });
+  assert.equal(bench.viewer.active?.videoFrames, 1);
+  assert.ok(bench.presented > presented);
+  assert.notEqual(bench.viewer.exactness, "exact");
+  assert.equal(far.last("Proof")?.update, 1, "nothing is proven while tiles are owed");
+  far.stream(painting(3, [0], [RED]));
+  bench.settle();
+  assert.ok(far.judge([flatHash(5n, RED), flatHash(5n, GREEN), flatHash(5n, BLACK), flatHash(5n, BLACK)]));
+  assert.equal(bench.viewer.exactness, "exact");
+});
+
+test("a video that fails is told to the session, and its frames are acknowledged", async () => {
+  const bench = new Bench(true, null, blueDecoder);
+  const far = bench.newest("webtransport");
+  bench.exactOver(far);
+  far.stream(frame(2, 0));
+  far.stream(frame(3, 1, 9));
+  await bench.pass(100);
+  far.stream(frame(4, 2));
+  assert.deepEqual(far.said.filter((message) => message.type === "VideoFailed"), [{ type: "VideoFailed", video: 1 }]);
+  assert.equal(far.last("Ack")?.update, 4);
+  assert.equal(far.closedWith, null);
+});
+
+test("the session's promise is known from the beginning and when it changes", () => {
+  const bench = new Bench(true, null, blueDecoder);
+  const far = bench.newest("webtransport");
+  far.open();
+  far.attached({ policy: "motion" });
+  assert.equal(bench.viewer.active?.policy, "motion");
+  far.say({ type: "Policy", policy: "exact-only" });
+  assert.equal(bench.viewer.active?.policy, "exact-only");
+  far.stream(painting(1, [0], [RED]));
+  assert.throws(() => far.stream(frame(2, 0)), /never to send a lossy pixel/, "the link closes on what is thrown");
+});
+
+test("what a decoded frame lets through and is wrong ends the link", async () => {
+  const bench = new Bench(true, null, blueDecoder);
+  const far = bench.newest("webtransport");
+  bench.exactOver(far);
+  far.stream(frame(2, 0));
+  far.stream(update({ number: 3, after: 2, tiles: Uint32Array.of(0), payload: new Uint8Array(4) }));
+  await bench.pass(100);
+  assert.equal(far.closedWith, CloseCode.protocolError);
 });

@@ -57,6 +57,7 @@ const controlValue: { [N in Message["type"]]: (v: any) => Omit<Extract<Message, 
     height: v.height,
     nextInput: v.next_input,
     title: v.title,
+    policy: v.policy,
   }),
   Ack: (v) => ({ update: v.update, decodeMicros: v.decode_us, missing: v.missing }),
   Resize: (v) => v,
@@ -80,6 +81,8 @@ const controlValue: { [N in Message["type"]]: (v: any) => Omit<Extract<Message, 
   Closing: (v) => v,
   Offer: (v) => ({ session: v.session, title: v.title, secret: fromHex(v.secret) }),
   Busy: (v) => v,
+  VideoFailed: (v) => v,
+  Policy: (v) => v,
 };
 
 function updateValue(v: any): Update {
@@ -96,6 +99,7 @@ function updateValue(v: any): Update {
     cached: Uint32Array.from(v.cached.map((c: any) => c.tile)),
     cachedHashes: hashWords(v.cached.map((c: any) => c.hash)),
     tiles: Uint32Array.from(v.tiles),
+    video: v.video,
     payload: fromHex(v.payload),
   };
 }
@@ -182,6 +186,8 @@ test("every control message that ends early is refused, and none makes anything 
     const type = body.varint();
     const content = body.bytesUpTo(limits.MAX_CONTROL_MESSAGE, "body");
     for (let length = 0; length < content.length; length++) {
+      // Up to where version 1.0 ended, it is a whole message.
+      if (message.type === "Attached" && length === content.length - 1) continue;
       const cut = new Writer().varint(type).lengthAndBytes(content.slice(0, length)).done();
       assert.throws(() => new ControlStream().take(cut), ProtocolError, `${message.type} cut to ${length}`);
     }
@@ -232,9 +238,35 @@ const head = (change: Partial<Update>): Uint8Array =>
     cached: new Uint32Array(0),
     cachedHashes: new Uint32Array(0),
     tiles: new Uint32Array(0),
+    video: null,
     payload: new Uint8Array(0),
     ...change,
   });
+
+const frame = { video: 1, frame: 0, x: 2, y: 4, width: 64, height: 32 };
+const withVideo = (change: Partial<Update>): Uint8Array => head({ complete: false, video: frame, ...change });
+
+test("a session of version 1.0 is balanced, and a policy that is not known is refused", () => {
+  const attached = samples.find((message) => message.type === "Attached") as Extract<Message, { type: "Attached" }>;
+  const content = encodeMessage(attached).slice(2, -1);
+  const older = new ControlStream().take(new Writer().varint(4).lengthAndBytes(content).done());
+  assert.deepEqual(older, [{ ...attached, policy: "balanced" }]);
+  assert.throws(() => new ControlStream().take(fromHex("170103")), ProtocolError);
+});
+
+test("a frame of video that is not alone, not inside, not even or too large is refused", () => {
+  assert.deepEqual(decodeUpdate(withVideo({})).video, frame);
+  const wrong: [string, Partial<Update>][] = [
+    ["complete", { complete: true }],
+    ["copies", { copies: [{ x: 0, y: 0, width: 2, height: 2, toX: 0, toY: 0 }] }],
+    ["cached", { cached: Uint32Array.of(0), cachedHashes: Uint32Array.of(1, 2) }],
+    ["odd", { video: { ...frame, x: 3 } }],
+    ["empty", { video: { ...frame, width: 0 } }],
+    ["outside", { video: { ...frame, x: 66 } }],
+    ["too large", { payload: new Uint8Array(limits.MAX_VIDEO_FRAME + 1) }],
+  ];
+  for (const [what, change] of wrong) assert.throws(() => decodeUpdate(withVideo(change)), ProtocolError, what);
+});
 
 test("an update that reaches outside its screen or the limits is refused", () => {
   const copy = { x: 0, y: 0, width: 64, height: 64, toX: 65, toY: 0 };
@@ -260,8 +292,10 @@ test("an update's head that ends early is refused at every byte", () => {
     cachedHashes: Uint32Array.of(1, 2),
     tiles: Uint32Array.of(2, 3),
   });
-  for (let length = 0; length < whole.length; length++) {
-    assert.throws(() => decodeUpdate(whole.subarray(0, length)), ProtocolError);
+  for (const bytes of [whole, withVideo({})]) {
+    for (let length = 0; length < bytes.length; length++) {
+      assert.throws(() => decodeUpdate(bytes.subarray(0, length)), ProtocolError);
+    }
   }
 });
 

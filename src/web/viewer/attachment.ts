@@ -1,10 +1,11 @@
 // One dialled link: its handshake, its liveness and its screen.
 
 import { ProtocolError } from "../wire/bytes.ts";
-import { CloseCode, ControlStream, MAJOR, MINOR, type Message, encodeMessage } from "../wire/control.ts";
+import { CloseCode, ControlStream, MAJOR, MINOR, type Message, type Policy, encodeMessage } from "../wire/control.ts";
 import { MAX_WAITING_BYTES, MAX_WAITING_UPDATES } from "../wire/limits.ts";
 import type { Link, LinkListener, Road } from "../link/link.ts";
-import { type Applied, type Codec, ViewerScreen } from "./screen.ts";
+import { type Applied, type Codec, type ScreenListener, ViewerScreen } from "./screen.ts";
+import type { OpenDecoder } from "./videos.ts";
 import { TileCache } from "./cache.ts";
 
 export const PING_AFTER_MS = 500;
@@ -16,6 +17,8 @@ export type Attached = Extract<Message, { type: "Attached" }>;
 /** What an attachment needs from the viewer that dials it. */
 export interface AttachmentOwner {
   readonly codec: Codec;
+  /** Null where the browser does not decode H.264. */
+  readonly openDecoder: OpenDecoder | null;
   now(): number;
   /** Asked when the road is open: what to attach to, and the screen to go on from. */
   attach(): { attach: Attach; screen: ViewerScreen | null; cache: TileCache | null };
@@ -25,7 +28,7 @@ export interface AttachmentOwner {
   closed(attachment: Attachment, code: number | null, reason: string): void;
 }
 
-export class Attachment implements LinkListener {
+export class Attachment implements LinkListener, ScreenListener {
   screen: ViewerScreen | null = null;
   attachedAs: Attached | null = null;
   readonly dialledAt: number;
@@ -44,6 +47,9 @@ export class Attachment implements LinkListener {
   roundTripMillis: number | null = null;
   roundTripOfSession: number | null = null;
   decodeMicros = 0;
+  /** Frames of video shown. */
+  videoFrames = 0;
+  policy: Policy = "balanced";
   private link: Link | null = null;
   private readonly messages = new ControlStream();
   private offered: { screen: ViewerScreen | null; cache: TileCache | null } = { screen: null, cache: null };
@@ -87,9 +93,14 @@ export class Attachment implements LinkListener {
 
   close(code: number, reason: string): void {
     if (this.isClosed) return;
-    this.isClosed = true;
+    this.shut();
     if (this.isOpen) this.send({ type: "Closing", code, reason });
     this.link?.close(code, reason);
+  }
+
+  private shut(): void {
+    this.isClosed = true;
+    this.screen?.close();
   }
 
   opened(): void {
@@ -139,8 +150,12 @@ export class Attachment implements LinkListener {
         this.busy = message.busy;
         this.saidIdle = !message.busy;
         break;
+      case "Policy":
+        this.policy = message.policy;
+        this.screen?.setPolicy(message.policy);
+        break;
       case "Closing":
-        this.isClosed = true;
+        this.shut();
         this.link?.close(CloseCode.done, "");
         return this.owner.closed(this, message.code, message.reason);
     }
@@ -162,7 +177,10 @@ export class Attachment implements LinkListener {
     const continues = screen?.key === message.key && screen.grid.width === message.width &&
       screen.grid.height === message.height;
     const kept = cache?.key === message.key ? cache : new TileCache(message.key, this.cacheBytes);
-    this.screen = continues ? screen : new ViewerScreen(message.key, kept, this.owner.codec);
+    this.screen = continues ? screen : new ViewerScreen(message.key, kept, this.owner.codec, this.owner.openDecoder);
+    this.policy = message.policy;
+    this.screen.setPolicy(message.policy);
+    this.screen.listen(this);
     this.offered = { screen: null, cache: null };
     this.progressAt = this.owner.now();
     this.owner.attached(this, message);
@@ -191,10 +209,27 @@ export class Attachment implements LinkListener {
     this.progressAt = this.lastUpdateAt;
     this.updates += applied.length;
     this.decodeMicros = micros;
-    for (const { number, missing } of applied) {
-      this.send({ type: "Ack", update: number, decodeMicros: Math.round(micros / applied.length), missing });
+    for (const { number, missing, videoMicros } of applied) {
+      const decodeMicros = videoMicros ?? Math.round(micros / applied.length);
+      if (videoMicros !== null) {
+        this.videoFrames++;
+        this.decodeMicros = videoMicros;
+      }
+      this.send({ type: "Ack", update: number, decodeMicros, missing });
     }
     this.owner.applied(this);
+  }
+
+  appliedLater(applied: Applied[]): void {
+    this.afterApplying(applied, 0);
+  }
+
+  videoFailed(video: number): void {
+    this.send({ type: "VideoFailed", video });
+  }
+
+  broken(error: unknown): void {
+    this.breakOff(CloseCode.protocolError, error instanceof Error ? error.message : String(error));
   }
 
   private answerHashesWanted(update: number): void {
@@ -234,7 +269,7 @@ export class Attachment implements LinkListener {
 
   closed(code: number | null, reason: string): void {
     if (this.isClosed) return;
-    this.isClosed = true;
+    this.shut();
     this.owner.closed(this, code, reason);
   }
 

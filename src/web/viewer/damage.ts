@@ -1,13 +1,6 @@
 // Which tiles changed since the picture was last presented.
 
-import type { Grid } from "../wire/update.ts";
-
-export interface Rect {
-  x: number;
-  y: number;
-  width: number;
-  height: number;
-}
+import type { Grid, Rect } from "../wire/update.ts";
 
 export class Damage {
   private readonly flags: Uint8Array;

@@ -2,12 +2,13 @@
 // docs/protocol.md, "Update stream" and "Cache and proof".
 
 import { ProtocolError } from "../wire/bytes.ts";
-import type { ScreenHashes } from "../wire/control.ts";
-import * as limits from "../wire/limits.ts";
-import { type Copy, Grid, type Update, decodeUpdate } from "../wire/update.ts";
+import type { Policy, ScreenHashes } from "../wire/control.ts";
+import { type Copy, Grid, type Rect, type Update, type VideoFrameHead, decodeUpdate } from "../wire/update.ts";
 import { TileCache } from "./cache.ts";
 import { Damage } from "./damage.ts";
+import { UpdateOrder } from "./order.ts";
 import { rootOf } from "./proof.ts";
+import { type OpenDecoder, Painted, type Picture, Videos, intersection } from "./videos.ts";
 
 /** Hands over one tile's pixels: the tile's place in the list asked for, its rectangle, its pixels as R, G, B, A bytes. */
 export type TileSink = (index: number, x: number, y: number, width: number, height: number, rgba: Uint32Array) => void;
@@ -23,13 +24,22 @@ export interface Applied {
   /** Tiles that the cache should have had and had not. */
   missing: number[];
   capturedMicros: number;
+  /** How long a frame of video took that is now shown; null for all other updates. */
+  videoMicros: number | null;
 }
 
+/** Hears what comes about later than the call that caused it: video is decoded meanwhile. */
+export interface ScreenListener {
+  appliedLater(applied: Applied[]): void;
+  videoFailed(video: number): void;
+  /** What came is against the protocol: the link is to be closed. */
+  broken(error: unknown): void;
+}
+
+const DEAF: ScreenListener = { appliedLater: () => undefined, videoFailed: () => undefined, broken: () => undefined };
 const BLACK = 0xff00_0000;
 /** Replaced tiles that wait to be hashed for the cache; beyond it they are hashed at once. */
 const MAX_REPLACED_BYTES = 8 << 20;
-/** How far ahead of the oldest one outstanding an update's number may be. */
-const MAX_AHEAD = 1 << 16;
 
 /** A tile that was replaced and goes into the cache; its hash may not be known yet. */
 interface Replaced {
@@ -46,6 +56,11 @@ export class ViewerScreen {
   damage = new Damage(this.grid);
   private epoch = 0;
   private lastWriter = new Float64Array(0);
+  private painted = new Painted(this.grid);
+  private readonly videos: Videos;
+  private isClosed = false;
+  private listener = DEAF;
+  private policy: Policy = "balanced";
   private hashes = new Uint32Array(0);
   private hashKnown = new Uint8Array(0);
   private unhashed = 0;
@@ -53,24 +68,37 @@ export class ViewerScreen {
   private replaced: Replaced[] = [];
   private replacedBytes = 0;
   private missingTiles = new Set<number>();
-  /** Every update up to this number has been applied or dropped; of those above, these have. */
-  private settledUpTo = 0;
-  private readonly settledAbove = new Set<number>();
-  private readonly waiting: Update[] = [];
-  private waitingBytes = 0;
-  private newest = 0;
-  private newestIsComplete = false;
+  private readonly order = new UpdateOrder();
 
   constructor(
     readonly key: bigint,
     readonly cache: TileCache,
     private readonly codec: Codec,
-  ) {}
+    private readonly openDecoder: OpenDecoder | null = null,
+  ) {
+    this.videos = new Videos(openDecoder, (video) => this.listener.videoFailed(video));
+  }
+
+  listen(listener: ScreenListener): void {
+    this.listener = listener;
+  }
+
+  /** What the session promises: under exact-only a frame of video breaks the link, and none is painted any more. */
+  setPolicy(policy: Policy): void {
+    this.policy = policy;
+  }
+
+  /** The link has gone: nothing more is decoded. What is shown stays. */
+  close(): void {
+    this.isClosed = true;
+    this.listener = DEAF;
+    this.videos.clear();
+  }
 
   /** A new link's screen that starts from what this one shows. Its hashes are all known. */
   resumed(): ViewerScreen {
     this.hashAll();
-    const copy = new ViewerScreen(this.key, this.cache, this.codec);
+    const copy = new ViewerScreen(this.key, this.cache, this.codec, this.openDecoder);
     copy.begin(this.grid.width, this.grid.height);
     copy.framebuffer.set(this.framebuffer);
     copy.hashes.set(this.hashes);
@@ -85,7 +113,7 @@ export class ViewerScreen {
   }
 
   get newestUpdate(): number {
-    return this.newest;
+    return this.order.newest;
   }
 
   private begin(width: number, height: number): void {
@@ -94,6 +122,8 @@ export class ViewerScreen {
     this.damage = new Damage(this.grid);
     this.damage.addAll();
     this.lastWriter = new Float64Array(this.grid.length);
+    this.painted = new Painted(this.grid);
+    this.videos.clear();
     this.hashes = new Uint32Array(this.grid.length * 2);
     this.hashKnown = new Uint8Array(this.grid.length);
     this.unhashed = this.grid.length;
@@ -105,63 +135,41 @@ export class ViewerScreen {
   receive(bytes: Uint8Array): Applied[] {
     const update = decodeUpdate(bytes);
     // Its Dropped, on the control stream, overtook it: the session no longer counts on it.
-    if (this.isSettled(update.number)) return [];
-    if (this.waiting.some((other) => other.number === update.number)) {
-      throw new ProtocolError(`update ${update.number} came twice`);
-    }
-    if (update.number > this.settledUpTo + MAX_AHEAD) {
-      throw new ProtocolError(`update ${update.number} came while ${this.settledUpTo + 1} is outstanding`);
-    }
-    this.waiting.push(update);
-    this.waitingBytes += update.payload.length;
+    if (this.order.isSettled(update.number)) return [];
+    this.order.add(update);
     const applied = this.applyReady();
-    if (this.waiting.length > limits.MAX_WAITING_UPDATES || this.waitingBytes > limits.MAX_WAITING_BYTES) {
-      throw new ProtocolError("too many updates wait for an earlier one");
-    }
+    this.order.checkLimits();
     return applied;
   }
 
   /** An update will not come: what waited for it may go on. */
   dropped(number: number): Applied[] {
-    if (this.isSettled(number)) return [];
-    if (number === 0 || number > this.settledUpTo + MAX_AHEAD) throw new ProtocolError(`update ${number} was dropped`);
-    const held = this.waiting.findIndex((update) => update.number === number);
-    if (held >= 0) this.unqueue(held);
-    this.settle(number, false);
+    if (this.order.isSettled(number)) return [];
+    this.order.drop(number);
     return this.applyReady();
   }
 
-  private unqueue(index: number): Update {
-    const [update] = this.waiting.splice(index, 1) as [Update];
-    this.waitingBytes -= update.payload.length;
-    return update;
+  private isReady(update: Update): boolean {
+    if (update.video === null || update.epoch < this.epoch || this.videos.isReady(update.video)) return true;
+    // Its video's earlier frames had lower numbers: those that have not come by now were dropped.
+    return this.order.isOldest(update);
   }
 
   private applyReady(): Applied[] {
     const applied: Applied[] = [];
     for (;;) {
-      const ready = this.waiting.findIndex((update) => update.after <= this.settledUpTo);
-      if (ready < 0) return applied;
-      applied.push(this.apply(this.unqueue(ready)));
+      const update = this.order.next((each) => this.isReady(each));
+      if (update === null) return applied;
+      const now = this.apply(update);
+      if (now !== null) applied.push(now);
     }
   }
 
-  private isSettled(number: number): boolean {
-    return number <= this.settledUpTo || this.settledAbove.has(number);
-  }
-
-  private settle(number: number, complete: boolean): void {
-    this.settledAbove.add(number);
-    while (this.settledAbove.delete(this.settledUpTo + 1)) this.settledUpTo++;
-    if (number > this.newest) {
-      this.newest = number;
-      this.newestIsComplete = complete;
-    }
-  }
-
-  private apply(update: Update): Applied {
+  /** Null: it will be applied later, when it has been decoded. */
+  private apply(update: Update): Applied | null {
     const missing: number[] = [];
     if (this.enterEpoch(update)) {
+      if (update.video !== null) return this.applyVideo(update, update.video);
       for (const copy of update.copies) this.copy(copy, update.number);
       if (update.keep) this.keepReplaced(update);
       update.cached.forEach((tile, index) => {
@@ -171,8 +179,54 @@ export class ViewerScreen {
       });
       this.writePayload(update);
     }
-    this.settle(update.number, update.complete);
-    return { number: update.number, missing, capturedMicros: update.capturedMicros };
+    return this.finish(update, missing, null);
+  }
+
+  private finish(update: Update, missing: number[], videoMicros: number | null): Applied {
+    this.order.settle(update.number, update.complete);
+    return { number: update.number, missing, capturedMicros: update.capturedMicros, videoMicros };
+  }
+
+  private applyVideo(update: Update, frame: VideoFrameHead): Applied | null {
+    if (this.policy === "exact-only") {
+      throw new ProtocolError("a frame of video came, though the session promised never to send a lossy pixel");
+    }
+    const picture = this.videos.decode(frame, update.payload);
+    if (picture === null) return this.finish(update, [], null);
+    this.order.begin(update);
+    void picture.then((decoded) => this.afterDecoding(update, frame, decoded));
+    return null;
+  }
+
+  private afterDecoding(update: Update, frame: VideoFrameHead, picture: Picture | null): void {
+    this.order.finish(update);
+    // It may have been dropped meanwhile.
+    if (this.isClosed || this.order.isSettled(update.number)) return;
+    const wanted = update.epoch === this.epoch && this.policy !== "exact-only";
+    if (picture !== null && wanted) this.paint(update, frame, picture);
+    const applied = [this.finish(update, [], picture?.decodeMicros ?? null)];
+    try {
+      applied.push(...this.applyReady());
+    } catch (error) {
+      return this.listener.broken(error);
+    }
+    this.listener.appliedLater(applied);
+  }
+
+  /** Paints a frame on its tiles, but for those that have become newer. */
+  private paint(update: Update, rect: Rect, picture: Picture): void {
+    for (const tile of update.tiles) {
+      const newer = Math.max(this.lastWriter[tile] as number, this.painted.writer(tile)) > update.number;
+      const part = intersection(this.grid.rect(tile), rect);
+      if (newer || part === null) continue;
+      for (let row = part.y; row < part.y + part.height; row++) {
+        const from = (row - rect.y) * rect.width + part.x - rect.x;
+        this.framebuffer.set(picture.rgba.subarray(from, from + part.width), row * this.grid.width + part.x);
+      }
+      this.forgetHash(tile);
+      this.painted.note(tile, update.number, rect);
+      this.damage.add(tile);
+    }
   }
 
   /** False if the update belongs to an epoch that is over. */
@@ -187,15 +241,18 @@ export class ViewerScreen {
   /** Notes that a tile is about to change; false if a later update has written it already. */
   private touch(tile: number, number: number): boolean {
     if ((this.lastWriter[tile] as number) > number) return false;
-    if (this.hashKnown[tile] !== 0) {
-      this.hashKnown[tile] = 0;
-      this.unhashed++;
-    }
+    this.forgetHash(tile);
     this.lastWriter[tile] = number;
     this.missingTiles.delete(tile);
     this.nextUnhashed = Math.min(this.nextUnhashed, tile);
     this.damage.add(tile);
     return true;
+  }
+
+  private forgetHash(tile: number): void {
+    if (this.hashKnown[tile] === 0) return;
+    this.hashKnown[tile] = 0;
+    this.unhashed++;
   }
 
   /** What this update's tiles replace goes into the cache, in this order; hashes are worked out later. */
@@ -260,27 +317,40 @@ export class ViewerScreen {
       return false;
     }
     if (!this.touch(tile, number)) return true;
-    this.blit(this.grid.x(tile), this.grid.y(tile), width, height, pixels);
-    this.setHash(tile, low, high);
+    if (this.writeTile(tile, number, pixels)) this.setHash(tile, low, high);
     return true;
   }
 
   private writePayload(update: Update): void {
     if (update.tiles.length === 0) return;
     try {
-      this.codec.decode(update.payload, this.grid, update.tiles, (index, x, y, width, height, rgba) => {
-        if (this.touch(update.tiles[index] as number, update.number)) this.blit(x, y, width, height, rgba);
+      this.codec.decode(update.payload, this.grid, update.tiles, (index, _x, _y, _width, _height, rgba) => {
+        const tile = update.tiles[index] as number;
+        if (this.touch(tile, update.number)) this.writeTile(tile, update.number, rgba);
       });
     } catch (error) {
       throw new ProtocolError(`the tiles of update ${update.number} cannot be decoded: ${String(error)}`);
     }
   }
 
-  private blit(x: number, y: number, width: number, height: number, pixels: Uint32Array): void {
-    let to = y * this.grid.width + x;
-    for (let row = 0; row < height; row++, to += this.grid.width) {
-      this.framebuffer.set(pixels.subarray(row * width, (row + 1) * width), to);
+  /** Writes a tile, but for what a newer frame of video has painted; whether that was all of it. */
+  private writeTile(tile: number, number: number, pixels: Uint32Array): boolean {
+    const rect = this.grid.rect(tile);
+    const video = this.painted.newerThan(tile, number);
+    const kept = video === null ? null : intersection(rect, video);
+    let to = rect.y * this.grid.width + rect.x;
+    for (let row = 0; row < rect.height; row++, to += this.grid.width) {
+      const from = row * rect.width;
+      if (kept === null || rect.y + row < kept.y || rect.y + row >= kept.y + kept.height) {
+        this.framebuffer.set(pixels.subarray(from, from + rect.width), to);
+        continue;
+      }
+      const left = kept.x - rect.x;
+      const right = left + kept.width;
+      this.framebuffer.set(pixels.subarray(from, from + left), to);
+      this.framebuffer.set(pixels.subarray(from + right, from + rect.width), to + right);
     }
+    return kept === null;
   }
 
   private setHash(tile: number, low: number, high: number): void {
@@ -290,21 +360,31 @@ export class ViewerScreen {
     this.hashKnown[tile] = 1;
   }
 
-  /** Works out the hashes of at most `count` tiles; true when all are known. */
+  /** Works out the hashes of at most `count` tiles; true when all are known but for those under video. */
   hashSome(count: number): boolean {
     let left = count - this.cacheReplaced(count);
-    for (; left > 0 && this.unhashed > 0; this.nextUnhashed++) {
+    for (; left > 0 && this.unhashed > 0 && this.nextUnhashed < this.grid.length; this.nextUnhashed++) {
       const tile = this.nextUnhashed;
-      if (this.hashKnown[tile] !== 0) continue;
-      const [low, high] = this.hashOf(this.pixelsOf(tile), this.grid.tileWidth(tile), this.grid.tileHeight(tile));
-      this.setHash(tile, low, high);
+      if (this.hashKnown[tile] !== 0 || this.isUnderVideo(tile)) continue;
+      this.hash(tile);
       left--;
     }
-    return this.unhashed === 0 && this.replaced.length === 0;
+    return (this.unhashed === 0 || this.nextUnhashed === this.grid.length) && this.replaced.length === 0;
+  }
+
+  /** Its pixels are lossy, and will be others soon. */
+  private isUnderVideo(tile: number): boolean {
+    return this.painted.newerThan(tile, this.lastWriter[tile] as number) !== null;
+  }
+
+  private hash(tile: number): void {
+    const [low, high] = this.hashOf(this.pixelsOf(tile), this.grid.tileWidth(tile), this.grid.tileHeight(tile));
+    this.setHash(tile, low, high);
   }
 
   private hashAll(): void {
-    while (!this.hashSome(1024));
+    this.cacheReplaced(Infinity);
+    for (let tile = 0; this.unhashed > 0 && tile < this.grid.length; tile++) if (this.hashKnown[tile] === 0) this.hash(tile);
   }
 
   private hashOf(pixels: Uint32Array, width: number, height: number): [number, number] {
@@ -313,8 +393,7 @@ export class ViewerScreen {
 
   /** The update up to which the screen is whole: nothing outstanding, nothing missing. Null while it is not. */
   get wholeUpTo(): number | null {
-    const whole = this.newest > 0 && this.newestIsComplete && this.newest === this.settledUpTo;
-    return whole && this.missingTiles.size === 0 && this.waiting.length === 0 ? this.newest : null;
+    return this.missingTiles.size === 0 ? this.order.completeUpTo : null;
   }
 
   /** The root of all tile hashes; call it when `hashSome` has said that all are known. */

@@ -2,13 +2,14 @@
 // Roads, clock and presentation are given to it; docs/protocol.md, "Liveness".
 
 import type { Link, LinkListener, Road } from "../link/link.ts";
-import { CloseCode, type Message } from "../wire/control.ts";
+import { CloseCode, Feature, type Message } from "../wire/control.ts";
 import { type InputEvent, encodePointerDatagram } from "../wire/input.ts";
 import { Attachment, type Attach, type Attached, type AttachmentOwner } from "./attachment.ts";
 import { InputLog } from "./input-log.ts";
 import { type RoadMemory, Roads, WEBSOCKET_HEAD_START_MS } from "./roads.ts";
 import type { Codec, ViewerScreen } from "./screen.ts";
 import type { TileCache } from "./cache.ts";
+import type { OpenDecoder } from "./videos.ts";
 
 export const CACHE_BYTES = 64 << 20;
 const MOVING_MS = 300;
@@ -30,6 +31,7 @@ export type Exactness = "exact" | "settling" | "moving";
 
 export interface Environment {
   readonly codec: Codec;
+  readonly openDecoder: OpenDecoder | null;
   /** Milliseconds, monotonic. */
   now(): number;
   wallClock(): number;
@@ -55,6 +57,7 @@ export interface Target {
 
 export class Viewer implements AttachmentOwner {
   readonly codec: Codec;
+  readonly openDecoder: OpenDecoder | null;
   phase: Phase = "connecting";
   ending: { code: number; reason: string } | null = null;
   title = "";
@@ -87,6 +90,7 @@ export class Viewer implements AttachmentOwner {
     memory: RoadMemory | null,
   ) {
     this.codec = environment.codec;
+    this.openDecoder = environment.openDecoder;
     this.startedAt = environment.now();
     this.roads = new Roads(webTransportUsable, memory, (kept) => environment.remember(kept));
     const quicFirst = this.roads.webTransportFirst(environment.wallClock());
@@ -291,7 +295,7 @@ export class Viewer implements AttachmentOwner {
       width,
       height,
       cacheBytes: CACHE_BYTES,
-      features: 0n,
+      features: this.openDecoder === null ? Feature.none : Feature.h264,
       token: this.token,
       screen: screen?.shownHashes() ?? null,
     };
@@ -360,7 +364,8 @@ export class Viewer implements AttachmentOwner {
       if (message.type === "Busy") this.adoptIfWhole(attachment);
       return;
     }
-    if (message.type === "InputAck") this.log.acknowledge(message.next);
+    if (message.type === "Policy") this.environment.changed();
+    else if (message.type === "InputAck") this.log.acknowledge(message.next);
     else if (message.type === "Verdict" || message.type === "Busy") this.noteExactness(this.exactness);
     else this.environment.message(message);
   }

@@ -4,7 +4,14 @@ import { ProtocolError, Reader, Writer, varintSize } from "./bytes.ts";
 import * as limits from "./limits.ts";
 
 export const MAJOR = 1;
-export const MINOR = 0;
+export const MINOR = 1;
+
+/** Bits of Attach's features: what a viewer can do. */
+export const Feature = { none: 0n, h264: 1n } as const;
+
+/** How exact a session's pixels are while something moves, by the numbers of the wire. Since 1.1. */
+export const POLICIES = ["balanced", "exact-only", "motion"] as const;
+export type Policy = (typeof POLICIES)[number];
 
 export const CloseCode = {
   done: 0,
@@ -49,6 +56,7 @@ export type Message =
       height: number;
       nextInput: number;
       title: string;
+      policy: Policy;
     }
   | { type: "Ack"; update: number; decodeMicros: number; missing: number[] }
   | { type: "Resize"; width: number; height: number }
@@ -66,7 +74,9 @@ export type Message =
   | { type: "Path"; roundTripMicros: number; bytesPerSecond: number; lostPerMillion: number; inFlight: number }
   | { type: "Closing"; code: number; reason: string }
   | { type: "Offer"; session: string; title: string; secret: Uint8Array }
-  | { type: "Busy"; busy: boolean };
+  | { type: "Busy"; busy: boolean }
+  | { type: "VideoFailed"; video: number }
+  | { type: "Policy"; policy: Policy };
 
 type Name = Message["type"];
 type Of<N extends Name> = Extract<Message, { type: N }>;
@@ -80,6 +90,18 @@ const side = (reader: Reader, what: string): number => reader.varintUpTo(limits.
 
 function readToken(reader: Reader): Uint8Array {
   return reader.raw(16).slice();
+}
+
+function readPolicy(reader: Reader): Policy {
+  const number = reader.varint();
+  const policy = POLICIES[number];
+  // A promise that this side does not know, it cannot rely on.
+  if (policy === undefined) throw new ProtocolError(`policy ${number} is not known`);
+  return policy;
+}
+
+function writePolicy(writer: Writer, policy: Policy): void {
+  writer.varint(POLICIES.indexOf(policy));
 }
 
 function readHashes(reader: Reader): Uint32Array {
@@ -152,8 +174,13 @@ const layouts: { [N in Name]: Layout<N> } = {
       height: side(r, "the session's height"),
       nextInput: r.varint(),
       title: r.textUpTo(limits.MAX_NAME, "the session's title"),
+      // A session of version 1.0 does not say.
+      policy: r.left === 0 ? "balanced" : readPolicy(r),
     }),
-    write: (w, m) => w.raw(m.token).u64(m.key).varint(m.width).varint(m.height).varint(m.nextInput).text(m.title),
+    write: (w, m) => {
+      w.raw(m.token).u64(m.key).varint(m.width).varint(m.height).varint(m.nextInput).text(m.title);
+      writePolicy(w, m.policy);
+    },
   },
   Ack: {
     number: 5,
@@ -270,6 +297,16 @@ const layouts: { [N in Name]: Layout<N> } = {
     number: 21,
     read: (r) => ({ type: "Busy", busy: r.flag() }),
     write: (w, m) => w.flag(m.busy),
+  },
+  VideoFailed: {
+    number: 22,
+    read: (r) => ({ type: "VideoFailed", video: r.varint() }),
+    write: (w, m) => w.varint(m.video),
+  },
+  Policy: {
+    number: 23,
+    read: (r) => ({ type: "Policy", policy: readPolicy(r) }),
+    write: (w, m) => writePolicy(w, m.policy),
   },
 };
 

@@ -13,6 +13,10 @@ export const MAX_UPDATE_BYTES = 64 << 20;
 export const MAX_UPDATE_TILES = 4096;
 export const MAX_WAITING_UPDATES = 256;
 export const MAX_WAITING_BYTES = 64 << 20;
+/** One frame of video. */
+export const MAX_VIDEO_FRAME = 4 << 20;
+/** Videos that a viewer decodes at once. */
+export const MAX_VIDEOS = 8;
 export const MAX_DATAGRAM = 1200;
 export const MAX_FRAME = 65_536;
 /** The tiles of the largest screen: a long thin one has the most. */

@@ -15,6 +15,21 @@ export interface Copy {
   toY: number;
 }
 
+export interface Rect {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** A frame of video, which is an update's whole payload: one H.264 access unit in the byte stream format. */
+export interface VideoFrameHead extends Rect {
+  /** Counts up on each link; a video keeps its rectangle. */
+  video: number;
+  /** Counts up from 0, which is a key frame; a frame can be decoded only after all before it. */
+  frame: number;
+}
+
 export interface Update {
   number: number;
   after: number;
@@ -29,8 +44,9 @@ export interface Update {
   /** Tiles that the viewer's cache has, ascending, and their hashes as pairs of words: low, high. */
   cached: Uint32Array;
   cachedHashes: Uint32Array;
-  /** Tiles whose pixels are in the payload, ascending. */
+  /** Tiles whose pixels are in the payload, ascending; with video, those that its picture is painted on. */
   tiles: Uint32Array;
+  video: VideoFrameHead | null;
   payload: Uint8Array;
 }
 
@@ -65,6 +81,10 @@ export class Grid {
     return Math.min(TILE, this.height - this.y(tile));
   }
 
+  rect(tile: number): Rect {
+    return { x: this.x(tile), y: this.y(tile), width: this.tileWidth(tile), height: this.tileHeight(tile) };
+  }
+
   /** Calls `visit` for every tile that a rectangle inside the screen touches. */
   eachIn(x: number, y: number, width: number, height: number, visit: (tile: number) => void): void {
     if (width === 0 || height === 0) return;
@@ -96,9 +116,24 @@ export function decodeUpdate(bytes: Uint8Array): Update {
   const copies = readCopies(reader, grid);
   const { cached, cachedHashes } = readCached(reader, grid);
   const tiles = readRuns(reader, grid);
+  const video = (flags & 4) !== 0 ? readVideo(reader, grid) : null;
   const payload = reader.rest();
+  if (video !== null) {
+    if (copies.length > 0 || cached.length > 0 || complete) throw new ProtocolError(`update ${number} has video and more`);
+    if (payload.length > limits.MAX_VIDEO_FRAME) throw new ProtocolError(`a frame of video has ${payload.length} bytes`);
+  }
   const screen = { epoch, width, height, capturedMicros, complete, keep };
-  return { number, after, ...screen, copies, cached, cachedHashes, tiles, payload };
+  return { number, after, ...screen, copies, cached, cachedHashes, tiles, video, payload };
+}
+
+function readVideo(reader: Reader, grid: Grid): VideoFrameHead {
+  const video = reader.varint();
+  const frame = reader.varint();
+  const side = (): number => reader.varintUpTo(limits.MAX_SIDE, "a video's rectangle");
+  const [x, y, width, height] = [side(), side(), side(), side()];
+  const inside = width > 0 && height > 0 && x + width <= grid.width && y + height <= grid.height;
+  if (!inside || ((x | y | width | height) & 1) !== 0) throw new ProtocolError(`the rectangle of video ${video} is impossible`);
+  return { video, frame, x, y, width, height };
 }
 
 function readCopies(reader: Reader, grid: Grid): Copy[] {
@@ -155,7 +190,8 @@ function readRuns(reader: Reader, grid: Grid): Uint32Array {
 export function encodeUpdate(update: Update): Uint8Array {
   const writer = new Writer(256).varint(UPDATE_STREAM_KIND).varint(update.number).varint(update.after);
   writer.varint(update.epoch).varint(update.width).varint(update.height).varint(update.capturedMicros);
-  writer.u8((update.complete ? 1 : 0) | (update.keep ? 2 : 0)).varint(update.copies.length);
+  const flags = (update.complete ? 1 : 0) | (update.keep ? 2 : 0) | (update.video !== null ? 4 : 0);
+  writer.u8(flags).varint(update.copies.length);
   for (const copy of update.copies) {
     writer.varint(copy.x).varint(copy.y).varint(copy.width).varint(copy.height).varint(copy.toX).varint(copy.toY);
   }
@@ -171,6 +207,10 @@ export function encodeUpdate(update: Update): Uint8Array {
   for (const [start, length] of runs) {
     writer.varint(start - next).varint(length);
     next = start + length;
+  }
+  if (update.video !== null) {
+    const { video, frame, x, y, width, height } = update.video;
+    for (const value of [video, frame, x, y, width, height]) writer.varint(value);
   }
   return writer.raw(update.payload).done();
 }
