@@ -11,7 +11,7 @@ WEB_SOURCES = $(shell find $(WEB) -mindepth 1 \( -name node_modules -o -name dis
 	-o -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz lint web build clean packages packages-demo packages-test
+.PHONY: help demo test bench fuzz lint web build clean packages packages-demo packages-bench packages-test
 
 help: ## list these jobs
 	@echo "make JOB, where JOB is one of"
@@ -25,7 +25,7 @@ test: packages-test web ## run every test: the page's checks and tests, then car
 	cd $(WEB) && npm run test
 	$(CARGO) test
 
-bench: packages web ## run all benchmarks
+bench: packages-bench web ## run all benchmarks
 	$(CARGO) bench
 
 fuzz: packages ## run each fuzz target for SECONDS_EACH seconds (default 20)
@@ -59,6 +59,9 @@ packages:
 
 packages-demo:
 	@scripts/install.sh build demo
+
+packages-bench:
+	@scripts/install.sh build demo bench
 
 packages-test:
 	@scripts/install.sh build demo test

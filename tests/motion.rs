@@ -6,9 +6,10 @@ mod stage;
 
 use chevet::client::{Client, Event, Roads};
 use chevet::codec::video::psnr;
+use chevet::link::{Incoming, Road, dial};
 use chevet::screen::Rect;
 use chevet::sync::Exactness;
-use chevet::wire::Policy;
+use chevet::wire::{Attach, Control, Policy, Role, features, read_update};
 use stage::{FILM, Stage, shown};
 use std::time::{Duration, Instant};
 
@@ -108,4 +109,61 @@ async fn a_viewer_that_comes_in_the_middle_of_a_film_sees_it_and_the_first_one_g
     tokio::join!(settle(&mut first), settle(&mut second));
     assert!(shown(&first) == stage.newest().0 && shown(&second) == stage.newest().0);
     assert_eq!(first.mismatches() + second.mismatches(), 0);
+}
+
+/// Says of every video that it cannot decode it; returns how many videos it was offered, and its tiles with pixels.
+async fn cannot_decode(stage: &Stage, time: Duration) -> (usize, usize) {
+    let address = stage.address();
+    let (link, mut inbox) = dial(&address.target, Road::Quic).await.unwrap();
+    link.control(&Control::Hello {
+        major: 1,
+        minor: 1,
+        role: Role::Viewer,
+        software: "cannot decode".into(),
+    });
+    link.control(&Control::Attach(Attach {
+        session: address.session.clone(),
+        ticket: address.ticket.clone(),
+        width: 0,
+        height: 0,
+        cache_bytes: 0,
+        features: features::H264,
+        token: None,
+        screen: None,
+    }));
+    let (mut videos, mut tiles) = (std::collections::BTreeSet::new(), 0);
+    let end = Instant::now() + time;
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        let Ok(message) = tokio::time::timeout(left, inbox.next()).await else { break };
+        let Incoming::Update(stream) = message.expect("the link stays") else { continue };
+        let (header, _) = read_update(&stream).unwrap();
+        match header.video {
+            Some(frame) => {
+                videos.insert(frame.video);
+                link.control(&Control::VideoFailed { video: frame.video });
+                // And of others that it never had.
+                link.control(&Control::VideoFailed { video: frame.video + 1_000 });
+            }
+            None => tiles += header.tiles.len(),
+        }
+        link.control(&Control::Ack { update: header.number, decode_us: 0, missing: Vec::new() });
+    }
+    (videos.len(), tiles)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_that_cannot_decode_is_offered_a_few_videos_then_tiles_and_others_notice_nothing() {
+    let stage = Stage::open(Policy::Balanced).await;
+    let mut honest = Client::connect(stage.address()).await.unwrap();
+    settle(&mut honest).await;
+    stage.play();
+    watch(&mut honest, Duration::from_secs(1)).await;
+    let time = Duration::from_secs(3);
+    let ((videos, tiles), (frames, _)) = tokio::join!(cannot_decode(&stage, time), watch(&mut honest, time));
+    assert!((1..=3).contains(&videos), "{videos} videos");
+    assert!(tiles > 200, "{tiles} tiles");
+    assert!(frames > 20, "{frames} frames for who decodes them");
+    stage.stop();
+    settle(&mut honest).await;
+    assert!(shown(&honest) == stage.newest().0);
 }

@@ -12,6 +12,8 @@ pub struct Report {
     cached_tiles: u64,
     copies: u64,
     missing_tiles: u64,
+    video_frames: u64,
+    video_tiles: u64,
     draw_to_decode: Histogram<u64>,
     decode: Histogram<u64>,
     began_us: u64,
@@ -30,6 +32,8 @@ impl Report {
             cached_tiles: 0,
             copies: 0,
             missing_tiles: 0,
+            video_frames: 0,
+            video_tiles: 0,
             draw_to_decode: histogram(),
             decode: histogram(),
             began_us,
@@ -44,6 +48,8 @@ impl Report {
         self.cached_tiles += update.applied.cached_tiles as u64;
         self.copies += update.applied.copies as u64;
         self.missing_tiles += update.applied.missing.len() as u64;
+        self.video_frames += u64::from(update.applied.video_tiles > 0);
+        self.video_tiles += update.applied.video_tiles as u64;
         self.draw_to_decode.saturating_record(update.draw_to_decode_us);
         self.decode.saturating_record(update.decode_us);
     }
@@ -71,8 +77,11 @@ impl Report {
                 "pixels": self.pixel_tiles,
                 "cached": self.cached_tiles,
                 "missing_in_cache": self.missing_tiles,
+                "video": self.video_tiles,
             },
             "copies": self.copies,
+            "video_frames": self.video_frames,
+            "policy": client.policy().name(),
             "round_trip_us": client.round_trip_us(),
             "draw_to_decode_us": percentiles(&self.draw_to_decode),
             "decode_us": percentiles(&self.decode),
