@@ -160,6 +160,16 @@ fn copies(screen: Rect) -> impl Strategy<Value = Vec<CopyRect>> {
     vec(copy, 0..20)
 }
 
+/// Of every third tile a part: what lies right of and below its middle.
+fn some_parts(tiles: &std::collections::BTreeSet<u32>, grid: Grid) -> Vec<TilePart> {
+    let part = |&tile: &u32| {
+        let Rect { width, height, .. } = grid.rect(tile);
+        let within = Rect::new(width / 2, height / 2, width - width / 2, height - height / 2);
+        TilePart { tile, within }
+    };
+    tiles.iter().step_by(3).map(part).collect()
+}
+
 fn update() -> impl Strategy<Value = UpdateHeader> {
     let size = (1u32..2_000, 1u32..2_000);
     let order = (1..VARINT, any::<u64>(), number(), number());
@@ -169,6 +179,7 @@ fn update() -> impl Strategy<Value = UpdateHeader> {
             let listed = move || btree_set(0..tiles, 0..=tiles.min(200) as usize);
             (copies(Rect::new(0, 0, width, height)), listed(), listed()).prop_map(
                 move |(copies, named, tiles)| UpdateHeader {
+                    parts: some_parts(&tiles, Grid::new(width, height)),
                     number,
                     after: after % number,
                     epoch,

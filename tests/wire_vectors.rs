@@ -186,7 +186,7 @@ fn video() -> (UpdateHeader, Value) {
         ..UpdateHeader::default()
     };
     let value = json!({"number": 8, "after": 6, "epoch": 1, "width": 1920, "height": 1080,
-        "captured_us": 5, "complete": false, "keep": false, "copies": [], "cached": [], "tiles": [31, 32],
+        "captured_us": 5, "complete": false, "keep": false, "copies": [], "cached": [], "tiles": [31, 32], "parts": [],
         "video": {"video": 2, "frame": 300, "x": 70, "y": 64, "width": 100, "height": 48}, "payload": "aabb"});
     (header, value)
 }
@@ -207,13 +207,20 @@ fn update() -> (UpdateHeader, Value) {
             CachedTile { tile: 3, hash: TileHash(9) },
         ],
         tiles: vec![0, 1, 30, 31, 509],
+        parts: vec![
+            TilePart { tile: 1, within: Rect::new(0, 0, 64, 1) },
+            TilePart { tile: 509, within: Rect::new(63, 55, 1, 1) },
+        ],
         video: None,
     };
     let value = json!({"number": 7, "after": 6, "epoch": 1, "width": 1920, "height": 1080,
         "captured_us": 123_456_789, "complete": true, "keep": true,
         "copies": [{"x": 0, "y": 20, "width": 1900, "height": 1000, "to_x": 0, "to_y": 0}],
         "cached": [{"tile": 2, "hash": "0102030405060708"}, {"tile": 3, "hash": "0000000000000009"}],
-        "tiles": [0, 1, 30, 31, 509], "video": null, "payload": "aabb"});
+        "tiles": [0, 1, 30, 31, 509],
+        "parts": [{"tile": 1, "x": 0, "y": 0, "width": 64, "height": 1},
+            {"tile": 509, "x": 63, "y": 55, "width": 1, "height": 1}],
+        "video": null, "payload": "aabb"});
     (header, value)
 }
 

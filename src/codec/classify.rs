@@ -3,11 +3,18 @@
 use super::payload::Class;
 use crate::screen::{Framebuffer, Rect};
 
+/// Pixels of a part of a tile that is interface content, whatever it looks like.
+const SMALL: u64 = 1_024;
+
 /// Decides how the tile at `rect` is coded.
 ///
 /// In text and lines most pixels repeat the left or the upper neighbour; in photographs few do. Every
 /// eighth row is looked at.
 pub(super) fn classify(framebuffer: &Framebuffer, rect: &Rect) -> Class {
+    // A glyph by itself has hardly a pixel like its neighbours, and planes of their own cost it more than they save.
+    if rect.area() <= SMALL {
+        return Class::Interface;
+    }
     let (mut fresh, mut seen) = (0, 0);
     for y in (rect.y + 1..rect.bottom()).step_by(8) {
         let row = framebuffer.row(rect.x, y, rect.width);

@@ -4,7 +4,7 @@ use super::entropy::Unpacker;
 use super::interface::InterfaceDecoder;
 use super::natural::NaturalDecoder;
 use super::payload::{Class, DecodeError, Reader, read_classes};
-use crate::screen::{Grid, Rect, TileId};
+use crate::screen::{Grid, Rect, TILE, TileId};
 
 /// Decodes payloads. Keep one and use it again: its buffers are reused.
 pub struct Decoder {
@@ -46,23 +46,41 @@ impl Decoder {
         if let Some(&tile) = tiles.iter().find(|&&tile| tile as usize >= grid.len()) {
             return Err(DecodeError::NoSuchTile(tile));
         }
+        self.decode_places(payload, tiles.len(), |index| grid.rect(tiles[index]), &mut sink)
+    }
+
+    /// The same for a payload that holds exactly `parts`: rectangles no larger than a tile, as
+    /// [`super::Encoder::encode_parts`] was given them.
+    pub fn decode_parts(
+        &mut self,
+        payload: &[u8],
+        parts: &[Rect],
+        mut sink: impl FnMut(usize, &Rect, &[u32]),
+    ) -> Result<(), DecodeError> {
+        if let Some(&part) = parts.iter().find(|part| part.is_empty() || part.width.max(part.height) > TILE) {
+            return Err(DecodeError::NoSuchPart(part));
+        }
+        self.decode_places(payload, parts.len(), |index| parts[index], &mut sink)
+    }
+
+    fn decode_places(
+        &mut self,
+        payload: &[u8],
+        count: usize,
+        place: impl Fn(usize) -> Rect,
+        sink: &mut impl FnMut(usize, &Rect, &[u32]),
+    ) -> Result<(), DecodeError> {
         let mut reader = Reader::new(payload);
-        read_classes(&mut reader, tiles.len(), &mut self.classes)?;
-        let classes = &self.classes;
-        let places = || {
-            tiles.iter().zip(classes).enumerate().map(|(index, (&tile, &class))| Placed {
-                index,
-                rect: grid.rect(tile),
-                class,
-            })
-        };
+        read_classes(&mut reader, count, &mut self.classes)?;
+        let classes = self.classes.iter().enumerate();
+        let places = || classes.clone().map(|(index, &class)| Placed { index, rect: place(index), class });
         let interface = || places().filter(|tile| tile.class == Class::Interface);
         if interface().next().is_some() {
-            self.interface.decode(&mut self.unpacker, &mut reader, interface, &mut sink)?;
+            self.interface.decode(&mut self.unpacker, &mut reader, interface, sink)?;
         }
         let natural = || places().filter(|tile| tile.class != Class::Interface);
         if natural().next().is_some() {
-            self.natural.decode(&mut self.unpacker, &mut reader, natural, &mut sink)?;
+            self.natural.decode(&mut self.unpacker, &mut reader, natural, sink)?;
         }
         reader.end()
     }

@@ -5,7 +5,7 @@ use super::entropy::Packer;
 use super::interface::InterfaceEncoder;
 use super::natural::NaturalEncoder;
 use super::payload::{Class, write_classes};
-use crate::screen::{Framebuffer, TileId};
+use crate::screen::{Framebuffer, Rect, TileId};
 
 /// What became of the tiles of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -47,12 +47,22 @@ impl Encoder {
     /// The decoder needs the same tiles in the same order; ascending compresses best.
     pub fn encode(&mut self, framebuffer: &Framebuffer, tiles: &[TileId], out: &mut Vec<u8>) -> EncodeStats {
         let grid = framebuffer.grid();
+        self.encode_parts(framebuffer, tiles.iter().map(|&tile| grid.rect(tile)), out)
+    }
+
+    /// The same for any rectangles of the framebuffer that are no larger than a tile, such as parts of tiles. The decoder
+    /// needs the same rectangles in the same order.
+    pub fn encode_parts(
+        &mut self,
+        framebuffer: &Framebuffer,
+        parts: impl Iterator<Item = Rect>,
+        out: &mut Vec<u8>,
+    ) -> EncodeStats {
         let mut stats = EncodeStats::default();
         self.classes.clear();
         self.interface.start();
         self.natural.start();
-        for &tile in tiles {
-            let rect = grid.rect(tile);
+        for rect in parts {
             let mut class = classify(framebuffer, &rect);
             // A palette that grew too long sends the tile to the planes instead.
             if class == Class::Interface && !self.interface.add(framebuffer, &rect) {

@@ -1,5 +1,7 @@
 //! The payload's small change: tile classes, lengths, and what can be wrong with a payload.
 
+use crate::screen::Rect;
+
 /// Why a payload is not the pixels of the tiles that it was said to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -13,6 +15,8 @@ pub enum DecodeError {
     TooManyTiles(usize),
     #[error("reading a tile payload: tile {0} is not of the grid")]
     NoSuchTile(u32),
+    #[error("reading a tile payload: {0:?} is no part of a tile")]
+    NoSuchPart(Rect),
     #[error("reading a tile payload: {what} is {value}, but at most {limit} is possible")]
     OutOfRange { what: &'static str, value: u64, limit: u64 },
     #[error("reading a tile payload: a compressed part is damaged or not {expected} bytes long")]

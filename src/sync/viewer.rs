@@ -368,6 +368,7 @@ impl Viewer {
             return Ok(());
         }
         let Some(screen) = &mut self.framebuffer else { return Ok(()) };
+        let places: Vec<Rect> = if header.parts.is_empty() { Vec::new() } else { header.places().collect() };
         let (written_by, hashes, painted) = (&mut self.written_by, &mut self.hashes, &self.painted);
         let sink = |index: usize, rect: &Rect, pixels: &[u32]| {
             let tile = header.tiles[index];
@@ -378,9 +379,11 @@ impl Viewer {
                 applied.tiles.push(tile);
             }
         };
-        self.decoder
-            .decode(payload, grid, &header.tiles, sink)
-            .map_err(|source| ViewerError::Decode { update: header.number, source })
+        let decoded = match places.is_empty() {
+            true => self.decoder.decode(payload, grid, &header.tiles, sink),
+            false => self.decoder.decode_parts(payload, &places, sink),
+        };
+        decoded.map_err(|source| ViewerError::Decode { update: header.number, source })
     }
 
     fn hash(&mut self, tile: TileId) -> TileHash {

@@ -12,7 +12,7 @@ mod websocket;
 pub use control::{Attach, Attached, Control, ControlReader, Cursor, KnownScreen, Path, Role, Secret, Token};
 pub use input::{Button, InputEvent, InputReader, Motion, write_event, write_input_start};
 pub use policy::{Policy, UnknownPolicy};
-pub use update::{CachedTile, CopyRect, UpdateHeader, VideoFrame, read_update};
+pub use update::{CachedTile, CopyRect, TilePart, UpdateHeader, VideoFrame, read_update};
 pub use value::{Reader, WireError};
 pub use websocket::{Frame, read_frame, write_frame};
 
@@ -37,6 +37,8 @@ pub mod stream_kind {
 pub mod features {
     /// It decodes H.264, and so may be sent video.
     pub const H264: u64 = 1;
+    /// It takes updates that give only a part of a tile.
+    pub const PARTS: u64 = 2;
 }
 
 /// Why a link was closed.

@@ -26,6 +26,14 @@ pub struct CachedTile {
     pub hash: TileHash,
 }
 
+/// The part of a tile that an update gives; the rest stays as the viewer has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TilePart {
+    pub tile: TileId,
+    /// From the tile's upper left corner.
+    pub within: Rect,
+}
+
 /// A frame of video, which is an update's whole payload: one H.264 access unit in the byte stream format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VideoFrame {
@@ -58,12 +66,29 @@ pub struct UpdateHeader {
     pub cached: Vec<CachedTile>,
     /// The tiles whose pixels follow, ascending; with video, those that its picture is painted on.
     pub tiles: Vec<TileId>,
+    /// Those of `tiles` that are given only in part, ascending.
+    pub parts: Vec<TilePart>,
     pub video: Option<VideoFrame>,
 }
 
 impl UpdateHeader {
     pub fn grid(&self) -> Grid {
         Grid::new(self.width, self.height)
+    }
+
+    /// Where the pixels of each of `tiles` lie on the screen: the whole tile, or its part.
+    pub fn places(&self) -> impl Iterator<Item = Rect> + Clone {
+        let grid = self.grid();
+        let mut parts = self.parts.iter().peekable();
+        self.tiles.iter().map(move |&tile| {
+            let place = grid.rect(tile);
+            match parts.next_if(|part| part.tile == tile) {
+                Some(TilePart { within, .. }) => {
+                    Rect { x: place.x + within.x, y: place.y + within.y, ..*within }
+                }
+                None => place,
+            }
+        })
     }
 
     /// Appends the stream's kind and the header. The payload follows it.
@@ -74,7 +99,12 @@ impl UpdateHeader {
         {
             put_varint(out, value);
         }
-        out.push(u8::from(self.complete) | u8::from(self.keep) << 1 | u8::from(self.video.is_some()) << 2);
+        out.push(
+            u8::from(self.complete)
+                | u8::from(self.keep) << 1
+                | u8::from(self.video.is_some()) << 2
+                | u8::from(!self.parts.is_empty()) << 3,
+        );
         put_varint(out, self.copies.len() as u64);
         for copy in &self.copies {
             let Rect { x, y, width, height } = copy.from;
@@ -97,10 +127,25 @@ impl UpdateHeader {
             put_varint(out, run.len() as u64);
             next = run[0] + run.len() as TileId;
         }
+        if !self.parts.is_empty() {
+            self.write_parts(out);
+        }
         if let Some(VideoFrame { video, frame, rect }) = self.video {
             for value in [video, frame, rect.x.into(), rect.y.into(), rect.width.into(), rect.height.into()] {
                 put_varint(out, value);
             }
+        }
+    }
+
+    /// Each part by its place among the tiles, and its four numbers, a byte each.
+    fn write_parts(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.parts.len() as u64);
+        let mut next = 0;
+        for TilePart { tile, within } in &self.parts {
+            let index = self.tiles.binary_search(tile).expect("a part is of one of the tiles");
+            put_varint(out, (index - next) as u64);
+            out.extend([within.x, within.y, within.width, within.height].map(|value| value as u8));
+            next = index + 1;
         }
     }
 }
@@ -139,6 +184,9 @@ pub fn read_update(stream: &[u8]) -> Result<(UpdateHeader, &[u8]), WireError> {
     let tiles = header.grid().len() as u64;
     header.cached = read_cached(r, tiles)?;
     header.tiles = read_runs(r, tiles)?;
+    if flags & 8 != 0 {
+        header.parts = read_parts(r, &header)?;
+    }
     if flags & 4 != 0 {
         header.video = Some(read_video(r, &header)?);
         let bytes = r.rest().len();
@@ -150,6 +198,27 @@ pub fn read_update(stream: &[u8]) -> Result<(UpdateHeader, &[u8]), WireError> {
     Ok((header, r.rest()))
 }
 
+fn read_parts(r: &mut Reader, header: &UpdateHeader) -> Result<Vec<TilePart>, WireError> {
+    let grid = header.grid();
+    let count = r.count(header.tiles.len(), "an update's parts of tiles")?;
+    let mut parts = Vec::with_capacity(count);
+    let mut next = 0;
+    for _ in 0..count {
+        let index = next + r.bounded(header.tiles.len() as u64, "a part of a tile")?;
+        within(index, header.tiles.len() as u64, "a part of a tile")?;
+        let tile = header.tiles[index as usize];
+        let mut value = || r.u8("a part of a tile").map(u32::from);
+        let within = Rect::new(value()?, value()?, value()?, value()?);
+        let whole = grid.rect(tile);
+        if within.is_empty() || !Rect::new(0, 0, whole.width, whole.height).contains(&within) {
+            return Err(WireError::Meaningless { what: "a part of a tile", value: tile.into() });
+        }
+        parts.push(TilePart { tile, within });
+        next = index + 1;
+    }
+    Ok(parts)
+}
+
 fn read_video(r: &mut Reader, header: &UpdateHeader) -> Result<VideoFrame, WireError> {
     let (video, frame) = (r.varint("a video's number")?, r.varint("a video's frame")?);
     let mut value = || side(r, "a video's rectangle");
@@ -159,7 +228,7 @@ fn read_video(r: &mut Reader, header: &UpdateHeader) -> Result<VideoFrame, WireE
     if rect.is_empty() || !screen.contains(&rect) || !even {
         return Err(WireError::Meaningless { what: "a video's rectangle", value: rect.x.into() });
     }
-    if !header.copies.is_empty() || !header.cached.is_empty() || header.complete {
+    if !header.copies.is_empty() || !header.cached.is_empty() || header.complete || !header.parts.is_empty() {
         return Err(WireError::Meaningless { what: "an update with video and more", value: video });
     }
     Ok(VideoFrame { video, frame, rect })

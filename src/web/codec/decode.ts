@@ -11,27 +11,47 @@ export interface GridSize {
   readonly height: number;
 }
 
+/** The part of a tile that a payload holds, from the tile's upper left corner. */
+export interface PartOfTile {
+  readonly tile: number;
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
 const interfaceDecoder = new InterfaceDecoder();
 const naturalDecoder = new NaturalDecoder();
 
 /**
- * Decodes a payload that holds exactly `tiles` of a screen of this size, in this order. Throws CodecError if
+ * Decodes a payload that holds exactly `tiles` of a screen of this size, in this order; of those named in `parts`, which
+ * are in the same order, only a part. Throws CodecError if
  * it does not, perhaps after some tiles were handed over: those may be wrong and must be asked for again.
  */
-export function decode(payload: Uint8Array, grid: GridSize, tiles: ArrayLike<number>, sink: TileSink): void {
+export function decode(
+  payload: Uint8Array,
+  grid: GridSize,
+  tiles: ArrayLike<number>,
+  sink: TileSink,
+  parts: readonly PartOfTile[] = [],
+): void {
   const columns = Math.ceil(grid.width / TILE);
   const count = columns * Math.ceil(grid.height / TILE);
   const reader = new Reader(payload);
   const kinds = readClasses(reader, tiles.length);
   const interfaceTiles: Placed[] = [];
   const naturalTiles: Placed[] = [];
+  let nextPart = 0;
   for (let index = 0; index < tiles.length; index++) {
     const tile = tiles[index]!;
     if (tile >= count) throw new CodecError(`tile ${tile} is not of the grid`);
     const x = (tile % columns) * TILE;
     const y = Math.floor(tile / columns) * TILE;
     const kind = kinds[index]!;
-    const placed = { index, x, y, width: Math.min(TILE, grid.width - x), height: Math.min(TILE, grid.height - y), kind };
+    const part = parts[nextPart]?.tile === tile ? parts[nextPart++] : undefined;
+    const placed = part === undefined
+      ? { index, x, y, width: Math.min(TILE, grid.width - x), height: Math.min(TILE, grid.height - y), kind }
+      : { index, x: x + part.x, y: y + part.y, width: part.width, height: part.height, kind };
     (kind === INTERFACE ? interfaceTiles : naturalTiles).push(placed);
   }
   if (interfaceTiles.length > 0) interfaceDecoder.decode(reader, interfaceTiles, sink);

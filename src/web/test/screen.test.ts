@@ -5,7 +5,7 @@ import { rootOf } from "../viewer/proof.ts";
 import { ViewerScreen } from "../viewer/screen.ts";
 import { ProtocolError } from "../wire/bytes.ts";
 import { Grid } from "../wire/update.ts";
-import { flatHash, painting, plainCodec, plainHash, update } from "./session-double.ts";
+import { flatHash, flatTiles, painting, plainCodec, plainHash, update } from "./session-double.ts";
 
 const KEY = 0x1122_3344_5566_7788n;
 const BLACK = 0xff00_0000;
@@ -228,4 +228,20 @@ test("the damage after an update covers what changed and no more than the screen
   screen.receive(painting(2, [7, 12], [GREEN, GREEN], { width: 320, height: 320 }));
   assert.deepEqual(screen.damage.take(), [{ x: 128, y: 64, width: 64, height: 128 }]);
   assert.ok(screen.damage.isEmpty);
+});
+
+test("a part of a tile leaves the rest of it as it was", () => {
+  const screen = newScreen();
+  const grid = new Grid(128, 128);
+  screen.receive(update({ number: 1, tiles: Uint32Array.of(0, 3), payload: flatTiles(grid, [0, 3], [7, 8]) }));
+  const part = { tile: 3, x: 60, y: 2, width: 4, height: 3 };
+  const payload = new Uint8Array(new Uint32Array(12).fill(9).buffer);
+  screen.receive(update({ number: 2, tiles: Uint32Array.of(3), parts: [part], payload }));
+  const at = (x: number, y: number): number => screen.framebuffer[y * 128 + x] as number;
+  assert.deepEqual([at(124, 66), at(127, 68)], [9, 9]);
+  assert.deepEqual([at(123, 66), at(124, 65), at(124, 69), at(0, 0)], [8, 8, 8, 7]);
+  // A later one that came before it is not undone.
+  screen.receive(update({ number: 4, tiles: Uint32Array.of(3), payload: flatTiles(grid, [3], [5]) }));
+  screen.receive(update({ number: 3, tiles: Uint32Array.of(3), parts: [part], payload }));
+  assert.equal(at(124, 66), 5);
 });

@@ -20,15 +20,15 @@ export function plainHash(keyLow: number, keyHigh: number, pixels: Uint32Array, 
 }
 
 export const plainCodec: Codec = {
-  decode(payload, size, tiles, sink) {
+  decode(payload, size, tiles, sink, parts = []) {
     const grid = new Grid(size.width, size.height);
     const words = new Uint32Array(payload.slice().buffer);
     let at = 0;
     tiles.forEach((tile, index) => {
-      const width = grid.tileWidth(tile);
-      const height = grid.tileHeight(tile);
+      const part = parts.find((each) => each.tile === tile) ?? { x: 0, y: 0, width: grid.tileWidth(tile), height: grid.tileHeight(tile) };
+      const { width, height } = part;
       if (at + width * height > words.length) throw new Error("the payload is too short");
-      sink(index, grid.x(tile), grid.y(tile), width, height, words.subarray(at, at + width * height));
+      sink(index, grid.x(tile) + part.x, grid.y(tile) + part.y, width, height, words.subarray(at, at + width * height));
       at += width * height;
     });
   },
@@ -58,6 +58,7 @@ export function update(change: Partial<Update> & { number: number }): Uint8Array
     cached: new Uint32Array(0),
     cachedHashes: new Uint32Array(0),
     tiles: new Uint32Array(0),
+    parts: [],
     video: null,
     payload: new Uint8Array(0),
     ...change,

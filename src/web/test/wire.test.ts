@@ -99,6 +99,7 @@ function updateValue(v: any): Update {
     cached: Uint32Array.from(v.cached.map((c: any) => c.tile)),
     cachedHashes: hashWords(v.cached.map((c: any) => c.hash)),
     tiles: Uint32Array.from(v.tiles),
+    parts: v.parts,
     video: v.video,
     payload: fromHex(v.payload),
   };
@@ -238,6 +239,7 @@ const head = (change: Partial<Update>): Uint8Array =>
     cached: new Uint32Array(0),
     cachedHashes: new Uint32Array(0),
     tiles: new Uint32Array(0),
+    parts: [],
     video: null,
     payload: new Uint8Array(0),
     ...change,

@@ -3,7 +3,7 @@
 
 import { ProtocolError } from "../wire/bytes.ts";
 import type { Policy, ScreenHashes } from "../wire/control.ts";
-import { type Copy, Grid, type Rect, type Update, type VideoFrameHead, decodeUpdate } from "../wire/update.ts";
+import { type Copy, Grid, type Rect, type TilePart, type Update, type VideoFrameHead, decodeUpdate } from "../wire/update.ts";
 import { TileCache } from "./cache.ts";
 import { Damage } from "./damage.ts";
 import { UpdateOrder } from "./order.ts";
@@ -14,7 +14,13 @@ import { type OpenDecoder, Painted, type Picture, Videos, intersection } from ".
 export type TileSink = (index: number, x: number, y: number, width: number, height: number, rgba: Uint32Array) => void;
 
 export interface Codec {
-  decode(payload: Uint8Array, grid: { width: number; height: number }, tiles: Uint32Array, sink: TileSink): void;
+  decode(
+    payload: Uint8Array,
+    grid: { width: number; height: number },
+    tiles: Uint32Array,
+    sink: TileSink,
+    parts?: readonly TilePart[],
+  ): void;
   tileHash(keyLow: number, keyHigh: number, pixels: Uint32Array, width: number, height: number): [number, number];
 }
 
@@ -324,10 +330,10 @@ export class ViewerScreen {
   private writePayload(update: Update): void {
     if (update.tiles.length === 0) return;
     try {
-      this.codec.decode(update.payload, this.grid, update.tiles, (index, _x, _y, _width, _height, rgba) => {
+      this.codec.decode(update.payload, this.grid, update.tiles, (index, x, y, width, height, rgba) => {
         const tile = update.tiles[index] as number;
-        if (this.touch(tile, update.number)) this.writeTile(tile, update.number, rgba);
-      });
+        if (this.touch(tile, update.number)) this.writeRect(tile, { x, y, width, height }, update.number, rgba);
+      }, update.parts);
     } catch (error) {
       throw new ProtocolError(`the tiles of update ${update.number} cannot be decoded: ${String(error)}`);
     }
@@ -335,7 +341,11 @@ export class ViewerScreen {
 
   /** Writes a tile, but for what a newer frame of video has painted; whether that was all of it. */
   private writeTile(tile: number, number: number, pixels: Uint32Array): boolean {
-    const rect = this.grid.rect(tile);
+    return this.writeRect(tile, this.grid.rect(tile), number, pixels);
+  }
+
+  /** The same for a part of the tile. */
+  private writeRect(tile: number, rect: Rect, number: number, pixels: Uint32Array): boolean {
     const video = this.painted.newerThan(tile, number);
     const kept = video === null ? null : intersection(rect, video);
     let to = rect.y * this.grid.width + rect.x;

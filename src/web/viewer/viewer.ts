@@ -295,7 +295,7 @@ export class Viewer implements AttachmentOwner {
       width,
       height,
       cacheBytes: CACHE_BYTES,
-      features: this.openDecoder === null ? Feature.none : Feature.h264,
+      features: Feature.parts | (this.openDecoder === null ? 0n : Feature.h264),
       token: this.token,
       screen: screen?.shownHashes() ?? null,
     };

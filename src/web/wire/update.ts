@@ -30,6 +30,11 @@ export interface VideoFrameHead extends Rect {
   frame: number;
 }
 
+/** The part of a tile that an update gives, from the tile's upper left corner; the rest stays as it is. */
+export interface TilePart extends Rect {
+  tile: number;
+}
+
 export interface Update {
   number: number;
   after: number;
@@ -46,6 +51,8 @@ export interface Update {
   cachedHashes: Uint32Array;
   /** Tiles whose pixels are in the payload, ascending; with video, those that its picture is painted on. */
   tiles: Uint32Array;
+  /** Those of `tiles` that are given only in part, ascending. */
+  parts: TilePart[];
   video: VideoFrameHead | null;
   payload: Uint8Array;
 }
@@ -116,14 +123,32 @@ export function decodeUpdate(bytes: Uint8Array): Update {
   const copies = readCopies(reader, grid);
   const { cached, cachedHashes } = readCached(reader, grid);
   const tiles = readRuns(reader, grid);
+  const parts = (flags & 8) !== 0 ? readParts(reader, grid, tiles) : [];
   const video = (flags & 4) !== 0 ? readVideo(reader, grid) : null;
   const payload = reader.rest();
   if (video !== null) {
-    if (copies.length > 0 || cached.length > 0 || complete) throw new ProtocolError(`update ${number} has video and more`);
+    if (copies.length + cached.length + parts.length > 0 || complete) throw new ProtocolError(`update ${number} has video and more`);
     if (payload.length > limits.MAX_VIDEO_FRAME) throw new ProtocolError(`a frame of video has ${payload.length} bytes`);
   }
   const screen = { epoch, width, height, capturedMicros, complete, keep };
-  return { number, after, ...screen, copies, cached, cachedHashes, tiles, video, payload };
+  return { number, after, ...screen, copies, cached, cachedHashes, tiles, parts, video, payload };
+}
+
+function readParts(reader: Reader, grid: Grid, tiles: Uint32Array): TilePart[] {
+  const count = reader.varintUpTo(tiles.length, "the number of parts of tiles");
+  const parts: TilePart[] = [];
+  let next = 0;
+  for (let done = 0; done < count; done++) {
+    const index = next + reader.varint();
+    if (index >= tiles.length) throw new ProtocolError("a part is of none of the update's tiles");
+    const tile = tiles[index] as number;
+    const [x, y, width, height] = [reader.u8(), reader.u8(), reader.u8(), reader.u8()];
+    const inside = x + width <= grid.tileWidth(tile) && y + height <= grid.tileHeight(tile);
+    if (width === 0 || height === 0 || !inside) throw new ProtocolError(`a part lies outside tile ${tile}`);
+    parts.push({ tile, x, y, width, height });
+    next = index + 1;
+  }
+  return parts;
 }
 
 function readVideo(reader: Reader, grid: Grid): VideoFrameHead {
@@ -190,7 +215,8 @@ function readRuns(reader: Reader, grid: Grid): Uint32Array {
 export function encodeUpdate(update: Update): Uint8Array {
   const writer = new Writer(256).varint(UPDATE_STREAM_KIND).varint(update.number).varint(update.after);
   writer.varint(update.epoch).varint(update.width).varint(update.height).varint(update.capturedMicros);
-  const flags = (update.complete ? 1 : 0) | (update.keep ? 2 : 0) | (update.video !== null ? 4 : 0);
+  const flags = (update.complete ? 1 : 0) | (update.keep ? 2 : 0) | (update.video !== null ? 4 : 0) |
+    (update.parts.length > 0 ? 8 : 0);
   writer.u8(flags).varint(update.copies.length);
   for (const copy of update.copies) {
     writer.varint(copy.x).varint(copy.y).varint(copy.width).varint(copy.height).varint(copy.toX).varint(copy.toY);
@@ -207,6 +233,15 @@ export function encodeUpdate(update: Update): Uint8Array {
   for (const [start, length] of runs) {
     writer.varint(start - next).varint(length);
     next = start + length;
+  }
+  if (update.parts.length > 0) {
+    writer.varint(update.parts.length);
+    let place = 0;
+    for (const { tile, x, y, width, height } of update.parts) {
+      const index = update.tiles.indexOf(tile);
+      writer.varint(index - place).u8(x).u8(y).u8(width).u8(height);
+      place = index + 1;
+    }
   }
   if (update.video !== null) {
     const { video, frame, x, y, width, height } = update.video;
