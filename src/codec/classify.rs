@@ -8,6 +8,15 @@ use crate::screen::{Framebuffer, Rect};
 /// In text and lines most pixels repeat the left or the upper neighbour; in photographs few do. Every
 /// eighth row is looked at.
 pub(super) fn classify(framebuffer: &Framebuffer, rect: &Rect) -> Class {
+    if !is_natural(framebuffer, rect) {
+        return Class::Interface;
+    }
+    let grey = (rect.y..rect.bottom()).all(|y| is_grey(framebuffer.row(rect.x, y, rect.width)));
+    if grey { Class::Grey } else { Class::Colour }
+}
+
+/// Whether the tile at `rect` is like a photograph: it takes many times the bytes of text.
+pub fn is_natural(framebuffer: &Framebuffer, rect: &Rect) -> bool {
     let (mut fresh, mut seen) = (0, 0);
     for y in (rect.y + 1..rect.bottom()).step_by(8) {
         let row = framebuffer.row(rect.x, y, rect.width);
@@ -15,11 +24,7 @@ pub(super) fn classify(framebuffer: &Framebuffer, rect: &Rect) -> Class {
         fresh += fresh_pixels(row, above);
         seen += row.len() - 1;
     }
-    if fresh * 2 <= seen {
-        return Class::Interface;
-    }
-    let grey = (rect.y..rect.bottom()).all(|y| is_grey(framebuffer.row(rect.x, y, rect.width)));
-    if grey { Class::Grey } else { Class::Colour }
+    fresh * 2 > seen
 }
 
 /// How many pixels, from the second on, equal neither the left nor the upper one.

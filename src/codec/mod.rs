@@ -14,6 +14,7 @@ mod natural;
 pub mod oracle;
 mod payload;
 
+pub use classify::is_natural;
 pub use decoder::Decoder;
 pub use encoder::{EncodeStats, Encoder};
 pub use payload::DecodeError;

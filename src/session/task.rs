@@ -110,6 +110,7 @@ impl Task {
         let (to_session, mut from_viewers) = mpsc::channel::<FromViewer>(QUEUE);
         let mut source_is_there = true;
         let mut next_tick = Instant::now();
+        let mut next_update = None;
         loop {
             // However much else happens, time is looked at.
             let tick = if self.is_busy() { TICK } else { IDLE_TICK };
@@ -125,12 +126,13 @@ impl Task {
                     Some(event) => self.on_event(event),
                     None => source_is_there = false,
                 },
+                () = sleep_until(next_update.unwrap_or(next_tick)), if next_update.is_some() => {}
                 () = sleep_until(next_tick) => {
                     next_tick = Instant::now() + IDLE_TICK;
                     self.on_tick();
                 }
             }
-            self.deliver();
+            next_update = self.deliver();
             report.send_if_modified(|status| {
                 let newer = self.status();
                 let news = *status != newer;
@@ -371,8 +373,9 @@ impl Task {
         }
     }
 
-    /// Sends every viewer what it has room for.
-    fn deliver(&mut self) {
+    /// Sends every viewer what it has room for; tells when pacing lets more go.
+    fn deliver(&mut self) -> Option<Instant> {
+        let mut next_update = None;
         let shared = self.viewers.len() > 1;
         for viewer in self.viewers.values_mut() {
             let now = clock::now_us();
@@ -387,7 +390,13 @@ impl Task {
             if let Some(busy) = viewer.delivery.busy_news() {
                 viewer.link.control(&Control::Busy { busy });
             }
+            let now = clock::now_us();
+            if let Some(at) = viewer.delivery.next_at(now) {
+                let at = Instant::now() + Duration::from_micros(at - now);
+                next_update = Some(next_update.map_or(at, |other: Instant| other.min(at)));
+            }
         }
+        next_update
     }
 
     fn part(&mut self, id: ViewerId, code: CloseCode, reason: &str) {

@@ -6,6 +6,7 @@
 //! viewer simply skips them.
 
 use super::budget::{Budget, Sent};
+use super::tile_bytes::TileBytes;
 use super::{CacheMirror, Change, Micros, Scene, root};
 use crate::screen::{Framebuffer, Grid, HashKey, Rect, TILE, TileHash, TileId, TileSet, hash_tile};
 use crate::wire::limits::{MAX_COPIES, MAX_UPDATE_TILES, MAX_WAITING};
@@ -14,8 +15,6 @@ use std::collections::BTreeMap;
 
 /// Updates that may be on the way to one viewer.
 const MAX_IN_FLIGHT: usize = 64;
-/// An update carries this many tiles at least, so that a narrow path is not fed crumbs.
-const LEAST_TILES: usize = 16;
 /// A tile that was shown this long is worth keeping in the viewer's cache when it is replaced.
 const WORTH_KEEPING: Micros = 300_000;
 /// An update this old whose content is out of date is dropped.
@@ -66,7 +65,7 @@ pub struct Delivery {
     last_barrier: u64,
     complete_told: bool,
     busy_told: bool,
-    bytes_per_tile: u64,
+    tile_bytes: TileBytes,
     cache: CacheMirror,
     budget: Budget,
     counters: DeliveryCounters,
@@ -89,7 +88,7 @@ impl Delivery {
             last_barrier: 0,
             complete_told: false,
             busy_told: false,
-            bytes_per_tile: 256,
+            tile_bytes: TileBytes::default(),
             cache: CacheMirror::new(cache_bytes),
             budget: Budget::new(),
             counters: DeliveryCounters::default(),
@@ -167,16 +166,19 @@ impl Delivery {
         captured_us: Micros,
         now: Micros,
     ) -> Option<UpdateHeader> {
-        let nothing_new = self.lacking.is_empty() && self.copies.is_empty() && self.complete_told;
-        if nothing_new || self.in_flight.len() >= MAX_IN_FLIGHT || self.is_far_ahead() {
+        if self.lacking.is_empty() && self.copies.is_empty() && self.complete_told {
+            self.budget.idle();
             return None;
         }
-        let lacking = self.lacking.len();
-        let affordable = (self.budget.room() / self.bytes_per_tile) as usize;
-        if affordable < lacking.min(LEAST_TILES) && !self.in_flight.is_empty() {
+        if self.in_flight.len() >= MAX_IN_FLIGHT || self.is_far_ahead() {
             return None;
         }
-        let chosen = self.choose(affordable.clamp(LEAST_TILES, MAX_UPDATE_TILES), pointer);
+        let (room, most) = (self.budget.room(now), self.budget.update());
+        if !self.in_flight.is_empty() && room < self.tile_bytes.of_all(self.lacking.len()).min(most / 2) {
+            return None;
+        }
+        let bytes = if self.in_flight.is_empty() { most } else { most.min(room) };
+        let chosen = self.choose(scene, bytes, pointer);
         let number = self.last_number + 1;
         let mut header = UpdateHeader {
             number,
@@ -197,6 +199,7 @@ impl Delivery {
                 header.tiles.push(tile);
             }
         }
+        self.tile_bytes.expect(scene, &header.tiles);
         self.note_as_had(scene, &chosen, header.keep, now);
         header.complete = self.lacking.is_empty();
         self.complete_told = header.complete;
@@ -210,12 +213,10 @@ impl Delivery {
         self.last_number - oldest >= MAX_WAITING as u64
     }
 
-    /// At most `most` lacking tiles, ascending: those near the pointer first, up to half, then the longest lacking.
-    fn choose(&self, most: usize, pointer: Option<Pointer>) -> Vec<TileId> {
+    /// Lacking tiles of about this many bytes, ascending: those near the pointer first, up to half, then the longest
+    /// lacking.
+    fn choose(&mut self, scene: &Scene, bytes: u64, pointer: Option<Pointer>) -> Vec<TileId> {
         let mut chosen: Vec<TileId> = self.lacking.iter().collect();
-        if chosen.len() <= most {
-            return chosen;
-        }
         let near = pointer.map(|at| {
             let reach = TILE * 2;
             Rect::new(at.x.saturating_sub(reach), at.y.saturating_sub(reach), 2 * reach, 2 * reach)
@@ -224,13 +225,14 @@ impl Delivery {
             |tile: TileId| near.is_some_and(|near| !near.intersect(&self.grid.rect(tile)).is_empty());
         chosen.sort_by_key(|&tile| (self.lacking_since[tile as usize], tile));
         // A stable partition: the near ones, as many as half, move to the front.
-        let mut places = most / 2;
+        let mut places = (bytes / 2 / self.tile_bytes.of_all(1)) as usize;
         chosen.sort_by_cached_key(|&tile| {
             let first = places > 0 && is_near(tile);
             places -= usize::from(first);
             !first
         });
-        chosen.truncate(most);
+        chosen.truncate(MAX_UPDATE_TILES);
+        self.tile_bytes.truncate(&mut chosen, scene, bytes);
         chosen.sort_unstable();
         chosen
     }
@@ -262,9 +264,7 @@ impl Delivery {
         if barrier {
             self.last_barrier = header.number;
         }
-        if let Some(per_tile) = (bytes as u64).checked_div(header.tiles.len() as u64) {
-            self.bytes_per_tile = (self.bytes_per_tile * 3 + per_tile.max(16)).div_ceil(4);
-        }
+        self.tile_bytes.learn(header.tiles.len(), bytes as u64);
         let named = header.cached.iter().map(|cached| cached.tile);
         let tiles = header.tiles.iter().copied().chain(named);
         let mut tiles: Vec<(TileId, TileHash)> =
@@ -379,6 +379,12 @@ impl Delivery {
         let news = busy != self.busy_told;
         self.busy_told = busy;
         news.then_some(busy)
+    }
+
+    /// When the next update may go, if only the pacing holds it back.
+    pub fn next_at(&self, now: Micros) -> Option<Micros> {
+        let something = !self.lacking.is_empty() || !self.copies.is_empty();
+        self.budget.room_at(now).filter(|_| something)
     }
 
     /// Whether something on the way may have become out of date.

@@ -8,6 +8,7 @@ mod cache;
 mod delivery;
 mod proof;
 mod scene;
+mod tile_bytes;
 mod viewer;
 
 pub use attachment::{Attachment, Exactness, Identity, News, SILENT_AFTER};

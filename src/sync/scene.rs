@@ -92,6 +92,12 @@ impl Scene {
         self.framebuffer.as_ref().expect("awake")
     }
 
+    /// Whether a tile is like a photograph, as far as can be seen: of a scene that rests, all may be.
+    pub fn is_natural(&self, tile: TileId) -> bool {
+        let awake = self.framebuffer.as_ref();
+        awake.is_none_or(|pixels| crate::codec::is_natural(pixels, &self.grid.rect(tile)))
+    }
+
     /// Width and height in pixels.
     pub fn size(&self) -> (u32, u32) {
         self.size
