@@ -12,8 +12,9 @@ use std::collections::VecDeque;
 pub struct Budget {
     in_flight: u64,
     delivered: u64,
-    /// When `delivered` reached which value, lately.
-    marks: VecDeque<(Micros, u64)>,
+    marks: VecDeque<Mark>,
+    /// The largest update of late.
+    unit: u64,
     /// Until so many bytes are delivered, it was a lack of pixels that bounded the rate.
     idle_until: u64,
     rates: VecDeque<(Micros, u64)>,
@@ -32,8 +33,17 @@ pub struct Budget {
 pub struct Sent {
     pub bytes: u64,
     pub at: Micros,
-    mark: (Micros, u64),
+    mark: Mark,
     idle: bool,
+}
+
+/// A moment from which a rate can be measured: an acknowledgement came.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    at: Micros,
+    delivered: u64,
+    /// When what it acknowledged was sent.
+    sent_at: Micros,
 }
 
 /// The bound doubles once a round trip, for as long as that makes the path carry more.
@@ -70,7 +80,7 @@ impl Budget {
     const RATE_SPAN: Micros = 40_000;
     /// How long a measured rate counts: so many round trips, but at least half a second.
     const RATE_ROUND_TRIPS: Micros = 6;
-    const RATE_LIFE: Micros = 500_000;
+    const RATE_LIFE: Micros = 800_000;
     /// What waits no longer than this is not a queue that somebody else keeps full.
     const CROWDED: Micros = 2 * Self::QUEUE;
     const CROWDED_FOR: Micros = 600_000;
@@ -86,6 +96,7 @@ impl Budget {
             in_flight: 0,
             delivered: 0,
             marks: VecDeque::new(),
+            unit: 0,
             idle_until: 0,
             rates: VecDeque::new(),
             round_trips: RoundTrips::default(),
@@ -153,8 +164,9 @@ impl Budget {
             self.marks.clear();
         }
         if self.marks.is_empty() {
-            self.marks.push_back((now, self.delivered));
+            self.marks.push_back(Mark { at: now, delivered: self.delivered, sent_at: now });
         }
+        self.unit = bytes.max(self.unit - self.unit / 16);
         let idle = self.delivered < self.idle_until;
         self.in_flight += bytes;
         let pace = self.pace().max(1);
@@ -188,7 +200,7 @@ impl Budget {
         let round_trip = whole.saturating_sub(own).max(1);
         self.round_trips.note(round_trip, now);
         self.take_rate(sent, decode, now);
-        self.note_delivered(now);
+        self.note_delivered(sent.at, now);
         if self.growth.is_some() {
             if !sent.idle {
                 self.grow();
@@ -200,23 +212,26 @@ impl Budget {
         if !self.share.competing {
             self.window = self.carried(self.base().min(1_000_000) + Self::QUEUE);
         }
-        self.window = self.window.clamp(Self::LEAST_WINDOW, Self::MOST_WINDOW);
+        // Where one tile takes long, the next must be on the way before the last has been acknowledged.
+        self.window = self.window.max(2 * self.unit).clamp(Self::LEAST_WINDOW, Self::MOST_WINDOW);
     }
 
-    fn note_delivered(&mut self, now: Micros) {
+    fn note_delivered(&mut self, sent_at: Micros, now: Micros) {
         // The last mark that is a whole span old is kept: a rate is measured from there.
-        while self.marks.get(1).is_some_and(|&(at, _)| at + Self::RATE_SPAN <= now) {
+        while self.marks.get(1).is_some_and(|mark| mark.at + Self::RATE_SPAN <= now) {
             self.marks.pop_front();
         }
-        if self.marks.back().is_none_or(|&(at, _)| at + Self::RATE_SPAN / 16 <= now) {
-            self.marks.push_back((now, self.delivered));
+        if self.marks.back().is_none_or(|mark| mark.at + Self::RATE_SPAN / 16 <= now) {
+            self.marks.push_back(Mark { at: now, delivered: self.delivered, sent_at });
         }
     }
 
     fn take_rate(&mut self, sent: &Sent, decode: Micros, now: Micros) {
-        let (since, delivered) = sent.mark;
-        let elapsed = now.saturating_sub(since.min(sent.at)).saturating_sub(decode);
-        let rate = (self.delivered - delivered) * 1_000_000 / elapsed.max(50);
+        let mark = sent.mark;
+        // What a loss had held up comes all at once, but did not leave faster than it was sent.
+        let arriving = now.saturating_sub(mark.at.min(sent.at)).saturating_sub(decode);
+        let leaving = sent.at.saturating_sub(mark.sent_at);
+        let rate = (self.delivered - mark.delivered) * 1_000_000 / arriving.max(leaving).max(50);
         // What was held back by a lack of pixels, not by the path, can only show that the path is better.
         if sent.idle && rate <= self.rate() {
             return;
@@ -251,9 +266,9 @@ impl Budget {
             growth.rounds_without_gain += 1;
         }
         // The first rates are measured over less than a bound, so it does not follow them yet.
-        if growth.rounds_without_gain >= 3 || (queue && growth.rounds_without_gain >= 1) {
+        if growth.rounds_without_gain >= 3 || queue {
             self.growth = None;
-        } else if !queue && self.window < carried * 4 {
+        } else if self.window < carried * 4 {
             self.window = (self.window * 2).min(Self::MOST_WINDOW);
         }
     }

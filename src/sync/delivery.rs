@@ -213,24 +213,17 @@ impl Delivery {
         self.last_number - oldest >= MAX_WAITING as u64
     }
 
-    /// Lacking tiles of about this many bytes, ascending: those near the pointer first, up to half, then the longest
-    /// lacking.
-    fn choose(&mut self, scene: &Scene, bytes: u64, pointer: Option<Pointer>) -> Vec<TileId> {
+    /// Lacking tiles of about this many bytes, ascending: the longest lacking, and before them, in every second
+    /// update, those near the pointer.
+    fn choose(&self, scene: &Scene, bytes: u64, pointer: Option<Pointer>) -> Vec<TileId> {
         let mut chosen: Vec<TileId> = self.lacking.iter().collect();
-        let near = pointer.map(|at| {
+        let near = pointer.filter(|_| self.last_number.is_multiple_of(2)).map(|at| {
             let reach = TILE * 2;
             Rect::new(at.x.saturating_sub(reach), at.y.saturating_sub(reach), 2 * reach, 2 * reach)
         });
         let is_near =
             |tile: TileId| near.is_some_and(|near| !near.intersect(&self.grid.rect(tile)).is_empty());
-        chosen.sort_by_key(|&tile| (self.lacking_since[tile as usize], tile));
-        // A stable partition: the near ones, as many as half, move to the front.
-        let mut places = (bytes / 2 / self.tile_bytes.of_all(1)) as usize;
-        chosen.sort_by_cached_key(|&tile| {
-            let first = places > 0 && is_near(tile);
-            places -= usize::from(first);
-            !first
-        });
+        chosen.sort_by_cached_key(|&tile| (!is_near(tile), self.lacking_since[tile as usize], tile));
         chosen.truncate(MAX_UPDATE_TILES);
         self.tile_bytes.truncate(&mut chosen, scene, bytes);
         chosen.sort_unstable();
