@@ -83,7 +83,7 @@ impl Budget {
     const RATE_LIFE: Micros = 800_000;
     /// What waits no longer than this is not a queue that somebody else keeps full.
     const CROWDED: Micros = 2 * Self::QUEUE;
-    const CROWDED_FOR: Micros = 600_000;
+    const CROWDED_FOR: Micros = 400_000;
     /// Whoever competes looks this often whether it still must; and a round trip is measured anew as often.
     const DRAIN_AFTER: Micros = 4_000_000;
     /// How long the best rate is remembered.
@@ -265,10 +265,9 @@ impl Budget {
         } else {
             growth.rounds_without_gain += 1;
         }
-        // The first rates are measured over less than a bound, so it does not follow them yet.
-        if growth.rounds_without_gain >= 3 || queue {
+        if growth.rounds_without_gain >= 3 || queue || self.window > carried * 2 {
             self.growth = None;
-        } else if self.window < carried * 4 {
+        } else {
             self.window = (self.window * 2).min(Self::MOST_WINDOW);
         }
     }
@@ -278,9 +277,14 @@ impl Budget {
     fn drain_if_due(&mut self, now: Micros) {
         let stale = self.round_trips.shortest_is_older_than(Self::DRAIN_AFTER, now);
         if (stale || self.share.competing) && now >= self.drained_at + Self::DRAIN_AFTER {
-            self.drained_at = now;
-            self.draining_until = now + self.base() + Self::QUEUE * 2;
+            self.drain(now);
         }
+    }
+
+    /// For as long as the queue takes to run empty and that to be seen.
+    fn drain(&mut self, now: Micros) {
+        self.drained_at = now;
+        self.draining_until = now + 2 * self.base() + self.round_trips.standing() + Self::QUEUE;
     }
 
     /// Others who do not mind a queue keep it full, and a share of the path is then only had with a share of the queue:
@@ -290,19 +294,21 @@ impl Budget {
         let share = &mut self.share;
         if queue < Budget::CROWDED {
             share.crowded_since = None;
-            if queue < Budget::QUEUE {
-                share.competing = false;
-            }
-        }
-        if queue >= Budget::CROWDED && !share.competing {
+            share.competing &= queue >= Budget::QUEUE;
+        } else if !share.competing && now >= self.draining_until {
             let since = *share.crowded_since.get_or_insert(now);
-            if now >= since + Budget::CROWDED_FOR.max(4 * (self.round_trips.shortest().unwrap_or(0) + queue)) {
+            let draining_helped_not = now < self.drained_at + Self::DRAIN_AFTER;
+            if now >= since + Self::CROWDED_FOR && draining_helped_not {
                 share.competing = true;
                 share.peak = queue;
                 share.next_step_at = now;
-                self.drained_at = now;
+            } else if now >= since + Self::CROWDED_FOR {
+                self.drain(now);
+                self.share.crowded_since = Some(self.draining_until);
+                return;
             }
         }
+        let share = &mut self.share;
         if !share.competing || now < share.next_step_at || now < self.draining_until {
             return;
         }
