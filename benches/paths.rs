@@ -5,8 +5,10 @@
 //!
 //! `cargo bench --bench paths [-- PROFILE...] [--seconds N] [--road quic|websocket]`
 
+#[allow(dead_code)]
 #[path = "../tests/paths/model.rs"]
 mod model;
+#[allow(dead_code)]
 #[path = "../tests/paths/relay.rs"]
 mod relay;
 
@@ -51,6 +53,8 @@ fn main() {
 }
 
 fn measure(gateway: &Gateway, profile: Profile, road: &str, seconds: u64) {
+    // Dead spots count as often as they come.
+    let seconds = profile.dead.map_or(seconds, |dead| dead.every / 1_000_000);
     let runtime = Runtime::new().expect("a runtime");
     let way = Way::open(&runtime, gateway, profile, 1);
     let view = view(&way.address("film"), road, WARM_UP.as_secs() + seconds);

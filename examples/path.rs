@@ -2,8 +2,10 @@
 //! `cargo run --example path -- --profile 4g --udp 127.0.0.1:5000:127.0.0.1:4380 --tcp 127.0.0.1:5000:127.0.0.1:4380 --seed 1`.
 //! Prints what the path saw as JSON, once a second.
 
+#[allow(dead_code)]
 #[path = "../tests/paths/model.rs"]
 mod model;
+#[allow(dead_code)]
 #[path = "../tests/paths/relay.rs"]
 mod relay;
 

@@ -3,6 +3,7 @@
 
 #[path = "paths/cubic.rs"]
 mod cubic;
+#[allow(dead_code)]
 #[path = "paths/model.rs"]
 mod model;
 #[path = "paths/rig.rs"]
@@ -43,6 +44,21 @@ fn the_queue_stays_below_30_ms_and_the_path_is_used_whatever_it_is() {
                 assert!(queue < 30_000, "{name} by {road:?}: a queue of {queue} us");
                 assert!(share >= least, "{name} by {road:?}: {share} % of the path used");
             }
+        }
+    }
+}
+
+#[test]
+fn a_first_screen_of_photographs_takes_little_longer_than_the_path_needs_for_it() {
+    for name in ["wifi", "adsl", "4g"] {
+        for road in ROADS {
+            let profile = profile(name);
+            let mut rig = Rig::new(profile, road, Content::OnePhotograph, 1);
+            rig.run_until(10 * SECOND);
+            let last = rig.latencies.last().copied().unwrap_or(0);
+            let ideal = rig.delivered * SECOND / profile.down.rate + profile.round_trip();
+            println!("{name} by {road:?}: {last} us, at best {ideal}; queue p95 {}", permille(&rig.queues, 950));
+            assert!(last < ideal * 2, "{name} by {road:?}: {last} us where {ideal} would do");
         }
     }
 }

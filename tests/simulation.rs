@@ -129,7 +129,6 @@ fn a_film_and_a_caret_on_a_narrow_path_starve_no_tile() {
         assert!(world.now - world.last_applied < 5_000_000, "the film stands still");
         longest = longest.max(world.longest_lacking());
     }
-    println!("longest {longest}");
     assert!(longest < 14_000_000, "a tile is not sent for {longest} us");
     world.check();
     assert_eq!(world.tiles_shown(0, page), 40, "what rests is shown, whatever moves elsewhere");

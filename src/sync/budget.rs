@@ -86,6 +86,7 @@ impl Budget {
     const CROWDED_FOR: Micros = 400_000;
     /// Whoever competes looks this often whether it still must; and a round trip is measured anew as often.
     const DRAIN_AFTER: Micros = 4_000_000;
+    const LONGEST_ROUND_TRIP: Micros = 60_000_000;
     /// How long the best rate is remembered.
     const BEST_LIFE: Micros = 60_000_000;
     /// Timers come late by a millisecond or two: what was not sent in that time is made up for.
@@ -197,7 +198,7 @@ impl Budget {
         // The path's share of the time: without the viewer's work, and without the update's own length.
         let whole = now.saturating_sub(sent.at).saturating_sub(decode);
         let own = sent.bytes.saturating_mul(1_000_000).checked_div(self.rate()).unwrap_or(0).min(Self::UPDATE);
-        let round_trip = whole.saturating_sub(own).max(1);
+        let round_trip = whole.saturating_sub(own).clamp(1, Self::LONGEST_ROUND_TRIP);
         self.round_trips.note(round_trip, now);
         self.take_rate(sent, decode, now);
         self.note_delivered(sent.at, now);
@@ -210,7 +211,7 @@ impl Budget {
         self.drain_if_due(now);
         self.watch_others(now);
         if !self.share.competing {
-            self.window = self.carried(self.base().min(1_000_000) + Self::QUEUE);
+            self.window = self.carried(self.base() + Self::QUEUE);
         }
         // Where one tile takes long, the next must be on the way before the last has been acknowledged.
         self.window = self.window.max(2 * self.unit).clamp(Self::LEAST_WINDOW, Self::MOST_WINDOW);
@@ -255,10 +256,14 @@ impl Budget {
         let queue = self.round_trips.standing() > Self::QUEUE;
         let (rate, carried) = (self.rate(), self.carried(self.base() + Self::QUEUE));
         let Some(growth) = &mut self.growth else { return };
-        if self.delivered < growth.round_ends_at {
+        let first = growth.round_ends_at == 0;
+        if !first && self.delivered < growth.round_ends_at {
             return;
         }
         growth.round_ends_at = self.delivered + self.in_flight;
+        if first {
+            return;
+        }
         if rate * 4 >= growth.best_rate * 5 {
             growth.best_rate = rate;
             growth.rounds_without_gain = 0;

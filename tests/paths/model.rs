@@ -113,7 +113,6 @@ impl Path {
     }
 
     /// Other conditions from now on; what is under way stays so.
-    #[allow(dead_code)]
     pub fn change(&mut self, conditions: Conditions) {
         self.conditions = conditions;
     }
@@ -146,27 +145,32 @@ impl Path {
     }
 
     /// A packet of an ordered stream comes in, and is sent again until it is through: a loss costs a round trip.
-    /// Nothing arrives before `not_before`, when the stream's last packet does.
-    pub fn carry(&mut self, bytes: u64, now: Micros, round_trip: Micros, not_before: Micros) -> Micros {
+    /// Nothing arrives before `not_before`, when the stream's last packet does. Returns the arrival and the losses.
+    pub fn carry(&mut self, bytes: u64, now: Micros, round_trip: Micros, not_before: Micros) -> (Micros, u64) {
+        if self.is_dead(now) {
+            return (self.carry_after_dead_spot(now, not_before), 1);
+        }
+        for lost in 0..20 {
+            // What is sent again is in the queue once more, by this model at once.
+            if let Fate::Arrives(arrival) = self.offer(bytes, now) {
+                return (not_before.max(arrival + lost * round_trip), lost);
+            }
+        }
+        (not_before.max(self.free_at + 20 * round_trip), 20)
+    }
+
+    fn carry_after_dead_spot(&self, now: Micros, not_before: Micros) -> Micros {
+        let delay = self.conditions.delay;
+        if not_before > now + delay && !self.is_dead(not_before - delay) {
+            // An earlier packet is tried again already, and this one goes with it.
+            return not_before;
+        }
         let (mut at, mut retry) = (now, FIRST_RETRY);
         while self.is_dead(at) {
             at += retry;
             retry *= 2;
         }
-        if at > now {
-            return not_before.max(at + self.conditions.delay);
-        }
-        let mut again = 0;
-        loop {
-            match self.offer(bytes, now) {
-                Fate::Arrives(arrival) => return not_before.max(arrival + again),
-                // Sent again, it is in the queue once more, by this model at once.
-                _ => again += round_trip,
-            }
-            if again > 20 * round_trip {
-                return not_before.max(self.free_at + again);
-            }
-        }
+        not_before.max(at + delay)
     }
 
     /// When the first packet of a connection that is opened now comes through.

@@ -143,20 +143,17 @@ impl Relay {
     }
 
     /// From now on the gateway sees every client of UDP at another address.
-    #[allow(dead_code)]
     pub fn rebind(&self) {
         self.0.deeds.rebind.notify_waiters();
     }
 
     /// The next `count` large datagrams to clients come this much later.
-    #[allow(dead_code)]
     pub fn hold(&self, count: u64, milliseconds: u64) {
         self.0.deeds.hold_for_ms.store(milliseconds, Ordering::Relaxed);
         self.0.deeds.hold.store(count, Ordering::Relaxed);
     }
 
     /// Forgets what was seen so far, not what is under way.
-    #[allow(dead_code)]
     pub fn start_counting(&self) {
         for way in [Way::Down, Way::Up] {
             self.0.with(way, |seen| *seen = Seen::new(seen.path.clone()));
@@ -164,7 +161,6 @@ impl Relay {
     }
 
     /// Whether nothing comes through now.
-    #[allow(dead_code)]
     pub fn is_dead(&self) -> bool {
         let now = self.0.now();
         self.0.with(Way::Down, |seen| seen.path.is_dead(now))
@@ -325,7 +321,9 @@ async fn carry(shared: Arc<Shared>, way: Way, mut from: OwnedReadHalf, mut to: O
         last = shared.with(way, |seen| {
             let bytes = length as u64 + TCP_HEADERS;
             seen.count(bytes, now);
-            seen.path.carry(bytes, now, round_trip, last)
+            let (arrival, lost) = seen.path.carry(bytes, now, round_trip, last);
+            seen.lost += lost;
+            arrival
         });
         if under_way.send((shared.at(last), piece[..length].to_vec())).await.is_err() {
             return;

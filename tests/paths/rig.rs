@@ -29,6 +29,8 @@ pub enum Road {
 pub enum Content {
     Text,
     Photographs,
+    /// Nothing changes after the first.
+    OnePhotograph,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -170,7 +172,8 @@ impl Rig {
     fn draw(&mut self) {
         let photograph = match self.content {
             Content::Text => false,
-            Content::Photographs => true,
+            Content::OnePhotograph if self.now > 0 => return,
+            Content::Photographs | Content::OnePhotograph => true,
         };
         let mut random = self.random;
         for pixel in self.screen.pixels_mut() {
@@ -243,7 +246,7 @@ impl Rig {
 
     /// The control stream is reliable: an acknowledgement that is lost comes a round trip later.
     fn acknowledge(&mut self, update: u64, decode: Micros) {
-        self.last_arrival = self.up.carry(ACK, self.now, self.round_trip(), self.last_arrival);
+        (self.last_arrival, _) = self.up.carry(ACK, self.now, self.round_trip(), self.last_arrival);
         self.at(self.last_arrival, Event::Ack { update, decode });
     }
 
