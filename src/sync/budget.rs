@@ -78,9 +78,9 @@ impl Budget {
     const LEAST_UPDATE: u64 = 3 << 10;
     /// A rate is measured over a round trip and this.
     const RATE_SPAN: Micros = 40_000;
-    /// How long a measured rate counts: so many round trips, but at least half a second.
+    /// How long a measured rate counts: so many round trips, but at least this.
     const RATE_ROUND_TRIPS: Micros = 6;
-    const RATE_LIFE: Micros = 800_000;
+    const RATE_LIFE: Micros = 1_200_000;
     /// What waits no longer than this is not a queue that somebody else keeps full.
     const CROWDED: Micros = 2 * Self::QUEUE;
     const CROWDED_FOR: Micros = 400_000;
@@ -270,9 +270,10 @@ impl Budget {
         } else {
             growth.rounds_without_gain += 1;
         }
-        if growth.rounds_without_gain >= 3 || queue || self.window > carried * 2 {
+        let gained = growth.rounds_without_gain == 0;
+        if growth.rounds_without_gain >= 3 || (queue && !gained) || self.window > carried * 2 {
             self.growth = None;
-        } else {
+        } else if !queue {
             self.window = (self.window * 2).min(Self::MOST_WINDOW);
         }
     }
