@@ -144,7 +144,9 @@ async fn a_viewer_whose_address_changes_keeps_its_session_without_attaching_anew
         let before = Stage::block(&stage.client);
         stage.relay.rebind();
         stage.press();
-        stage.until(|event, client| Stage::block(client) != before && matches!(event, Some(Event::Exact))).await;
+        stage
+            .until(|event, client| Stage::block(client) != before && matches!(event, Some(Event::Exact)))
+            .await;
     }
     assert_eq!((stage.attached, stage.silent), (1, 0));
     stage.end().await;

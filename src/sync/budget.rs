@@ -35,6 +35,8 @@ pub struct Sent {
     pub at: Micros,
     mark: Mark,
     idle: bool,
+    /// Whether it (nearly) filled what may be on the way.
+    filled: bool,
 }
 
 /// A moment from which a rate can be measured: an acknowledgement came.
@@ -51,7 +53,8 @@ struct Mark {
 struct Growth {
     best_rate: u64,
     rounds_without_gain: u32,
-    round_ends_at: u64,
+    /// A round ends when something is acknowledged that was sent after it began.
+    round_began: Micros,
 }
 
 /// Whether somebody else fills the path's queue, and what is done to get a share.
@@ -157,6 +160,11 @@ impl Budget {
     pub fn idle(&mut self) {
         self.idle_until = self.delivered + self.in_flight;
         self.marks.clear();
+        if self.growth.is_some() {
+            // A bound that nothing fills is not proven by the path: what comes next must not overrun it.
+            let proven = self.carried(self.base() + Self::QUEUE) * 5 / 4;
+            self.window = self.window.min(proven.max(Self::FIRST_WINDOW));
+        }
     }
 
     pub fn sent(&mut self, bytes: u64, now: Micros) -> Sent {
@@ -173,7 +181,8 @@ impl Budget {
         let pace = self.pace().max(1);
         let wait = bytes.saturating_mul(1_000_000) / pace;
         self.paced_at = self.paced_at.max(now.saturating_sub(Self::LATE)) + wait.min(1_000_000);
-        Sent { bytes, at: now, mark: self.marks[0], idle }
+        let filled = self.in_flight * 4 >= self.window * 3;
+        Sent { bytes, at: now, mark: self.marks[0], idle, filled }
     }
 
     /// Bytes a second at which to send.
@@ -197,14 +206,15 @@ impl Budget {
         self.delivered += sent.bytes;
         // The path's share of the time: without the viewer's work, and without the update's own length.
         let whole = now.saturating_sub(sent.at).saturating_sub(decode);
-        let own = sent.bytes.saturating_mul(1_000_000).checked_div(self.rate()).unwrap_or(0).min(Self::UPDATE);
+        let own =
+            sent.bytes.saturating_mul(1_000_000).checked_div(self.rate()).unwrap_or(0).min(Self::UPDATE);
         let round_trip = whole.saturating_sub(own).clamp(1, Self::LONGEST_ROUND_TRIP);
         self.round_trips.note(round_trip, now);
         self.take_rate(sent, decode, now);
         self.note_delivered(sent.at, now);
         if self.growth.is_some() {
-            if !sent.idle {
-                self.grow();
+            if sent.filled && !sent.idle {
+                self.grow(sent, now);
             }
             return;
         }
@@ -252,18 +262,15 @@ impl Budget {
     }
 
     /// Once a round trip: double while the rate still grows by a quarter and no queue is seen.
-    fn grow(&mut self) {
+    fn grow(&mut self, sent: &Sent, now: Micros) {
         let queue = self.round_trips.standing() > Self::QUEUE;
         let (rate, carried) = (self.rate(), self.carried(self.base() + Self::QUEUE));
         let Some(growth) = &mut self.growth else { return };
-        let first = growth.round_ends_at == 0;
-        if !first && self.delivered < growth.round_ends_at {
+        if sent.at < growth.round_began {
             return;
         }
-        growth.round_ends_at = self.delivered + self.in_flight;
-        if first {
-            return;
-        }
+        growth.round_began = now;
+        let first = growth.best_rate == 0;
         if rate * 4 >= growth.best_rate * 5 {
             growth.best_rate = rate;
             growth.rounds_without_gain = 0;
@@ -271,10 +278,12 @@ impl Budget {
             growth.rounds_without_gain += 1;
         }
         let gained = growth.rounds_without_gain == 0;
-        if growth.rounds_without_gain >= 3 || (queue && !gained) || self.window > carried * 2 {
+        if growth.rounds_without_gain >= 3 || (queue && !gained) {
             self.growth = None;
         } else if !queue {
-            self.window = (self.window * 2).min(Self::MOST_WINDOW);
+            // What the first acknowledgement says of the rate is only its update's length.
+            let most = if first { Self::MOST_WINDOW } else { carried * 2 };
+            self.window = (self.window * 2).min(most).clamp(self.window, Self::MOST_WINDOW);
         }
     }
 
@@ -310,6 +319,8 @@ impl Budget {
                 share.next_step_at = now;
             } else if now >= since + Self::CROWDED_FOR {
                 self.drain(now);
+                // If the path carries less than it did, that is known from now on.
+                self.rates.drain(..self.rates.len().saturating_sub(1));
                 self.share.crowded_since = Some(self.draining_until);
                 return;
             }

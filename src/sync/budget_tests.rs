@@ -28,7 +28,8 @@ fn settled_on(bytes_per_second: u64, delay: Micros) -> (Micros, u64) {
 
 #[test]
 fn the_queue_is_short_and_the_rate_is_the_paths() {
-    for (rate, delay) in [(1_000_000, 40_000), (6_000_000, 10_000), (1_500_000, 60_000), (100_000_000, 1_000)] {
+    for (rate, delay) in [(1_000_000, 40_000), (6_000_000, 10_000), (1_500_000, 60_000), (100_000_000, 1_000)]
+    {
         let (queue, measured) = settled_on(rate, delay);
         assert!(measured > rate * 9 / 10 && measured < rate * 11 / 10, "{measured} on {rate}");
         assert!(queue < 25_000, "a queue of {queue} us on {rate} B/s, {delay} us");

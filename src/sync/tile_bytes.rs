@@ -47,9 +47,7 @@ impl TileBytes {
     pub fn learn(&mut self, tiles: usize, bytes: u64) {
         let natural = self.expected_natural.min(tiles as u64);
         let interface = tiles as u64 - natural;
-        let mean = |known: u64, new: u64| {
-            (known * 3 + new.clamp(Self::LEAST, Self::MOST)).div_ceil(4)
-        };
+        let mean = |known: u64, new: u64| (known * 3 + new.clamp(Self::LEAST, Self::MOST)).div_ceil(4);
         // What the kind that is known better takes is taken off.
         let of_natural = bytes.saturating_sub(interface * self.interface).checked_div(natural);
         if let Some(each) = of_natural {
@@ -72,7 +70,9 @@ mod tests {
         let mut screen = Framebuffer::new(512, 512).unwrap();
         for y in 0..512 {
             let row = screen.row_mut(0, y, 256);
-            row.iter_mut().zip(0u32..).for_each(|(pixel, x)| *pixel = (x * 512 + y).wrapping_mul(0x9e37_79b1) >> 8);
+            row.iter_mut()
+                .zip(0u32..)
+                .for_each(|(pixel, x)| *pixel = (x * 512 + y).wrapping_mul(0x9e37_79b1) >> 8);
         }
         let mut scene = Scene::new(HashKey(1), 512, 512).unwrap();
         scene.absorb(&screen, &TileSet::full(64));

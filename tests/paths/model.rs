@@ -146,7 +146,13 @@ impl Path {
 
     /// A packet of an ordered stream comes in, and is sent again until it is through: a loss costs a round trip.
     /// Nothing arrives before `not_before`, when the stream's last packet does. Returns the arrival and the losses.
-    pub fn carry(&mut self, bytes: u64, now: Micros, round_trip: Micros, not_before: Micros) -> (Micros, u64) {
+    pub fn carry(
+        &mut self,
+        bytes: u64,
+        now: Micros,
+        round_trip: Micros,
+        not_before: Micros,
+    ) -> (Micros, u64) {
         if self.is_dead(now) {
             return (self.carry_after_dead_spot(now, not_before), 1);
         }

@@ -219,7 +219,9 @@ impl Rig {
         match self.down.offer(bytes + HEADERS, self.now) {
             Fate::Arrives(at) => self.at(at, Event::Arrival { update, bytes }),
             Fate::Swallowed => self.at(self.now + 500_000, Event::Resend { update, bytes }),
-            Fate::Lost | Fate::Overflowed => self.at(self.now + answer + 5_000, Event::Resend { update, bytes }),
+            Fate::Lost | Fate::Overflowed => {
+                self.at(self.now + answer + 5_000, Event::Resend { update, bytes })
+            }
         }
     }
 
@@ -234,7 +236,9 @@ impl Rig {
         loop {
             let first = match self.road {
                 Road::Ordered => self.on_the_way.first_key_value().filter(|(_, coming)| coming.bytes == 0),
-                Road::Streams => self.on_the_way.get_key_value(&update).filter(|(_, coming)| coming.bytes == 0),
+                Road::Streams => {
+                    self.on_the_way.get_key_value(&update).filter(|(_, coming)| coming.bytes == 0)
+                }
             };
             let Some((&number, coming)) = first else { return };
             self.decoder_free_at = self.decoder_free_at.max(self.now) + self.decode;
