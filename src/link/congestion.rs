@@ -157,3 +157,44 @@ impl Controller for Steady {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKET: u64 = 1_200;
+    const ROUND_TRIP: Duration = Duration::from_millis(60);
+
+    /// A path of 1.2 MB/s on which, of a hundred packets, so many are lost; the rate that is believed after five seconds.
+    fn believed(lost_of_hundred: u64) -> u64 {
+        let start = Instant::now();
+        let at = |millisecond: u64| start + Duration::from_millis(millisecond);
+        let mut control = Steady::new(start, PACKET as u16);
+        for millisecond in 0..5_000 {
+            let now = at(millisecond);
+            control.on_sent(now, PACKET, millisecond);
+            if millisecond < 60 {
+                continue;
+            }
+            if millisecond * 37 % 100 < lost_of_hundred {
+                control.on_congestion_event(now, at(millisecond - 60), false, PACKET);
+            } else {
+                control.delivered += PACKET;
+                control.acknowledged += PACKET;
+                control.take_rate(now, at(millisecond - 60), false);
+            }
+            if now >= control.round_ends {
+                control.end_round(now, ROUND_TRIP, false);
+            }
+        }
+        control.rate()
+    }
+
+    #[test]
+    fn some_random_loss_is_not_taken_for_congestion_but_heavy_loss_is() {
+        let (none, some, heavy) = (believed(0), believed(2), believed(30));
+        assert!((1_150_000..1_250_000).contains(&none), "{none}");
+        assert!(some > none * 95 / 100, "{some} of {none}");
+        assert!(heavy < none * 75 / 100, "{heavy} of {none}");
+    }
+}
