@@ -66,6 +66,7 @@ struct Share {
     /// The longest queue since the last retreat.
     peak: Micros,
     next_step_at: Micros,
+    next_retreat_at: Micros,
     /// The best rate lately: what the path may carry for one alone.
     best: (Micros, u64),
 }
@@ -90,6 +91,7 @@ impl Budget {
     /// Whoever competes looks this often whether it still must; and a round trip is measured anew as often.
     const DRAIN_AFTER: Micros = 4_000_000;
     const LONGEST_ROUND_TRIP: Micros = 60_000_000;
+    const RETREAT_AFTER: Micros = 1_000_000;
     /// How long the best rate is remembered.
     const BEST_LIFE: Micros = 60_000_000;
     /// Timers come late by a millisecond or two: what was not sent in that time is made up for.
@@ -206,8 +208,8 @@ impl Budget {
         self.delivered += sent.bytes;
         // The path's share of the time: without the viewer's work, and without the update's own length.
         let whole = now.saturating_sub(sent.at).saturating_sub(decode);
-        let own =
-            sent.bytes.saturating_mul(1_000_000).checked_div(self.rate()).unwrap_or(0).min(Self::UPDATE);
+        // By the best rate: one that is measured too low would take off too much.
+        let own = (sent.bytes * 1_000_000).checked_div(self.share.best.1).unwrap_or(0).min(Self::UPDATE);
         let round_trip = whole.saturating_sub(own).clamp(1, Self::LONGEST_ROUND_TRIP);
         self.round_trips.note(round_trip, now);
         self.take_rate(sent, decode, now);
@@ -220,9 +222,8 @@ impl Budget {
         }
         self.drain_if_due(now);
         self.watch_others(now);
-        if !self.share.competing {
-            self.window = self.carried(self.base() + Self::QUEUE);
-        }
+        let alone = self.carried(self.base() + Self::QUEUE);
+        self.window = if self.share.competing { self.window.max(alone) } else { alone };
         // Where one tile takes long, the next must be on the way before the last has been acknowledged.
         self.window = self.window.max(2 * self.unit).clamp(Self::LEAST_WINDOW, Self::MOST_WINDOW);
     }
@@ -331,7 +332,9 @@ impl Budget {
         }
         share.next_step_at = now + self.round_trips.shortest().unwrap_or(0) + queue;
         share.peak = share.peak.max(queue);
-        if queue * 4 < share.peak * 3 {
+        if queue * 4 < share.peak * 3 && now >= share.next_retreat_at {
+            // Not more often than theirs, or every stutter would be a retreat.
+            share.next_retreat_at = now + Self::RETREAT_AFTER;
             share.peak = queue;
             self.window = self.window * 3 / 4;
             return;
