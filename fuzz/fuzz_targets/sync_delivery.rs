@@ -89,7 +89,7 @@ fn send_video(scene: &Scene, delivery: &mut Delivery, mut newest: u64, now: u64)
         if !delivery.watches(region.id) {
             delivery.watch(scene, region, now);
         }
-        if !delivery.has_room_for_video() {
+        if !delivery.has_room_for_video(now) {
             continue;
         }
         let copies = delivery.copies_update(scene, now);

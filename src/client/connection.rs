@@ -25,8 +25,9 @@ const REDIAL: Micros = 500_000;
 /// What a viewer's tile cache holds by default.
 const CACHE_BYTES: u64 = 64 << 20;
 
-/// What this build decodes beside tiles.
-const DECODERS: u64 = if crate::codec::video::IS_THERE { wire::features::H264 } else { 0 };
+/// What this build can do.
+const FEATURES: u64 =
+    wire::features::PARTS | if crate::codec::video::IS_THERE { wire::features::H264 } else { 0 };
 
 /// What came of dialling a road.
 type Dialled = (Road, Result<(Link, Inbox), DialError>);
@@ -139,7 +140,7 @@ impl Client {
             width: self.size.0,
             height: self.size.1,
             cache_bytes: self.cache_bytes,
-            features: DECODERS,
+            features: FEATURES,
             token: None,
             screen: None,
         }

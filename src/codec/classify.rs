@@ -12,9 +12,15 @@ const SMALL: u64 = 1_024;
 /// eighth row is looked at.
 pub(super) fn classify(framebuffer: &Framebuffer, rect: &Rect) -> Class {
     // A glyph by itself has hardly a pixel like its neighbours, and planes of their own cost it more than they save.
-    if rect.area() <= SMALL {
+    if rect.area() <= SMALL || !is_natural(framebuffer, rect) {
         return Class::Interface;
     }
+    let grey = (rect.y..rect.bottom()).all(|y| is_grey(framebuffer.row(rect.x, y, rect.width)));
+    if grey { Class::Grey } else { Class::Colour }
+}
+
+/// Whether the tile at `rect` is like a photograph: it takes many times the bytes of text.
+pub fn is_natural(framebuffer: &Framebuffer, rect: &Rect) -> bool {
     let (mut fresh, mut seen) = (0, 0);
     for y in (rect.y + 1..rect.bottom()).step_by(8) {
         let row = framebuffer.row(rect.x, y, rect.width);
@@ -22,11 +28,7 @@ pub(super) fn classify(framebuffer: &Framebuffer, rect: &Rect) -> Class {
         fresh += fresh_pixels(row, above);
         seen += row.len() - 1;
     }
-    if fresh * 2 <= seen {
-        return Class::Interface;
-    }
-    let grey = (rect.y..rect.bottom()).all(|y| is_grey(framebuffer.row(rect.x, y, rect.width)));
-    if grey { Class::Grey } else { Class::Colour }
+    fresh * 2 > seen
 }
 
 /// How many pixels, from the second on, equal neither the left nor the upper one.

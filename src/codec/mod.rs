@@ -15,6 +15,7 @@ pub mod oracle;
 mod payload;
 pub mod video;
 
+pub use classify::is_natural;
 pub use decoder::Decoder;
 pub use encoder::{EncodeStats, Encoder};
 pub use payload::DecodeError;

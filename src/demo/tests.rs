@@ -4,11 +4,19 @@ use super::layout::Role;
 use super::*;
 use crate::screen::Rect;
 use std::os::unix::fs::MetadataExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use x11rb::connection::Connection;
 use x11rb::protocol::randr::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::ConnectionExt as _;
 use x11rb::rust_connection::{DefaultStream, RustConnection};
+
+/// A start sweeps what killed owners have left; so only one test at a time starts a desktop.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn socket(desktop: &DemoDesktop) -> PathBuf {
     format!("/tmp/.X11-unix/X{}", desktop.display().trim_start_matches(':')).into()
@@ -43,6 +51,7 @@ fn processes_of(folder: &Path) -> Vec<String> {
 
 #[test]
 fn a_desktop_shows_its_windows_to_the_holder_of_its_cookie_only_and_leaves_nothing_behind() {
+    let _alone = alone();
     let desktop = DemoDesktop::start(1280, 800).unwrap();
     let folder = desktop.xauthority().parent().unwrap().to_owned();
     let socket = socket(&desktop);
@@ -85,6 +94,7 @@ fn frames(connection: &RustConnection) -> Vec<Rect> {
 
 #[test]
 fn windows_take_their_places_again_when_the_screen_grows() {
+    let _alone = alone();
     let desktop = DemoDesktop::start(800, 600).unwrap();
     let connection = connect(&desktop, desktop.cookie()).unwrap();
     let root = connection.setup().roots[0].root;
@@ -123,6 +133,7 @@ fn a_desktop_that_waits_to_be_killed() {
 
 #[test]
 fn a_killed_owner_leaves_no_process_and_the_next_start_sweeps_its_folder() {
+    let _alone = alone();
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
     let mut owner = Command::new(std::env::current_exe().unwrap())

@@ -17,6 +17,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// Connections of each kind at once.
 const MAX_CONNECTIONS: usize = 8_192;
+/// What a TCP connection's kernel buffer may hold that was not sent yet, in bytes.
+const UNSENT: u32 = 16 << 10;
 /// A TLS or HTTP head must come within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -122,6 +124,8 @@ pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
         let (shared, router) = (shared.clone(), router.clone());
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
+            // What is urgent must not wait behind what the kernel has taken long before the path does.
+            let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
             // A WebSocket keeps its place after HTTP has let it go.
             let router = router.layer(Extension(Place::new(place)));
             let _ = serve_connection(stream, &shared, router, handshake).await;

@@ -1,6 +1,7 @@
 //! Connections that carry chevet: QUIC, WebTransport and WebSocket behind one face. A link takes and gives
 //! whole messages; streams, priorities and frames are its own business. It never knows what a message means.
 
+mod congestion;
 mod dial;
 mod quic;
 mod tls;

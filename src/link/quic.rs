@@ -1,5 +1,6 @@
 //! QUIC and WebTransport on one UDP port, told apart by ALPN.
 
+use super::congestion::SteadyConfig;
 use super::{Certificate, Closed, Inbox, Incoming, Link, Outgoing, Road, TlsError, Transport};
 use crate::wire::{self, CloseCode, Control, ControlReader, InputReader, Motion, Path, stream_kind};
 use aws_lc_rs::hmac;
@@ -77,6 +78,7 @@ pub(super) fn transport() -> quinn::TransportConfig {
         .receive_window(VarInt::from_u32(GUARDED_WINDOW))
         .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW))
         .send_window(SEND_WINDOW)
+        .congestion_controller_factory(Arc::new(SteadyConfig))
         .max_concurrent_uni_streams(VarInt::from_u32(128))
         .max_concurrent_bidi_streams(VarInt::from_u32(4))
         .datagram_receive_buffer_size(Some(64 << 10));

@@ -1,6 +1,6 @@
 //! Damage, told apart from mere redrawing: which tiles truly hold other pixels than before.
 
-use super::{Framebuffer, Grid, TILE, TileSet};
+use super::{Framebuffer, Grid, Rect, TILE, TileSet};
 
 /// The tiles of `damage` in which at least one pixel of `new` differs from `old`.
 ///
@@ -25,6 +25,27 @@ pub fn copy_tiles(from: &Framebuffer, to: &mut Framebuffer, tiles: &TileSet) {
             to.row_mut(x, y, width).copy_from_slice(from.row(x, y, width));
         }
     });
+}
+
+/// The smallest rectangle that holds every pixel of `place` that differs; empty if none does.
+pub fn difference(old: &Framebuffer, new: &Framebuffer, place: &Rect) -> Rect {
+    let differs = |&y: &u32| old.row(place.x, y, place.width) != new.row(place.x, y, place.width);
+    let mut rows = place.y..place.bottom();
+    let Some(top) = rows.find(differs) else { return Rect::default() };
+    let bottom = (top..place.bottom()).rfind(differs).unwrap_or(top);
+    let (mut left, mut right) = (place.width as usize, 0);
+    for y in top..=bottom {
+        let (a, b) = (old.row(place.x, y, place.width), new.row(place.x, y, place.width));
+        // Only what would widen the rectangle is looked at.
+        if let Some(first) = a[..left].iter().zip(&b[..left]).position(|(a, b)| a != b) {
+            left = first;
+        }
+        let from = right.max(left.min(a.len()));
+        if let Some(last) = a[from..].iter().zip(&b[from..]).rposition(|(a, b)| a != b) {
+            right = from + last + 1;
+        }
+    }
+    Rect::new(place.x + left as u32, top, (right - left) as u32, bottom + 1 - top)
 }
 
 fn assert_same_grid(old: &Framebuffer, new: &Framebuffer, tiles: &TileSet) {

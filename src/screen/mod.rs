@@ -8,7 +8,7 @@ mod hash;
 mod moves;
 mod rect;
 
-pub use damage::{copy_tiles, find_changes};
+pub use damage::{copy_tiles, difference, find_changes};
 pub use framebuffer::{Framebuffer, SizeError};
 pub use grid::{Grid, TILE, TileId, TileSet};
 pub use hash::{HashKey, TileHash, hash_tile};

@@ -1,6 +1,7 @@
 use crate::codec::Encoder;
 use crate::screen::TileId;
 use crate::sync::Scene;
+use crate::wire::{TilePart, UpdateHeader};
 use bytes::Bytes;
 
 /// Payloads that may be wanted again by another viewer in the same state.
@@ -16,6 +17,7 @@ pub(super) struct Encoding {
 struct Payload {
     generation: u64,
     tiles: Vec<TileId>,
+    parts: Vec<TilePart>,
     bytes: Bytes,
 }
 
@@ -24,24 +26,31 @@ impl Encoding {
         Encoding { encoder: Encoder::new(), recent: Vec::new(), scratch: Vec::new() }
     }
 
-    /// The pixels of `tiles` as they are in the scene now. `shared`: somebody else may want the same.
-    pub fn payload(&mut self, scene: &mut Scene, tiles: &[TileId], shared: bool) -> Bytes {
+    /// The pixels of an update's tiles as they are in the scene now. `shared`: somebody else may want the same.
+    pub fn payload(&mut self, scene: &mut Scene, header: &UpdateHeader, shared: bool) -> Bytes {
+        let UpdateHeader { tiles, parts, .. } = header;
         if tiles.is_empty() {
             return Bytes::new();
         }
         let generation = scene.generation();
-        let known = self.recent.iter().find(|p| p.generation == generation && p.tiles == tiles);
+        let known =
+            self.recent.iter().find(|p| p.generation == generation && p.tiles == *tiles && p.parts == *parts);
         if let Some(known) = known {
             return known.bytes.clone();
         }
         self.scratch.clear();
-        self.encoder.encode(scene.framebuffer(), tiles, &mut self.scratch);
+        self.encoder.encode_parts(scene.framebuffer(), header.places(), &mut self.scratch);
         let bytes = Bytes::copy_from_slice(&self.scratch);
         if shared {
             if self.recent.len() == REMEMBERED {
                 self.recent.remove(0);
             }
-            self.recent.push(Payload { generation, tiles: tiles.to_vec(), bytes: bytes.clone() });
+            self.recent.push(Payload {
+                generation,
+                tiles: tiles.clone(),
+                parts: parts.clone(),
+                bytes: bytes.clone(),
+            });
         }
         bytes
     }

@@ -198,7 +198,10 @@ impl Task {
             self.resize(attach.width, attach.height, now);
         }
         let decodes_video = video::IS_THERE && attach.features & features::H264 != 0;
-        let delivery = Delivery::new(&self.scene, attach.cache_bytes, attach.screen.as_ref(), now);
+        let mut delivery = Delivery::new(&self.scene, attach.cache_bytes, attach.screen.as_ref(), now);
+        if attach.features & features::PARTS != 0 {
+            delivery.take_parts();
+        }
         let id = self.next_viewer;
         self.next_viewer += 1;
         tracing::info!(viewer = id, road = link.road().name(), session = self.title, "viewer attached");
@@ -414,12 +417,15 @@ impl Task {
             // What was drawn before a viewer came is not late for it.
             let captured_us = self.captured_us.max(viewer.attached_us);
             while let Some(header) = viewer.delivery.next(&self.scene, viewer.pointer, captured_us, now) {
-                let payload = self.encoding.payload(&mut self.scene, &header.tiles, shared);
+                let payload = self.encoding.payload(&mut self.scene, &header, shared);
                 viewer.send(&header, &payload, now);
             }
             if let Some(busy) = viewer.delivery.busy_news() {
                 viewer.link.control(&Control::Busy { busy });
             }
+            let now = clock::now_us();
+            // Pacing may let more go soon.
+            self.wake_at = self.wake_at.into_iter().chain(viewer.delivery.next_at(now)).min();
         }
     }
 

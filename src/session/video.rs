@@ -249,7 +249,7 @@ impl Stream {
         let most = self.everybody().map(rate).max().unwrap_or(0);
         let late = self.due_since.is_some_and(|since| now.saturating_sub(since) > OUT_OF_STEP_AFTER);
         let has_room =
-            |id: &ViewerId| viewers.get(id).is_some_and(|viewer| viewer.delivery.has_room_for_video());
+            |id: &ViewerId| viewers.get(id).is_some_and(|viewer| viewer.delivery.has_room_for_video(now));
         let some_have_room = self.members.iter().any(has_room);
         let slow = |id: &ViewerId| {
             rate(id).saturating_mul(MOST_DIFFERENCE) < most || late && some_have_room && !has_room(id)
@@ -278,10 +278,12 @@ impl Stream {
             return Some(self.made_at + FRAME_EVERY);
         }
         let has_room =
-            |id: &ViewerId| viewers.get(id).is_some_and(|viewer| viewer.delivery.has_room_for_video());
+            |id: &ViewerId| viewers.get(id).is_some_and(|viewer| viewer.delivery.has_room_for_video(now));
         if !self.members.iter().all(has_room) {
             let since = *self.due_since.get_or_insert(now);
-            return (self.members.len() > 1).then_some(since + OUT_OF_STEP_AFTER + 1_000);
+            let paced = |id: &ViewerId| viewers.get(id).and_then(|v| v.delivery.budget().room_at(now));
+            let late = (self.members.len() > 1).then_some(since + OUT_OF_STEP_AFTER + 1_000);
+            return self.members.iter().filter_map(paced).chain(late).min();
         }
         self.due_since = None;
         let wanted =

@@ -7,7 +7,7 @@ use crate::link::{Closed, Inbox, Incoming, Link};
 use crate::screen::{Framebuffer, HashKey, TileSet};
 use crate::sync::{Applied, Attachment, Identity, News, Viewer, ViewerError};
 
-use crate::wire::{Attach, CloseCode, Control, Cursor, InputEvent};
+use crate::wire::{Attach, CloseCode, Control, Cursor, InputEvent, features};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -121,7 +121,7 @@ impl Host {
             width,
             height,
             cache_bytes: 0,
-            features: 0,
+            features: features::PARTS,
             token: None,
             screen: None,
         };

@@ -1,23 +1,31 @@
 use super::Micros;
 use std::collections::VecDeque;
 
-/// How many bytes may be on the way to a viewer, learnt from its acknowledgements.
+/// How many bytes may be on the way to a viewer, and when the next may be sent, learnt from its acknowledgements.
 ///
-/// The bound is what the path carries in its shortest round trip, and a little more: so the queue that chevet
-/// itself builds stays at a few tens of milliseconds. The rate is the best of the recent rates at
-/// which bytes were acknowledged (as in BBR); until that stops growing, the bound doubles.
+/// The bound is what the path carries in its shortest recent round trip and [`QUEUE`]: so that is the queue that
+/// chevet builds. It needs no probing: a path that carries more is found by that queue's bytes arriving
+/// sooner. Sending is paced, so that a bound's worth does not meet the path at once.
+///
+/// [`QUEUE`]: Budget::QUEUE
 #[derive(Debug)]
 pub struct Budget {
     in_flight: u64,
     delivered: u64,
-    delivered_at: Micros,
+    marks: VecDeque<Mark>,
+    /// The largest update of late.
+    unit: u64,
+    /// Until so many bytes are delivered, it was a lack of pixels that bounded the rate.
+    idle_until: u64,
     rates: VecDeque<(Micros, u64)>,
-    shortest_round_trip: Micros,
+    round_trips: RoundTrips,
     window: u64,
-    growing: bool,
-    best_rate_at_growth: u64,
-    growth_rounds_without_gain: u32,
-    next_round_at: u64,
+    growth: Option<Growth>,
+    share: Share,
+    draining_until: Micros,
+    drained_at: Micros,
+    /// When the pacing lets the next bytes go.
+    paced_at: Micros,
 }
 
 /// What must be remembered of something sent, to learn from its acknowledgement.
@@ -25,38 +33,106 @@ pub struct Budget {
 pub struct Sent {
     pub bytes: u64,
     pub at: Micros,
+    mark: Mark,
+    idle: bool,
+    /// Whether it (nearly) filled what may be on the way.
+    filled: bool,
+}
+
+/// A moment from which a rate can be measured: an acknowledgement came.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    at: Micros,
     delivered: u64,
-    delivered_at: Micros,
-    window_limited: bool,
+    /// When what it acknowledged was sent.
+    sent_at: Micros,
+}
+
+/// The bound doubles once a round trip, for as long as that makes the path carry more.
+#[derive(Clone, Copy, Debug, Default)]
+struct Growth {
+    best_rate: u64,
+    rounds_without_gain: u32,
+    /// A round ends when something is acknowledged that was sent after it began.
+    round_began: Micros,
+}
+
+/// Whether somebody else fills the path's queue, and what is done to get a share.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    /// Since when the queue has not gone away although the bound is what the path alone would carry.
+    crowded_since: Option<Micros>,
+    competing: bool,
+    /// The longest queue since the last retreat.
+    peak: Micros,
+    next_step_at: Micros,
+    next_retreat_at: Micros,
+    /// The best rate lately: what the path may carry for one alone.
+    best: (Micros, u64),
 }
 
 impl Budget {
-    const FIRST_WINDOW: u64 = 128 << 10;
-    const LEAST_WINDOW: u64 = 32 << 10;
+    const FIRST_WINDOW: u64 = 24 << 10;
+    const LEAST_WINDOW: u64 = 6 << 10;
     const MOST_WINDOW: u64 = 8 << 20;
     /// The queue that may stand on the path beyond what a round trip carries.
-    const QUEUE: Micros = 25_000;
-    /// How long a measured rate counts.
-    const RATE_LIFE: Micros = 3_000_000;
+    pub const QUEUE: Micros = 18_000;
+    /// An update is what the path carries in this time, at most.
+    const UPDATE: Micros = 6_000;
+    const LEAST_UPDATE: u64 = 3 << 10;
+    /// A rate is measured over a round trip and this.
+    const RATE_SPAN: Micros = 40_000;
+    /// How long a measured rate counts: so many round trips, but at least this.
+    const RATE_ROUND_TRIPS: Micros = 6;
+    const RATE_LIFE: Micros = 1_200_000;
+    /// What waits no longer than this is not a queue that somebody else keeps full.
+    const CROWDED: Micros = 2 * Self::QUEUE;
+    const CROWDED_FOR: Micros = 400_000;
+    /// Whoever competes looks this often whether it still must; and a round trip is measured anew as often.
+    const DRAIN_AFTER: Micros = 4_000_000;
+    const LONGEST_ROUND_TRIP: Micros = 60_000_000;
+    const RETREAT_AFTER: Micros = 1_000_000;
+    /// How long the best rate is remembered.
+    const BEST_LIFE: Micros = 60_000_000;
+    /// Timers come late by a millisecond or two: what was not sent in that time is made up for.
+    const LATE: Micros = 3_000;
 
     pub fn new() -> Self {
         Budget {
             in_flight: 0,
             delivered: 0,
-            delivered_at: 0,
+            marks: VecDeque::new(),
+            unit: 0,
+            idle_until: 0,
             rates: VecDeque::new(),
-            shortest_round_trip: Micros::MAX,
+            round_trips: RoundTrips::default(),
             window: Self::FIRST_WINDOW,
-            growing: true,
-            best_rate_at_growth: 0,
-            growth_rounds_without_gain: 0,
-            next_round_at: 0,
+            growth: Some(Growth::default()),
+            share: Share::default(),
+            draining_until: 0,
+            drained_at: 0,
+            paced_at: 0,
         }
     }
 
     /// Bytes that may be sent now. At least something once nothing is on the way.
-    pub fn room(&self) -> u64 {
-        self.window.saturating_sub(self.in_flight)
+    pub fn room(&self, now: Micros) -> u64 {
+        if now < self.paced_at { 0 } else { self.bound(now).saturating_sub(self.in_flight) }
+    }
+
+    /// If it is only the pacing that leaves no room now, when it will.
+    pub fn room_at(&self, now: Micros) -> Option<Micros> {
+        (now < self.paced_at && self.in_flight < self.bound(now)).then_some(self.paced_at)
+    }
+
+    fn bound(&self, now: Micros) -> u64 {
+        if now < self.draining_until { self.carried(self.base()) / 2 } else { self.window }
+    }
+
+    /// The bytes that an update should have at most.
+    pub fn update(&self) -> u64 {
+        let most = if self.growth.is_some() { self.window / 4 } else { self.carried(Self::UPDATE) };
+        most.max(Self::LEAST_UPDATE)
     }
 
     pub fn in_flight(&self) -> u64 {
@@ -68,19 +144,57 @@ impl Budget {
         self.rates.iter().map(|&(_, rate)| rate).max().unwrap_or(0)
     }
 
-    /// The shortest time between sending and acknowledgement so far.
+    /// The shortest time between sending and acknowledgement lately.
     pub fn shortest_round_trip(&self) -> Option<Micros> {
-        (self.shortest_round_trip != Micros::MAX).then_some(self.shortest_round_trip)
+        self.round_trips.shortest()
+    }
+
+    /// The round trip without a queue, as far as is known.
+    fn base(&self) -> Micros {
+        self.shortest_round_trip().unwrap_or(0)
+    }
+
+    fn carried(&self, time: Micros) -> u64 {
+        self.rate().saturating_mul(time) / 1_000_000
+    }
+
+    /// There is nothing to send: from now on the rate is not the path's.
+    pub fn idle(&mut self) {
+        self.idle_until = self.delivered + self.in_flight;
+        self.marks.clear();
+        if self.growth.is_some() {
+            // A bound that nothing fills is not proven by the path: what comes next must not overrun it.
+            let proven = self.carried(self.base() + Self::QUEUE) * 5 / 4;
+            self.window = self.window.min(proven.max(Self::FIRST_WINDOW));
+        }
     }
 
     pub fn sent(&mut self, bytes: u64, now: Micros) -> Sent {
         if self.in_flight == 0 {
             // Nothing was on the way: the time of idleness is not the path's.
-            self.delivered_at = now;
+            self.marks.clear();
         }
+        if self.marks.is_empty() {
+            self.marks.push_back(Mark { at: now, delivered: self.delivered, sent_at: now });
+        }
+        self.unit = bytes.max(self.unit - self.unit / 16);
+        let idle = self.delivered < self.idle_until;
         self.in_flight += bytes;
-        let window_limited = self.in_flight + self.window / 4 >= self.window;
-        Sent { bytes, at: now, delivered: self.delivered, delivered_at: self.delivered_at, window_limited }
+        let pace = self.pace().max(1);
+        let wait = bytes.saturating_mul(1_000_000) / pace;
+        self.paced_at = self.paced_at.max(now.saturating_sub(Self::LATE)) + wait.min(1_000_000);
+        let filled = self.in_flight * 4 >= self.window * 3;
+        Sent { bytes, at: now, mark: self.marks[0], idle, filled }
+    }
+
+    /// Bytes a second at which to send.
+    fn pace(&self) -> u64 {
+        let Some(newest) = self.round_trips.newest() else { return u64::MAX };
+        let by_window = self.window.saturating_mul(1_000_000) / newest.max(1);
+        match self.growth {
+            Some(_) => (self.rate() * 2).max(by_window),
+            None => (self.rate() * 5 / 4).max(by_window),
+        }
     }
 
     /// An update will not arrive: its stream was reset.
@@ -92,50 +206,142 @@ impl Budget {
     pub fn acknowledged(&mut self, sent: &Sent, decode: Micros, now: Micros) {
         self.in_flight = self.in_flight.saturating_sub(sent.bytes);
         self.delivered += sent.bytes;
-        self.delivered_at = now;
-        let round_trip = now.saturating_sub(sent.at).saturating_sub(decode).max(1);
-        self.shortest_round_trip = self.shortest_round_trip.min(round_trip);
+        // The path's share of the time: without the viewer's work, and without the update's own length.
+        let whole = now.saturating_sub(sent.at).saturating_sub(decode);
+        // By the best rate: one that is measured too low would take off too much.
+        let own = (sent.bytes * 1_000_000).checked_div(self.share.best.1).unwrap_or(0).min(Self::UPDATE);
+        let round_trip = whole.saturating_sub(own).clamp(1, Self::LONGEST_ROUND_TRIP);
+        self.round_trips.note(round_trip, now);
         self.take_rate(sent, decode, now);
-        if self.growing && sent.window_limited {
-            self.grow();
+        self.note_delivered(sent.at, now);
+        if self.growth.is_some() {
+            if sent.filled && !sent.idle {
+                self.grow(sent, now);
+            }
+            return;
         }
-        if !self.growing {
-            let carried = |time: Micros| self.rate().saturating_mul(time) / 1_000_000;
-            let wanted = carried(self.shortest_round_trip.min(1_000_000) + Self::QUEUE);
-            self.window = wanted.clamp(Self::LEAST_WINDOW, Self::MOST_WINDOW);
+        self.drain_if_due(now);
+        self.watch_others(now);
+        let alone = self.carried(self.base() + Self::QUEUE);
+        self.window = if self.share.competing { self.window.max(alone) } else { alone };
+        // Where one tile takes long, the next must be on the way before the last has been acknowledged.
+        self.window = self.window.max(2 * self.unit).clamp(Self::LEAST_WINDOW, Self::MOST_WINDOW);
+    }
+
+    fn note_delivered(&mut self, sent_at: Micros, now: Micros) {
+        // The last mark that is a whole span old is kept: a rate is measured from there.
+        while self.marks.get(1).is_some_and(|mark| mark.at + Self::RATE_SPAN <= now) {
+            self.marks.pop_front();
+        }
+        if self.marks.back().is_none_or(|mark| mark.at + Self::RATE_SPAN / 16 <= now) {
+            self.marks.push_back(Mark { at: now, delivered: self.delivered, sent_at });
         }
     }
 
     fn take_rate(&mut self, sent: &Sent, decode: Micros, now: Micros) {
-        while self.rates.front().is_some_and(|&(at, _)| at + Self::RATE_LIFE < now) && self.rates.len() > 1 {
+        let mark = sent.mark;
+        // What a loss had held up comes all at once, but did not leave faster than it was sent.
+        let arriving = now.saturating_sub(mark.at.min(sent.at)).saturating_sub(decode);
+        let leaving = sent.at.saturating_sub(mark.sent_at);
+        let rate = (self.delivered - mark.delivered) * 1_000_000 / arriving.max(leaving).max(50);
+        // What was held back by a lack of pixels, not by the path, can only show that the path is better.
+        if sent.idle && rate <= self.rate() {
+            return;
+        }
+        let life = (self.base() * Self::RATE_ROUND_TRIPS).max(Self::RATE_LIFE);
+        while self.rates.front().is_some_and(|&(at, _)| at + life < now) {
             self.rates.pop_front();
         }
-        let elapsed = now.saturating_sub(sent.delivered_at.min(sent.at)).saturating_sub(decode);
-        let rate = (self.delivered - sent.delivered) * 1_000_000 / elapsed.max(50);
-        // What was held back by a lack of pixels, not by the path, can only show that the path is better.
-        if sent.window_limited || rate > self.rate() {
-            self.rates.push_back((now, rate));
-            if self.rates.len() > 64 {
-                self.rates.pop_front();
-            }
+        while self.rates.back().is_some_and(|&(_, earlier)| earlier <= rate) {
+            self.rates.pop_back();
+        }
+        self.rates.push_back((now, rate));
+        let (at, best) = self.share.best;
+        if rate >= best || at + Self::BEST_LIFE < now {
+            self.share.best = (now, rate);
         }
     }
 
-    /// Once a round trip: double while the rate still grows by a quarter.
-    fn grow(&mut self) {
-        if self.delivered < self.next_round_at {
+    /// Once a round trip: double while the rate still grows by a quarter and no queue is seen.
+    fn grow(&mut self, sent: &Sent, now: Micros) {
+        let queue = self.round_trips.standing() > Self::QUEUE;
+        let (rate, carried) = (self.rate(), self.carried(self.base() + Self::QUEUE));
+        let Some(growth) = &mut self.growth else { return };
+        if sent.at < growth.round_began {
             return;
         }
-        self.next_round_at = self.delivered + self.in_flight;
-        let rate = self.rate();
-        if rate * 4 >= self.best_rate_at_growth * 5 {
-            self.best_rate_at_growth = rate;
-            self.growth_rounds_without_gain = 0;
-            self.window = (self.window * 2).min(Self::MOST_WINDOW);
+        growth.round_began = now;
+        let first = growth.best_rate == 0;
+        if rate * 4 >= growth.best_rate * 5 {
+            growth.best_rate = rate;
+            growth.rounds_without_gain = 0;
         } else {
-            self.growth_rounds_without_gain += 1;
-            self.growing = self.growth_rounds_without_gain < 3;
+            growth.rounds_without_gain += 1;
         }
+        let gained = growth.rounds_without_gain == 0;
+        if growth.rounds_without_gain >= 3 || (queue && !gained) {
+            self.growth = None;
+        } else if !queue {
+            // What the first acknowledgement says of the rate is only its update's length.
+            let most = if first { Self::MOST_WINDOW } else { carried * 2 };
+            self.window = (self.window * 2).min(most).clamp(self.window, Self::MOST_WINDOW);
+        }
+    }
+
+    /// Now and then the queue is let run empty: a round trip that has become longer, or somebody else who
+    /// fills the queue, is told from an own queue by that.
+    fn drain_if_due(&mut self, now: Micros) {
+        let stale = self.round_trips.shortest_is_older_than(Self::DRAIN_AFTER, now);
+        if (stale || self.share.competing) && now >= self.drained_at + Self::DRAIN_AFTER {
+            self.drain(now);
+        }
+    }
+
+    /// For as long as the queue takes to run empty and that to be seen.
+    fn drain(&mut self, now: Micros) {
+        self.drained_at = now;
+        self.draining_until = now + 2 * self.base() + self.round_trips.standing() + Self::QUEUE;
+    }
+
+    /// Others who do not mind a queue keep it full, and a share of the path is then only had with a share of the queue:
+    /// the bound grows, and retreats when the queue has reached its end and shrinks, as theirs do.
+    fn watch_others(&mut self, now: Micros) {
+        let queue = self.round_trips.standing();
+        let share = &mut self.share;
+        if queue < Budget::CROWDED {
+            share.crowded_since = None;
+            share.competing &= queue >= Budget::QUEUE;
+        } else if !share.competing && now >= self.draining_until {
+            let since = *share.crowded_since.get_or_insert(now);
+            let draining_helped_not = now < self.drained_at + Self::DRAIN_AFTER;
+            if now >= since + Self::CROWDED_FOR && draining_helped_not {
+                share.competing = true;
+                share.peak = queue;
+                share.next_step_at = now;
+            } else if now >= since + Self::CROWDED_FOR {
+                self.drain(now);
+                // If the path carries less than it did, that is known from now on.
+                self.rates.drain(..self.rates.len().saturating_sub(1));
+                self.share.crowded_since = Some(self.draining_until);
+                return;
+            }
+        }
+        let share = &mut self.share;
+        if !share.competing || now < share.next_step_at || now < self.draining_until {
+            return;
+        }
+        share.next_step_at = now + self.round_trips.shortest().unwrap_or(0) + queue;
+        share.peak = share.peak.max(queue);
+        if queue * 4 < share.peak * 3 && now >= share.next_retreat_at {
+            // Not more often than theirs, or every stutter would be a retreat.
+            share.next_retreat_at = now + Self::RETREAT_AFTER;
+            share.peak = queue;
+            self.window = self.window * 3 / 4;
+            return;
+        }
+        let rate = self.rates.iter().map(|&(_, rate)| rate).max().unwrap_or(0);
+        let starved = rate < share.best.1 / 3;
+        self.window += if starved { self.window / 6 } else { 1_500 };
     }
 }
 
@@ -145,45 +351,63 @@ impl Default for Budget {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The shortest round trips of the last ten seconds, and of the last moment.
+#[derive(Debug, Default)]
+struct RoundTrips {
+    /// The shortest of each second.
+    seconds: VecDeque<(Micros, Micros)>,
+    /// When the shortest one was last seen again, or nearly.
+    renewed_at: Micros,
+    recent: VecDeque<(Micros, Micros)>,
+}
 
-    /// A path of one rate and one delay, always kept full.
-    fn window_on(bytes_per_second: u64, delay: Micros) -> (u64, u64) {
-        let mut budget = Budget::new();
-        let mut now = 0;
-        let mut free_at = 0;
-        let mut flying: VecDeque<(Micros, Sent)> = VecDeque::new();
-        while now < 5_000_000 {
-            while budget.room() > 4_096 {
-                let bytes = budget.room().min(16_384);
-                free_at = free_at.max(now) + bytes * 1_000_000 / bytes_per_second;
-                flying.push_back((free_at + delay, budget.sent(bytes, now)));
-            }
-            let (arrival, sent) = flying.pop_front().unwrap();
-            now = now.max(arrival);
-            budget.acknowledged(&sent, 0, now);
+impl RoundTrips {
+    const LIFE: Micros = 10_000_000;
+    /// The last moment: so long, but at least a round trip.
+    const MOMENT: Micros = 100_000;
+
+    fn note(&mut self, round_trip: Micros, now: Micros) {
+        match self.seconds.back_mut() {
+            Some((since, shortest)) if *since + 1_000_000 > now => *shortest = (*shortest).min(round_trip),
+            _ => self.seconds.push_back((now, round_trip)),
         }
-        (budget.window, budget.rate())
+        while self.seconds.front().is_some_and(|&(since, _)| since + Self::LIFE < now) {
+            self.seconds.pop_front();
+        }
+        let shortest = self.shortest().unwrap_or(round_trip);
+        if round_trip <= shortest + shortest / 8 + 1_000 {
+            self.renewed_at = now;
+        }
+        // Kept ascending: the front is the shortest of the moment, the back the newest.
+        while self.recent.back().is_some_and(|&(_, earlier)| earlier >= round_trip) {
+            self.recent.pop_back();
+        }
+        self.recent.push_back((now, round_trip));
+        let moment = Self::MOMENT.max(shortest * 2);
+        while self.recent.front().is_some_and(|&(at, _)| at + moment < now) {
+            self.recent.pop_front();
+        }
     }
 
-    #[test]
-    fn the_window_fits_the_path() {
-        for (rate, delay) in [(1_000_000, 40_000), (6_000_000, 10_000), (1_500_000, 60_000)] {
-            let (window, measured) = window_on(rate, delay);
-            let queue_us = (window * 1_000_000 / rate).saturating_sub(delay);
-            assert!(measured > rate * 8 / 10 && measured < rate * 12 / 10, "{measured} on {rate}");
-            assert!(queue_us < 70_000, "a queue of {queue_us} us on {rate} B/s, {delay} us");
-        }
+    fn shortest(&self) -> Option<Micros> {
+        self.seconds.iter().map(|&(_, shortest)| shortest).min()
     }
 
-    #[test]
-    fn something_may_always_be_sent_when_nothing_is_on_the_way() {
-        let mut budget = Budget::new();
-        let sent = budget.sent(1 << 30, 0);
-        assert_eq!(budget.room(), 0);
-        budget.acknowledged(&sent, 0, u64::MAX / 2);
-        assert!(budget.room() > 0);
+    fn shortest_is_older_than(&self, age: Micros, now: Micros) -> bool {
+        now.saturating_sub(self.renewed_at) > age
+    }
+
+    fn newest(&self) -> Option<Micros> {
+        self.recent.back().map(|&(_, round_trip)| round_trip)
+    }
+
+    /// The queue that stood on the path throughout the last moment.
+    fn standing(&self) -> Micros {
+        let recent = self.recent.front().map_or(0, |&(_, shortest)| shortest);
+        recent.saturating_sub(self.shortest().unwrap_or(0))
     }
 }
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;

@@ -12,18 +12,17 @@ mod watch;
 
 use super::budget::{Budget, Sent};
 use super::motion::MOST_REGIONS;
+use super::tile_bytes::TileBytes;
 use super::{CacheMirror, Change, Micros, Scene, root};
 use crate::screen::{Framebuffer, Grid, HashKey, Rect, TILE, TileHash, TileId, TileSet, hash_tile};
 use crate::wire::limits::{MAX_COPIES, MAX_UPDATE_TILES, MAX_WAITING};
-use crate::wire::{CachedTile, CopyRect, KnownScreen, UpdateHeader, WireError};
+use crate::wire::{CachedTile, CopyRect, KnownScreen, TilePart, UpdateHeader, WireError};
 use std::collections::BTreeMap;
 
 /// Updates that may be on the way to one viewer. A frame of video that is being made when the limit is reached still
 /// goes, and copies before it: two updates for each region.
 const MAX_IN_FLIGHT: usize = 64 - 2 * MOST_REGIONS;
 const MAX_AHEAD: u64 = (MAX_WAITING - 2 * MOST_REGIONS) as u64;
-/// An update carries this many tiles at least, so that a narrow path is not fed crumbs.
-const LEAST_TILES: usize = 16;
 /// A tile that was shown this long is worth keeping in the viewer's cache when it is replaced.
 const WORTH_KEEPING: Micros = 300_000;
 /// An update this old whose content is out of date is dropped.
@@ -80,6 +79,11 @@ pub struct Delivery {
     watched: Vec<Watched>,
     next_video: u64,
     motion_version: u64,
+    /// Outside this part of the screen, a lacking tile is as the viewer has it.
+    changed: Vec<Option<Rect>>,
+    /// The update that wrote each tile last.
+    written_by: Vec<u64>,
+    takes_parts: bool,
     lacking: TileSet,
     lacking_since: Vec<Micros>,
     copies: Vec<CopyRect>,
@@ -88,7 +92,7 @@ pub struct Delivery {
     last_barrier: u64,
     complete_told: bool,
     busy_told: bool,
-    bytes_per_tile: u64,
+    tile_bytes: TileBytes,
     cache: CacheMirror,
     budget: Budget,
     counters: DeliveryCounters,
@@ -108,6 +112,9 @@ impl Delivery {
             watched: Vec::new(),
             next_video: 1,
             motion_version: 0,
+            changed: Vec::new(),
+            written_by: Vec::new(),
+            takes_parts: false,
             lacking: TileSet::default(),
             lacking_since: Vec::new(),
             copies: Vec::new(),
@@ -116,7 +123,7 @@ impl Delivery {
             last_barrier: 0,
             complete_told: false,
             busy_told: false,
-            bytes_per_tile: 256,
+            tile_bytes: TileBytes::default(),
             cache: CacheMirror::new(cache_bytes),
             budget: Budget::new(),
             counters: DeliveryCounters::default(),
@@ -141,6 +148,8 @@ impl Delivery {
         self.has = black(self.key, self.grid);
         self.sent_at = vec![0; self.grid.len()];
         self.exact_at = vec![0; self.grid.len()];
+        self.changed = vec![None; self.grid.len()];
+        self.written_by = vec![0; self.grid.len()];
         self.deferred = TileSet::new(self.grid.len());
         self.watched.clear();
         self.lacking_since = vec![now; self.grid.len()];
@@ -189,10 +198,43 @@ impl Delivery {
             }
             self.complete_told = false;
         }
+        self.note_parts(change);
         let touched = change.moved.iter().map(|moved| moved.tile);
         for tile in change.tiles.iter().chain(touched) {
             self.compare(scene, tile, now);
         }
+    }
+
+    /// The viewer takes updates that give only a part of a tile.
+    pub fn take_parts(&mut self) {
+        self.takes_parts = true;
+    }
+
+    /// Follows which part of each tile is not as the viewer has it, as far as that is known.
+    fn note_parts(&mut self, change: &Change) {
+        let mut parts = change.parts.iter().peekable();
+        for tile in change.tiles.iter() {
+            let (has, known) = (self.has[tile as usize], self.changed[tile as usize]);
+            let part = parts.next_if(|part| part.tile == tile);
+            self.changed[tile as usize] = match part {
+                Some(part) if has == Some(part.base) => Some(part.part),
+                // It lacked before: what changed then is added.
+                Some(part) if has.is_some() && !part.moved => known.map(|known| known.union(&part.part)),
+                _ => None,
+            };
+        }
+    }
+
+    /// The part of a tile that is enough, if it is much less than the tile and the viewer surely has the rest. `all_before`: the
+    /// update waits for every one before it.
+    fn part_of(&self, tile: TileId, all_before: bool) -> Option<TilePart> {
+        let place = self.grid.rect(tile);
+        let part = self.changed[tile as usize]?;
+        self.has[tile as usize]?;
+        let written = all_before || !self.in_flight.contains_key(&self.written_by[tile as usize]);
+        let worth_it = self.takes_parts && written && part.area() * 4 <= place.area() * 3 && !part.is_empty();
+        let within = Rect { x: part.x.wrapping_sub(place.x), y: part.y.wrapping_sub(place.y), ..part };
+        worth_it.then_some(TilePart { tile, within })
     }
 
     /// The next update, if there is one to send and room for it; the caller encodes the pixels of its tiles
@@ -205,16 +247,22 @@ impl Delivery {
         now: Micros,
     ) -> Option<UpdateHeader> {
         let settled = self.complete_told || !self.deferred.is_empty();
-        let nothing_new = self.lacking.is_empty() && self.copies.is_empty() && settled;
-        if nothing_new || self.has_too_much_under_way() {
+        if self.lacking.is_empty() && self.copies.is_empty() && settled {
+            // Video is paced by its own frames; only a session at rest is idle.
+            if self.deferred.is_empty() {
+                self.budget.idle();
+            }
             return None;
         }
-        let lacking = self.lacking.len();
-        let affordable = (self.budget.room() / self.bytes_per_tile) as usize;
-        if affordable < lacking.min(LEAST_TILES) && !self.in_flight.is_empty() {
+        if self.has_too_much_under_way() {
             return None;
         }
-        let chosen = self.choose(affordable.clamp(LEAST_TILES, MAX_UPDATE_TILES), pointer);
+        let (room, most) = (self.budget.room(now), self.budget.update());
+        if !self.in_flight.is_empty() && room < self.tile_bytes.of_all(self.lacking.len()).min(most / 2) {
+            return None;
+        }
+        let bytes = if self.in_flight.is_empty() { most } else { most.min(room) };
+        let chosen = self.choose(scene, bytes, pointer);
         let mut header = self.header_with_copies(scene, captured_us);
         header.keep = self.replaced_are_worth_keeping(&chosen, now);
         for &tile in &chosen {
@@ -223,8 +271,10 @@ impl Delivery {
                 header.cached.push(CachedTile { tile, hash });
             } else {
                 header.tiles.push(tile);
+                header.parts.extend(self.part_of(tile, header.after + 1 == header.number));
             }
         }
+        self.tile_bytes.expect(scene, &header.tiles);
         self.note_as_had(scene, &chosen, header.keep, now);
         header.complete = self.lacking.is_empty() && self.deferred.is_empty();
         self.complete_told = header.complete;
@@ -255,27 +305,19 @@ impl Delivery {
         self.in_flight.len() >= MAX_IN_FLIGHT || self.last_number - oldest >= MAX_AHEAD
     }
 
-    /// At most `most` lacking tiles, ascending: those near the pointer first, up to half, then the longest lacking.
-    fn choose(&self, most: usize, pointer: Option<Pointer>) -> Vec<TileId> {
+    /// Lacking tiles of about this many bytes, ascending: the longest lacking, and before them, in every second
+    /// update, those near the pointer.
+    fn choose(&self, scene: &Scene, bytes: u64, pointer: Option<Pointer>) -> Vec<TileId> {
         let mut chosen: Vec<TileId> = self.lacking.iter().collect();
-        if chosen.len() <= most {
-            return chosen;
-        }
-        let near = pointer.map(|at| {
+        let near = pointer.filter(|_| self.last_number.is_multiple_of(2)).map(|at| {
             let reach = TILE * 2;
             Rect::new(at.x.saturating_sub(reach), at.y.saturating_sub(reach), 2 * reach, 2 * reach)
         });
         let is_near =
             |tile: TileId| near.is_some_and(|near| !near.intersect(&self.grid.rect(tile)).is_empty());
-        chosen.sort_by_key(|&tile| (self.lacking_since[tile as usize], tile));
-        // A stable partition: the near ones, as many as half, move to the front.
-        let mut places = most / 2;
-        chosen.sort_by_cached_key(|&tile| {
-            let first = places > 0 && is_near(tile);
-            places -= usize::from(first);
-            !first
-        });
-        chosen.truncate(most);
+        chosen.sort_by_cached_key(|&tile| (!is_near(tile), self.lacking_since[tile as usize], tile));
+        chosen.truncate(MAX_UPDATE_TILES);
+        self.tile_bytes.truncate(&mut chosen, scene, bytes);
         chosen.sort_unstable();
         chosen
     }
@@ -296,6 +338,7 @@ impl Delivery {
             }
             self.has[index] = Some(scene.hashes()[index]);
             self.exact_at[index] = scene.generation();
+            self.changed[index] = None;
             self.sent_at[index] = now;
             self.lacking.remove(tile);
         }
@@ -308,10 +351,8 @@ impl Delivery {
         if barrier {
             self.last_barrier = header.number;
         }
-        let tiles_sent = if header.video.is_some() { 0 } else { header.tiles.len() as u64 };
-        if let Some(per_tile) = (bytes as u64).checked_div(tiles_sent) {
-            self.bytes_per_tile = (self.bytes_per_tile * 3 + per_tile.max(16)).div_ceil(4);
-        }
+        let tiles_sent = if header.video.is_some() { 0 } else { header.tiles.len() };
+        self.tile_bytes.learn(tiles_sent, bytes as u64);
         let named = header.cached.iter().map(|cached| cached.tile);
         let tiles = header.tiles.iter().copied().chain(named);
         let mut tiles: Vec<(TileId, TileHash)> =
@@ -319,8 +360,13 @@ impl Delivery {
         tiles.sort_unstable_by_key(|&(tile, _)| tile);
         let sent = self.budget.sent(bytes as u64, now);
         self.in_flight.insert(header.number, InFlight { sent, tiles, barrier });
+        let copied = header.copies.iter().flat_map(|copy| self.grid.tiles_in(&copy.target()));
+        let written = header.tiles.iter().copied().chain(header.cached.iter().map(|cached| cached.tile));
+        for tile in copied.chain(written) {
+            self.written_by[tile as usize] = header.number;
+        }
         self.counters.updates += 1;
-        self.counters.tiles += tiles_sent;
+        self.counters.tiles += tiles_sent as u64;
         self.counters.video_frames += u64::from(header.video.is_some());
         self.counters.cached_tiles += header.cached.len() as u64;
         self.counters.copies += header.copies.len() as u64;
@@ -421,6 +467,7 @@ impl Delivery {
         for (tile, &hash) in hashes.iter().enumerate() {
             if self.has[tile] != Some(hash) {
                 self.has[tile] = Some(hash);
+                self.changed[tile] = None;
                 self.counters.repaired += 1;
                 self.compare(scene, tile as TileId, now);
             }
@@ -433,6 +480,12 @@ impl Delivery {
         let news = busy != self.busy_told;
         self.busy_told = busy;
         news.then_some(busy)
+    }
+
+    /// When the next update may go, if only the pacing holds it back.
+    pub fn next_at(&self, now: Micros) -> Option<Micros> {
+        let something = !self.lacking.is_empty() || !self.copies.is_empty();
+        self.budget.room_at(now).filter(|_| something)
     }
 
     /// Whether something on the way may have become out of date.

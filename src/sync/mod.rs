@@ -10,6 +10,7 @@ mod motion;
 mod proof;
 mod scene;
 mod texture;
+mod tile_bytes;
 mod viewer;
 
 pub use attachment::{Attachment, Exactness, Identity, News, SILENT_AFTER};
@@ -18,7 +19,7 @@ pub use cache::{CacheMirror, TileCache};
 pub use delivery::{Delivery, DeliveryCounters, Pointer};
 pub use motion::Region;
 pub use proof::root;
-pub use scene::{Change, Scene};
+pub use scene::{Change, ChangedPart, Scene};
 pub use viewer::{Applied, Viewer, ViewerError};
 
 /// A point in time, in microseconds on some monotonic clock.

@@ -7,7 +7,7 @@
 use super::Micros;
 use super::texture::{Texture, texture};
 use crate::codec::video;
-use crate::screen::{Framebuffer, Grid, Rect, TileId, TileSet};
+use crate::screen::{Framebuffer, Grid, Rect, TileId, TileSet, difference};
 use crate::wire::Policy;
 
 /// A tile's warmth halves in this time, and each change adds one: 25 changes a second keep it above 11, 8 at 4.
@@ -340,27 +340,6 @@ fn even(rect: &Rect, grid: &Grid) -> Option<Rect> {
         |end: u32, start: u32, most: u32| (end.next_multiple_of(2).min(most & !1)).saturating_sub(start);
     let (width, height) = (side(rect.right(), x, width), side(rect.bottom(), y, height));
     video::is_possible(width, height).then(|| Rect::new(x, y, width, height))
-}
-
-/// The smallest rectangle that holds every pixel of `place` that differs.
-fn difference(old: &Framebuffer, new: &Framebuffer, place: &Rect) -> Rect {
-    let differs = |&y: &u32| old.row(place.x, y, place.width) != new.row(place.x, y, place.width);
-    let mut rows = place.y..place.bottom();
-    let Some(top) = rows.find(differs) else { return Rect::default() };
-    let bottom = (top..place.bottom()).rfind(differs).unwrap_or(top);
-    let (mut left, mut right) = (place.width as usize, 0);
-    for y in top..=bottom {
-        let (a, b) = (old.row(place.x, y, place.width), new.row(place.x, y, place.width));
-        // Only what would widen the rectangle is looked at.
-        if let Some(first) = a[..left].iter().zip(&b[..left]).position(|(a, b)| a != b) {
-            left = first;
-        }
-        let from = right.max(left.min(a.len()));
-        if let Some(last) = a[from..].iter().zip(&b[from..]).rposition(|(a, b)| a != b) {
-            right = from + last + 1;
-        }
-    }
-    Rect::new(place.x + left as u32, top, (right - left) as u32, bottom + 1 - top)
 }
 
 #[cfg(test)]

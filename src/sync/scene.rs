@@ -6,7 +6,7 @@ use crate::codec::{Decoder, Encoder};
 use crate::screen::{
     Framebuffer, Grid, HashKey, Move, MoveFinder, Rect, SizeError, TileHash, TileId, TileSet,
 };
-use crate::screen::{copy_tiles, find_changes, hash_tile};
+use crate::screen::{copy_tiles, difference, find_changes, hash_tile};
 use crate::wire::Policy;
 
 /// A session's framebuffer as its viewers are to see it. While nothing happens it can rest, as the codec's bytes.
@@ -33,6 +33,18 @@ pub struct Change {
     /// For every tile that the moves read or write: its hash before, and its hash once the moves were applied
     /// to the old screen.
     pub moved: Vec<MovedTile>,
+    /// Of few changed tiles, which part of each changed.
+    pub parts: Vec<ChangedPart>,
+}
+
+/// The part of a tile outside which it still is as it was when it had the hash `base`: before the change, or after its moves.
+pub struct ChangedPart {
+    pub tile: TileId,
+    pub base: TileHash,
+    /// In pixels of the screen.
+    pub part: Rect,
+    /// Moves wrote or read the tile: whoever did not take them cannot use this part.
+    pub moved: bool,
 }
 
 pub struct MovedTile {
@@ -127,6 +139,12 @@ impl Scene {
         self.framebuffer.as_ref().expect("awake")
     }
 
+    /// Whether a tile is like a photograph, as far as can be seen: of a scene that rests, all may be.
+    pub fn is_natural(&self, tile: TileId) -> bool {
+        let awake = self.framebuffer.as_ref();
+        awake.is_none_or(|pixels| crate::codec::is_natural(pixels, &self.grid.rect(tile)))
+    }
+
     /// Width and height in pixels.
     pub fn size(&self) -> (u32, u32) {
         self.size
@@ -177,12 +195,40 @@ impl Scene {
             .iter()
             .filter(|moved| moved.after_moves != moved.before)
             .for_each(|moved| tiles.insert(moved.tile));
+        let parts = changed_parts(own, source, &tiles, &self.hashes, &moved);
         copy_tiles(source, own, &tiles);
         for tile in tiles.iter() {
             self.hashes[tile as usize] = hash_tile(self.key, own, &self.grid.rect(tile));
         }
-        Some(Change { tiles, moves, moved })
+        Some(Change { tiles, moves, moved, parts })
     }
+}
+
+/// Of more changed tiles than this it is not worth looking for parts: most of them changed as a whole.
+const MOST_PARTS: usize = 96;
+
+/// What differs of each tile from what the moves made of it.
+fn changed_parts(
+    own: &Framebuffer,
+    source: &Framebuffer,
+    tiles: &TileSet,
+    hashes: &[TileHash],
+    moved: &[MovedTile],
+) -> Vec<ChangedPart> {
+    if tiles.len() > MOST_PARTS {
+        return Vec::new();
+    }
+    let part = |tile: TileId| {
+        let moved = moved.iter().find(|moved| moved.tile == tile);
+        let base = moved.map_or(hashes[tile as usize], |moved| moved.after_moves);
+        ChangedPart {
+            tile,
+            base,
+            part: difference(own, source, &own.grid().rect(tile)),
+            moved: moved.is_some(),
+        }
+    };
+    tiles.iter().map(part).collect()
 }
 
 /// The tiles of which not all came from elsewhere.

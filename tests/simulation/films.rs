@@ -57,7 +57,7 @@ impl Films {
             }
             let due =
                 film.frame.is_none() && region.generation > film.generation && now >= film.made_at + 32_000;
-            if due && delivery.has_room_for_video() {
+            if due && delivery.has_room_for_video(now) {
                 film.make(scene, region, now, takes);
             }
         }

@@ -13,6 +13,7 @@ pub struct Totals {
     pub inputs: u64,
     pub bytes: u64,
     pub video_frames: u64,
+    pub parts: u64,
     pub video_tiles_shown: u64,
 }
 
@@ -28,6 +29,7 @@ impl std::ops::AddAssign for Totals {
         self.inputs += more.inputs;
         self.bytes += more.bytes;
         self.video_frames += more.video_frames;
+        self.parts += more.parts;
         self.video_tiles_shown += more.video_tiles_shown;
     }
 }

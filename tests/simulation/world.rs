@@ -35,7 +35,7 @@ pub struct Seat {
     shown: Vec<u64>,
     /// Tiles that have shown video since they were last exact.
     filmed: BTreeSet<TileId>,
-    decodes_video: bool,
+    features: u64,
     /// Whether its cache lacked a named tile on this link: copies may have moved anything since.
     missed: bool,
     pub applied_updates: u64,
@@ -114,7 +114,12 @@ impl World {
             scene_epoch: None,
             shown: Vec::new(),
             filmed: BTreeSet::new(),
-            decodes_video: self.random.chance(70),
+            features: self.random.pick(&[
+                0,
+                features::H264,
+                features::PARTS,
+                features::H264 | features::PARTS,
+            ]),
             missed: false,
             applied_updates: 0,
         });
@@ -231,8 +236,12 @@ impl World {
         });
         let next_input = *self.next_input.entry(token.0).or_insert(0);
         let tiles = self.scene.grid().len();
+        let mut delivery = Delivery::new(&self.scene, attach.cache_bytes, attach.screen.as_ref(), self.now);
+        if attach.features & features::PARTS != 0 {
+            delivery.take_parts();
+        }
         link.session = Some(SessionEnd {
-            delivery: Delivery::new(&self.scene, attach.cache_bytes, attach.screen.as_ref(), self.now),
+            delivery,
             token,
             pointer: self.random.chance(50).then_some(Pointer { x: 20, y: 20 }),
             epochs: BTreeMap::new(),
@@ -289,7 +298,9 @@ impl World {
             match frame {
                 Some(frame) => stream.extend_from_slice(&frame),
                 None if header.tiles.is_empty() => {}
-                None => drop(self.encoder.encode(self.scene.framebuffer(), &header.tiles, &mut stream)),
+                None => {
+                    self.encoder.encode_parts(self.scene.framebuffer(), header.places(), &mut stream);
+                }
             }
             end.delivery.sent(&header, stream.len(), self.now);
             end.epochs.insert(header.number, self.histories.len() - 1);
@@ -305,6 +316,7 @@ impl World {
                 Some(_) => self.totals.video_frames += 1,
                 None => self.totals.tiles += header.tiles.len() as u64,
             }
+            self.totals.parts += header.parts.len() as u64;
             self.totals.cached_tiles += header.cached.len() as u64;
             self.totals.copies += header.copies.len() as u64;
             self.totals.bytes += stream.len() as u64;
@@ -344,7 +356,7 @@ impl World {
             width: 0,
             height: 0,
             cache_bytes: seat.cache_bytes as u64,
-            features: if seat.decodes_video { features::H264 } else { 0 },
+            features: seat.features,
             token: None,
             screen: None,
         });

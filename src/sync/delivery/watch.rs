@@ -67,8 +67,8 @@ impl Delivery {
     }
 
     /// Whether a frame of a watched region may be sent now.
-    pub fn has_room_for_video(&self) -> bool {
-        !self.has_too_much_under_way() && self.budget.room() > 0
+    pub fn has_room_for_video(&self, now: Micros) -> bool {
+        !self.has_too_much_under_way() && self.budget.room(now) > 0
     }
 
     /// Copies that wait must go before a frame that may paint over what they read: the update that carries them, to be
@@ -98,6 +98,7 @@ impl Delivery {
         let tiles: Vec<TileId> = region.tiles.iter().filter(stale).collect();
         for &tile in &tiles {
             self.has[tile as usize] = None;
+            self.changed[tile as usize] = None;
             if !self.lacking.contains(tile) {
                 self.deferred.insert(tile);
             }
