@@ -204,12 +204,12 @@ impl Rig {
                 left -= piece;
             }
         }
-        if let Some(at) = self.delivery.next_at(self.now) {
-            if self.wake_at.is_none_or(|known| at < known) {
-                self.wake_at = Some(at);
-                // A timer is no finer than a millisecond.
-                self.at(at.next_multiple_of(1_000), Event::Wake);
-            }
+        if let Some(at) = self.delivery.next_at(self.now)
+            && self.wake_at.is_none_or(|known| at < known)
+        {
+            self.wake_at = Some(at);
+            // A timer is no finer than a millisecond.
+            self.at(at.next_multiple_of(1_000), Event::Wake);
         }
     }
 
