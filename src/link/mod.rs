@@ -2,11 +2,13 @@
 //! whole messages; streams, priorities and frames are its own business. It never knows what a message means.
 
 mod dial;
+mod dialler;
 mod quic;
 mod tls;
 mod websocket;
 
 pub use dial::{DialError, Target, dial};
+pub use dialler::Dialler;
 pub use quic::{accept, listen, server_config};
 pub use tls::{Certificate, TlsError, fingerprint_text, parse_fingerprint};
 pub use websocket::{WebSocketFault, Written, join};

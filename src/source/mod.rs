@@ -4,10 +4,12 @@
 
 mod native;
 mod pattern;
+mod synthetic;
 mod x11;
 
 pub use native::NativeSource;
 pub use pattern::{PatternConfig, PatternSource};
+pub use synthetic::{Layout, SyntheticConfig, SyntheticSource, TITLE as SYNTHETIC_TITLE, keysym_for};
 pub use x11::{X11Error, X11Source, XServer};
 
 use crate::screen::{Framebuffer, Grid, Rect, SizeError, TileSet};

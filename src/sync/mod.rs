@@ -5,14 +5,16 @@
 mod attachment;
 mod budget;
 mod cache;
+mod clocks;
 mod delivery;
 mod proof;
 mod scene;
 mod viewer;
 
-pub use attachment::{Attachment, Exactness, Identity, News, SILENT_AFTER};
+pub use attachment::{Attachment, Exactness, Identity, News, PING_AFTER, SILENT_AFTER};
 pub use budget::Budget;
 pub use cache::{CacheMirror, TileCache};
+pub use clocks::Clocks;
 pub use delivery::{Delivery, DeliveryCounters, Pointer};
 pub use proof::root;
 pub use scene::{Change, Scene};
