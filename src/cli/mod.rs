@@ -2,6 +2,7 @@
 
 mod demo;
 mod gateway;
+mod heap;
 mod host;
 mod load;
 mod view;
@@ -54,6 +55,7 @@ struct DoctorCommand {
 
 impl Cli {
     pub fn run(self) -> Result<ExitCode, Failure> {
+        heap::give_back_large_blocks();
         let quiet = matches!(
             self.command,
             Command::View(_) | Command::Demo(_) | Command::Doctor(_) | Command::Load(_)

@@ -12,10 +12,12 @@ mod entropy;
 mod interface;
 mod natural;
 pub mod oracle;
+mod packed;
 mod payload;
 
 pub use decoder::Decoder;
 pub use encoder::{EncodeStats, Encoder};
+pub use packed::Packed;
 pub use payload::DecodeError;
 
 /// The most pixels of a tile.

@@ -1,7 +1,8 @@
-use crate::codec::Encoder;
-use crate::screen::TileId;
+use crate::codec::{Encoder, Packed};
+use crate::screen::{Framebuffer, TileId};
 use crate::sync::Scene;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Payloads that may be wanted again by another viewer in the same state.
 const REMEMBERED: usize = 4;
@@ -29,6 +30,9 @@ impl Encoding {
         if tiles.is_empty() {
             return Bytes::new();
         }
+        if let Some(payload) = scene.rested().filter(|_| tiles.len() == scene.grid().len()) {
+            return Bytes::copy_from_slice(payload);
+        }
         let generation = scene.generation();
         let known = self.recent.iter().find(|p| p.generation == generation && p.tiles == tiles);
         if let Some(known) = known {
@@ -47,8 +51,9 @@ impl Encoding {
     }
 
     /// The session rests: neither pixels nor what was encoded of them are worth their memory.
-    pub fn rest(&mut self, scene: &mut Scene) {
-        scene.rest(&mut self.encoder);
+    pub fn rest(&mut self, scene: &mut Scene) -> Option<(Framebuffer, Arc<Packed>)> {
+        let rested = scene.rest(&mut self.encoder);
         *self = Encoding::new();
+        rested
     }
 }

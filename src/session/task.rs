@@ -367,13 +367,16 @@ impl Task {
         }
         if !self.resting && now.saturating_sub(self.changed_us) > RESTS_AFTER {
             self.resting = true;
-            self.encoding.rest(&mut self.scene);
+            if let Some((framebuffer, packed)) = self.encoding.rest(&mut self.scene) {
+                self.canvas.rest(&framebuffer, packed);
+            }
         }
     }
 
     /// Sends every viewer what it has room for.
     fn deliver(&mut self) {
         let shared = self.viewers.len() > 1;
+        let rests = self.scene.rested().is_some();
         for viewer in self.viewers.values_mut() {
             let now = clock::now_us();
             // What was drawn before a viewer came is not late for it.
@@ -387,6 +390,11 @@ impl Task {
             if let Some(busy) = viewer.delivery.busy_news() {
                 viewer.link.control(&Control::Busy { busy });
             }
+        }
+        if rests && self.scene.rested().is_none() {
+            // It woke to show a viewer what had been there, and rests again after a while.
+            self.resting = false;
+            self.changed_us = clock::now_us();
         }
     }
 
