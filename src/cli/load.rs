@@ -97,7 +97,7 @@ pub struct Load {
         help_heading = "Sessions to load"
     )]
     height: u32,
-    /// Where the gateway that carries them listens
+    /// Where the gateway that carries them listens; beyond this machine it needs a ticket, in CHEVET_TICKET
     #[arg(
         long,
         value_name = "ADDRESS:PORT",

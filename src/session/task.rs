@@ -26,6 +26,8 @@ const RELEASED_AFTER: Micros = 1_500_000;
 const RESTS_AFTER: Micros = 5_000_000;
 const TICK: Duration = Duration::from_millis(100);
 const IDLE_TICK: Duration = Duration::from_millis(1_000);
+/// Nobody watches, nothing happens: time brings nothing about.
+const NO_TICK: Duration = Duration::from_secs(3_600);
 /// Messages of all viewers that wait for the session: few, since who sends many must not delay the others.
 const QUEUE: usize = 64;
 /// The screen takes no new size more often than this, whoever asks.
@@ -112,7 +114,11 @@ impl Task {
         let mut next_tick = Instant::now();
         loop {
             // However much else happens, time is looked at.
-            let tick = if self.is_busy() { TICK } else { IDLE_TICK };
+            let tick = match self.is_busy() {
+                true => TICK,
+                false if self.resting && self.viewers.is_empty() => NO_TICK,
+                false => IDLE_TICK,
+            };
             next_tick = next_tick.min(Instant::now() + tick);
             tokio::select! {
                 Some((viewer, message)) = from_viewers.recv() => self.on_message(viewer, message),
@@ -126,7 +132,7 @@ impl Task {
                     None => source_is_there = false,
                 },
                 () = sleep_until(next_tick) => {
-                    next_tick = Instant::now() + IDLE_TICK;
+                    next_tick = Instant::now() + NO_TICK;
                     self.on_tick();
                 }
             }

@@ -42,7 +42,7 @@ fn draw(width: u32, height: u32) -> Result<Framebuffer, SizeError> {
             text(&mut page, x, y + 12, 9 + (mix(seed) % 6) as u32, seed, PALE_INK);
             let field = Rect::new(x + 128, y + 4, 232, 32);
             frame(&mut page, &field);
-            if mix(seed ^ 77) % 3 > 0 {
+            if !mix(seed ^ 77).is_multiple_of(3) {
                 text(&mut page, x + 136, y + 12, 6 + (mix(seed ^ 5) % 18) as u32, seed ^ 99, INK);
             }
         }
@@ -104,7 +104,7 @@ fn table_line(page: &mut Framebuffer, table: &Rect, y: u32, scrolled: u64, seed:
 pub fn text(page: &mut Framebuffer, x: u32, y: u32, letters: u32, seed: u64, ink: u32) {
     for letter in 0..letters {
         let shape = mix(seed << 8 ^ u64::from(letter));
-        if shape % 7 > 0 {
+        if !shape.is_multiple_of(7) {
             glyph(page, x + letter * LETTER.0, y, shape, ink);
         }
     }
