@@ -81,11 +81,6 @@ pub(super) fn transport() -> quinn::TransportConfig {
         .max_concurrent_uni_streams(VarInt::from_u32(128))
         .max_concurrent_bidi_streams(VarInt::from_u32(4))
         .datagram_receive_buffer_size(Some(64 << 10));
-    if let Ok(n) = std::env::var("CHEVET_ACK") {
-        let mut a = quinn::AckFrequencyConfig::default();
-        a.ack_eliciting_threshold(VarInt::from_u32(n.parse().unwrap())).max_ack_delay(Some(Duration::from_millis(5)));
-        transport.ack_frequency_config(Some(a));
-    }
     transport
 }
 

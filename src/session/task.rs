@@ -120,8 +120,13 @@ impl Task {
                 false => IDLE_TICK,
             };
             next_tick = next_tick.min(Instant::now() + tick);
+            // What a viewer says concerns itself alone; all else may concern all.
+            let mut concerned = None;
             tokio::select! {
-                Some((viewer, message)) = from_viewers.recv() => self.on_message(viewer, message),
+                Some((viewer, message)) = from_viewers.recv() => {
+                    self.on_message(viewer, message);
+                    concerned = Some(viewer);
+                }
                 () = self.canvas.changed() => self.on_damage(),
                 arrival = arrivals.recv() => match arrival {
                     Some(arrival) => self.on_arrival(arrival, &to_session),
@@ -136,7 +141,7 @@ impl Task {
                     self.on_tick();
                 }
             }
-            self.deliver();
+            self.deliver(concerned);
             report.send_if_modified(|status| {
                 let newer = self.status();
                 let news = *status != newer;
@@ -379,11 +384,15 @@ impl Task {
         }
     }
 
-    /// Sends every viewer what it has room for.
-    fn deliver(&mut self) {
+    /// Sends viewers what they have room for: one, or all.
+    fn deliver(&mut self, only: Option<ViewerId>) {
         let shared = self.viewers.len() > 1;
         let rests = self.scene.rested().is_some();
-        for viewer in self.viewers.values_mut() {
+        let (mut one, mut all) = match only {
+            Some(id) => (self.viewers.get_mut(&id), None),
+            None => (None, Some(self.viewers.values_mut())),
+        };
+        while let Some(viewer) = one.take().or_else(|| all.as_mut()?.next()) {
             let now = clock::now_us();
             // What was drawn before a viewer came is not late for it.
             let captured_us = self.captured_us.max(viewer.attached_us);

@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn a_full_hd_screen_has_an_echo_for_each_of_sixty_viewers() {
         let layout = Layout::new(1920, 1080);
-        assert_eq!(layout.picture.width, 512);
+        assert_eq!(layout.picture, Rect::new(23 * 64, 64, 448, 448));
         assert!(layout.echoes().len() >= 300, "{}", layout.echoes().len());
     }
 }

@@ -10,7 +10,7 @@ pub use layout::Layout;
 use super::{Canvas, Painting, Source, SourceEvent, SourceState};
 use crate::screen::{Rect, SizeError, TILE, TileId};
 use crate::wire::InputEvent;
-use page::{LETTER, PAPER, ROW};
+use page::{INK, LETTER, PAPER, ROW};
 use stack::Stack;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -171,44 +171,48 @@ impl Sheet {
         self.draw_slice(painting);
     }
 
-    /// The tile's place and how often it has answered before; `None` if it answers nothing.
-    fn answer(&mut self, tile: TileId) -> Option<(Rect, u32)> {
+    /// The tile's place and how often it has answered before; `None` if it answers nothing. A dot in its corner
+    /// turns, so that the tile changes whatever else is drawn.
+    fn answer(&mut self, painting: &mut Painting, tile: TileId) -> Option<(Rect, u32)> {
         if !self.layout.is_echo(tile) {
             return None;
         }
         let answers = &mut self.answers[tile as usize];
         *answers += 1;
-        Some((self.layout.grid().rect(tile), *answers - 1))
+        let place = self.layout.grid().rect(tile);
+        let dot = Rect::new(place.right() - 1, place.y, 1, 1);
+        page::fill(&mut painting.framebuffer, &dot, if *answers % 2 == 0 { PAPER } else { INK });
+        painting.add_damage(&dot);
+        Some((place, *answers - 1))
     }
 
     /// A letter behind those that the tile holds already, and the caret behind it; a full line starts anew.
     fn write(&mut self, painting: &mut Painting, tile: TileId) -> bool {
-        let Some((place, before)) = self.answer(tile) else { return false };
-        let letters = (place.width / LETTER.0).saturating_sub(1).max(1);
+        let Some((place, before)) = self.answer(painting, tile) else { return false };
+        let letters = (place.width / LETTER.0).saturating_sub(2).max(1);
         let at = before % letters;
         let top = place.y + place.height.saturating_sub(LETTER.1) / 2;
         if at == 0 {
-            let line = Rect::new(place.x, top, place.width, LETTER.1.min(place.height));
+            let line = Rect::new(place.x, top, letters * LETTER.0 + 2, LETTER.1).intersect(&place);
             page::fill(&mut painting.framebuffer, &line, PAPER);
+            painting.add_damage(&line);
         }
         let shape = page::mix(self.config.seed ^ u64::from(tile) << 32 ^ u64::from(before));
-        // Every letter has its ground wiped first: where the caret stood, and whatever the page has there.
-        let cell = Rect::new(place.x + at * LETTER.0, top, LETTER.0, LETTER.1);
-        let caret = Rect::new(cell.right(), top + 1, 2, LETTER.1 - 2);
-        let painted = cell.union(&caret).intersect(&place);
-        page::fill(&mut painting.framebuffer, &cell.intersect(&place), PAPER);
-        page::glyph(&mut painting.framebuffer, cell.x, cell.y, shape | 1, 0x0010_3060);
-        // A tile too small for letters changes all the same.
-        let signal = if before % 2 == 0 { 0x0018_1820 } else { 0x0020_60c0 };
-        page::fill(&mut painting.framebuffer, &caret.intersect(&place), signal);
-        page::fill(&mut painting.framebuffer, &Rect::new(place.x, place.y, 1, 1), signal);
-        painting.add_damage(&painted.union(&Rect::new(place.x, place.y, 1, 1)).intersect(&place));
+        // The ground is wiped first: there stood the caret, and whatever the page has.
+        let cell = Rect::new(place.x + at * LETTER.0, top, LETTER.0, LETTER.1).intersect(&place);
+        let caret = Rect::new(cell.right(), top + 1, 2, LETTER.1 - 2).intersect(&place);
+        page::fill(&mut painting.framebuffer, &cell, PAPER);
+        if cell.width == LETTER.0 && cell.height == LETTER.1 {
+            page::glyph(&mut painting.framebuffer, cell.x, cell.y, shape, INK);
+        }
+        page::fill(&mut painting.framebuffer, &caret, INK);
+        painting.add_damage(&cell.union(&caret));
         true
     }
 
     /// A button under the pointer that takes another colour.
     fn press(&mut self, painting: &mut Painting, x: u32, y: u32) -> bool {
-        let Some((place, before)) = self.answer_at(x, y) else { return false };
+        let Some((place, before)) = self.answer_at(painting, x, y) else { return false };
         let colour = [0x00cf_e3d4, 0x00d5_def0, 0x00f0_e2c4][before as usize % 3];
         let inset = 8.min(place.width / 3).min(place.height / 3);
         let button = Rect::new(
@@ -222,14 +226,15 @@ impl Sheet {
         true
     }
 
-    fn answer_at(&mut self, x: u32, y: u32) -> Option<(Rect, u32)> {
+    fn answer_at(&mut self, painting: &mut Painting, x: u32, y: u32) -> Option<(Rect, u32)> {
         let inside = x < self.config.width && y < self.config.height;
-        inside.then(|| self.layout.grid().tile_at(x, y)).and_then(|tile| self.answer(tile))
+        let tile = inside.then(|| self.layout.grid().tile_at(x, y))?;
+        self.answer(painting, tile)
     }
 
     /// The table or the stack goes on, and a mark of the position changes under the pointer.
     fn wheel(&mut self, painting: &mut Painting, x: u32, y: u32) -> bool {
-        let Some((place, before)) = self.answer_at(x, y) else { return false };
+        let Some((place, before)) = self.answer_at(painting, x, y) else { return false };
         if self.config.stack {
             self.turn_slice(painting);
         } else {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 pub const PAPER: u32 = 0x00f4_f5f7;
 const FIELD: u32 = 0x00ff_ffff;
 const EDGE: u32 = 0x00b8_bec8;
-const INK: u32 = 0x0020_2630;
+pub const INK: u32 = 0x0020_2630;
 const PALE_INK: u32 = 0x0060_6a78;
 const BAR: u32 = 0x0024_4c7c;
 /// A letter's cell, in pixels.
