@@ -24,9 +24,8 @@ impl Serving {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let line =
-            lines.skip_while(|line| !line.contains("chevet://")).next().expect("an address is printed");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let line = lines.find(|line| line.contains("chevet://")).expect("an address is printed");
         let address = line.split('\'').nth(1).expect("the address stands in quotes").to_owned();
         Serving { child, address }
     }

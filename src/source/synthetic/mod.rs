@@ -181,7 +181,7 @@ impl Sheet {
         *answers += 1;
         let place = self.layout.grid().rect(tile);
         let dot = Rect::new(place.right() - 1, place.y, 1, 1);
-        page::fill(&mut painting.framebuffer, &dot, if *answers % 2 == 0 { PAPER } else { INK });
+        page::fill(&mut painting.framebuffer, &dot, if answers.is_multiple_of(2) { PAPER } else { INK });
         painting.add_damage(&dot);
         Some((place, *answers - 1))
     }
