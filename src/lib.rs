@@ -19,6 +19,8 @@ pub mod gateway;
 pub mod host;
 #[cfg(feature = "net")]
 pub mod link;
+#[cfg(feature = "net")]
+pub mod load;
 pub mod screen;
 #[cfg(feature = "net")]
 pub mod session;

@@ -2,7 +2,9 @@
 
 mod demo;
 mod gateway;
+mod heap;
 mod host;
+mod load;
 mod view;
 
 use chevet::doctor::Verdict;
@@ -36,6 +38,7 @@ enum Command {
     Gateway(gateway::Gateway),
     Host(host::Host),
     View(view::View),
+    Load(load::Load),
     Doctor(DoctorCommand),
 }
 
@@ -52,7 +55,11 @@ struct DoctorCommand {
 
 impl Cli {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let quiet = matches!(self.command, Command::View(_) | Command::Demo(_) | Command::Doctor(_));
+        heap::give_back_large_blocks();
+        let quiet = matches!(
+            self.command,
+            Command::View(_) | Command::Demo(_) | Command::Doctor(_) | Command::Load(_)
+        );
         let level = if quiet { "warn" } else { "info" };
         let filter = EnvFilter::try_from_env("CHEVET_LOG").unwrap_or_else(|_| EnvFilter::new(level));
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
@@ -61,6 +68,7 @@ impl Cli {
             Command::Gateway(gateway) => runtime()?.block_on(gateway.run())?,
             Command::Host(host) => runtime()?.block_on(host.run())?,
             Command::View(view) => runtime()?.block_on(view.run())?,
+            Command::Load(load) => return runtime()?.block_on(load.run()),
             Command::Doctor(doctor) => return doctor.run(),
         }
         Ok(ExitCode::SUCCESS)

@@ -12,12 +12,14 @@ mod entropy;
 mod interface;
 mod natural;
 pub mod oracle;
+mod packed;
 mod payload;
 pub mod video;
 
 pub use classify::is_natural;
 pub use decoder::Decoder;
 pub use encoder::{EncodeStats, Encoder};
+pub use packed::Packed;
 pub use payload::DecodeError;
 
 /// The most pixels of a tile.

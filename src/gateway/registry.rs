@@ -5,7 +5,8 @@ use crate::link::{Inbox, Link};
 use crate::screen::{HashKey, SizeError};
 use crate::session::{Session, Status};
 use crate::source::{
-    Canvas, NativeSource, PatternConfig, PatternSource, Source, SourceEvent, X11Error, X11Source, XServer,
+    Canvas, NativeSource, PatternConfig, PatternSource, Source, SourceEvent, SyntheticConfig,
+    SyntheticSource, X11Error, X11Source, XServer,
 };
 use crate::wire::{CloseCode, Policy};
 use aws_lc_rs::hmac;
@@ -120,6 +121,25 @@ impl Registry {
             Session::start(name, title, self.hash_key(name), config.policy, canvas, source, to_session);
         let session = session.map_err(size)?;
         self.lock().insert(name.clone(), Entry { session, host: None, link: None, gone_since: None });
+        Ok(())
+    }
+
+    /// Starts a session that has no host, for loading this gateway.
+    pub fn start_synthetic(
+        &self,
+        name: &str,
+        title: &str,
+        config: SyntheticConfig,
+    ) -> Result<(), RegistryError> {
+        let size = |source| RegistryError::Size { name: name.to_owned(), source };
+        let canvas = Arc::new(Canvas::new(config.width, config.height).map_err(size)?);
+        let (events, to_session) = mpsc::channel(EVENTS);
+        let source = Arc::new(SyntheticSource::start(canvas.clone(), &events, config).map_err(size)?);
+        let session =
+            Session::start(name, title, self.hash_key(name), Policy::default(), canvas, source, to_session);
+        let session = session.map_err(size)?;
+        let entry = Entry { session, host: None, link: None, gone_since: None };
+        self.lock().insert(name.to_owned(), entry);
         Ok(())
     }
 

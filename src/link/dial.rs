@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest, http};
 
 /// A dialled peer must have answered by then.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// What a socket buffers: a burst of updates, not more.
 const SOCKET_BUFFER: usize = 4 << 20;
 
@@ -74,7 +74,7 @@ pub async fn dial(target: &Target, road: Road) -> Result<(Link, Inbox), DialErro
     Err(last)
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+pub(super) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
     let failed = |source| DialError::Resolve { host: host.to_owned(), source };
     Ok(tokio::net::lookup_host((host, port)).await.map_err(failed)?.take(4).collect())
 }

@@ -3,11 +3,13 @@
 
 mod congestion;
 mod dial;
+mod dialler;
 mod quic;
 mod tls;
 mod websocket;
 
 pub use dial::{DialError, Target, dial};
+pub use dialler::Dialler;
 pub use quic::{accept, listen, server_config};
 pub use tls::{Certificate, TlsError, fingerprint_text, parse_fingerprint};
 pub use websocket::{WebSocketFault, Written, join};

@@ -19,6 +19,7 @@ const SUPERSEDED: u32 = 1;
 /// How long a closing link may still send what it holds.
 const FAREWELL: Duration = Duration::from_millis(200);
 const CHUNK: usize = 64 << 10;
+const CHUNKS: usize = 32;
 /// What a session may have under way to one viewer.
 const RECEIVE_WINDOW: u32 = 64 << 20;
 /// What a viewer, or a peer of whom nothing is known yet, may have under way to this side.
@@ -408,9 +409,15 @@ async fn gather(
     link: &Link,
 ) -> Result<bool, Closed> {
     link.gather(gathered, &first)?;
+    // A packet fills a chunk: many are taken at once, so that the connection is locked once for all of them.
+    let mut chunks: [Bytes; CHUNKS] = Default::default();
     loop {
-        match stream.read_chunk(CHUNK, true).await {
-            Ok(Some(chunk)) => link.gather(gathered, &chunk.bytes)?,
+        match stream.read_chunks(&mut chunks).await {
+            Ok(Some(count)) => {
+                for chunk in &mut chunks[..count] {
+                    link.gather(gathered, &std::mem::take(chunk))?;
+                }
+            }
             Ok(None) => return Ok(true),
             // A reset: the session says Dropped for it. A lost connection is told by the other tasks.
             Err(_) => return Ok(false),

@@ -1,8 +1,9 @@
-use crate::codec::Encoder;
-use crate::screen::TileId;
+use crate::codec::{Encoder, Packed};
+use crate::screen::{Framebuffer, TileId};
 use crate::sync::Scene;
 use crate::wire::{TilePart, UpdateHeader};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Payloads that may be wanted again by another viewer in the same state.
 const REMEMBERED: usize = 4;
@@ -32,6 +33,11 @@ impl Encoding {
         if tiles.is_empty() {
             return Bytes::new();
         }
+        if let Some(payload) =
+            scene.rested().filter(|_| tiles.len() == scene.grid().len() && parts.is_empty())
+        {
+            return Bytes::copy_from_slice(payload);
+        }
         let generation = scene.generation();
         let known =
             self.recent.iter().find(|p| p.generation == generation && p.tiles == *tiles && p.parts == *parts);
@@ -56,8 +62,9 @@ impl Encoding {
     }
 
     /// The session rests: neither pixels nor what was encoded of them are worth their memory.
-    pub fn rest(&mut self, scene: &mut Scene) {
-        scene.rest(&mut self.encoder);
+    pub fn rest(&mut self, scene: &mut Scene) -> Option<(Framebuffer, Arc<Packed>)> {
+        let rested = scene.rest(&mut self.encoder);
         *self = Encoding::new();
+        rested
     }
 }

@@ -27,6 +27,8 @@ const RELEASED_AFTER: Micros = 1_500_000;
 const RESTS_AFTER: Micros = 5_000_000;
 const TICK: Duration = Duration::from_millis(100);
 const IDLE_TICK: Duration = Duration::from_millis(1_000);
+/// Nobody watches, nothing happens: time brings nothing about.
+const NO_TICK: Duration = Duration::from_secs(3_600);
 /// Messages of all viewers that wait for the session: few, since who sends many must not delay the others.
 const QUEUE: usize = 64;
 /// The screen takes no new size more often than this, whoever asks.
@@ -125,10 +127,19 @@ impl Task {
         let mut next_tick = Instant::now();
         loop {
             // However much else happens, time is looked at.
-            let tick = if self.is_busy() { TICK } else { IDLE_TICK };
+            let tick = match self.is_busy() {
+                true => TICK,
+                false if self.resting && self.viewers.is_empty() => NO_TICK,
+                false => IDLE_TICK,
+            };
             next_tick = next_tick.min(Instant::now() + tick);
+            // What a viewer says concerns itself alone; all else may concern all.
+            let mut concerned = None;
             tokio::select! {
-                Some((viewer, message)) = from_viewers.recv() => self.on_message(viewer, message),
+                Some((viewer, message)) = from_viewers.recv() => {
+                    self.on_message(viewer, message);
+                    concerned = Some(viewer);
+                }
                 () = self.canvas.changed() => self.on_damage(),
                 arrival = arrivals.recv() => match arrival {
                     Some(arrival) => self.on_arrival(arrival, &to_session),
@@ -142,13 +153,13 @@ impl Task {
                     self.videos.send(made, &self.scene, &mut self.viewers, clock::now_us());
                 }
                 () = sleep_until(next_tick) => {
-                    next_tick = Instant::now() + IDLE_TICK;
+                    next_tick = Instant::now() + NO_TICK;
                     self.on_tick();
                 }
                 // Delivering is all there is to do then.
                 () = sleep_until(wake_at(self.wake_at)), if self.wake_at.is_some() => {}
             }
-            self.deliver();
+            self.deliver(concerned);
             report.send_if_modified(|status| {
                 let newer = self.status();
                 let news = *status != newer;
@@ -400,19 +411,28 @@ impl Task {
         }
         if !self.resting && now.saturating_sub(self.changed_us) > RESTS_AFTER {
             self.resting = true;
-            self.encoding.rest(&mut self.scene);
+            if let Some((framebuffer, packed)) = self.encoding.rest(&mut self.scene) {
+                self.canvas.rest(&framebuffer, packed);
+            }
         }
     }
 
-    /// Sends every viewer what it has room for.
-    fn deliver(&mut self) {
+    /// Sends viewers what they have room for: one, or all.
+    fn deliver(&mut self, only: Option<ViewerId>) {
         let shared = self.viewers.len() > 1;
         let now = clock::now_us();
         let rests_at = self.scene.look_for_motion(now);
         self.viewers.values_mut().for_each(|viewer| viewer.delivery.follow_motion(&self.scene, now));
         let frame_at = self.videos.run(&mut self.scene, &mut self.viewers, self.captured_us, now);
-        self.wake_at = rests_at.into_iter().chain(frame_at).min();
-        for viewer in self.viewers.values_mut() {
+        // Who is not asked keeps the time that was found for it.
+        let known = self.wake_at.filter(|&at| only.is_some() && at > now);
+        self.wake_at = rests_at.into_iter().chain(frame_at).chain(known).min();
+        let rests = self.scene.rested().is_some();
+        let (mut one, mut all) = match only {
+            Some(id) => (self.viewers.get_mut(&id), None),
+            None => (None, Some(self.viewers.values_mut())),
+        };
+        while let Some(viewer) = one.take().or_else(|| all.as_mut()?.next()) {
             let now = clock::now_us();
             // What was drawn before a viewer came is not late for it.
             let captured_us = self.captured_us.max(viewer.attached_us);
@@ -426,6 +446,11 @@ impl Task {
             let now = clock::now_us();
             // Pacing may let more go soon.
             self.wake_at = self.wake_at.into_iter().chain(viewer.delivery.next_at(now)).min();
+        }
+        if rests && self.scene.rested().is_none() {
+            // It woke to show a viewer what had been there, and rests again after a while.
+            self.resting = false;
+            self.changed_us = clock::now_us();
         }
     }
 

@@ -62,13 +62,42 @@ impl Viewer {
         Path { bytes_per_second: budget.rate(), in_flight_bytes: budget.in_flight(), ..measured }
     }
 
-    /// Tells the viewer its path, at most once a second and only if it changed.
+    /// Tells the viewer its path, at most once a second and only if it changed so that somebody would care.
     pub fn tell_path(&mut self, now: Micros) {
         let path = self.path();
-        let (told, at) = self.path_told;
-        if path != told && now.saturating_sub(at) >= 1_000_000 {
+        let (told, at) = &self.path_told;
+        if is_news(told, &path) && now.saturating_sub(*at) >= 1_000_000 {
             self.link.control(&Control::Path(path));
             self.path_told = (path, now);
         }
+    }
+}
+
+/// Whether a path differs by more than its measurement wavers on a line at rest.
+fn is_news(told: &Path, path: &Path) -> bool {
+    let differ = |a: u64, b: u64, least: u64| a.abs_diff(b) > (a.max(b) / 8).max(least);
+    differ(told.round_trip_us, path.round_trip_us, 1_000)
+        || differ(told.bytes_per_second, path.bytes_per_second, 10_000)
+        || differ(told.lost_per_million, path.lost_per_million, 500)
+        || differ(told.in_flight_bytes, path.in_flight_bytes, 16 << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_at_rest_is_no_news_and_one_that_changes_is() {
+        let path = Path {
+            round_trip_us: 20_000,
+            bytes_per_second: 1_000_000,
+            lost_per_million: 0,
+            in_flight_bytes: 0,
+        };
+        assert!(!is_news(&path, &Path { round_trip_us: 21_500, ..path }));
+        assert!(!is_news(&path, &Path { bytes_per_second: 950_000, ..path }));
+        assert!(is_news(&path, &Path { round_trip_us: 40_000, ..path }));
+        assert!(is_news(&path, &Path { lost_per_million: 10_000, ..path }));
+        assert!(is_news(&Path::default(), &path));
     }
 }

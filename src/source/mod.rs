@@ -4,15 +4,18 @@
 
 mod native;
 mod pattern;
+mod synthetic;
 mod x11;
 
 pub use native::NativeSource;
 pub use pattern::{PatternConfig, PatternSource};
+pub use synthetic::{Layout, SyntheticConfig, SyntheticSource, TITLE as SYNTHETIC_TITLE, keysym_for};
 pub use x11::{X11Error, X11Source, XServer};
 
+use crate::codec::Packed;
 use crate::screen::{Framebuffer, Grid, Rect, SizeError, TileSet};
 use crate::wire::{InputEvent, Policy};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// The pixels that a source and its session share: the source writes, the session reads and hashes.
@@ -29,6 +32,8 @@ pub struct Painting {
     pub size_changes: u64,
     /// When the oldest damage that the session has not seen was noticed.
     pub damaged_at: Option<std::time::Instant>,
+    /// The pixels while nobody looks at them; the framebuffer is then empty.
+    rested: Option<Arc<Packed>>,
 }
 
 impl Canvas {
@@ -37,15 +42,39 @@ impl Canvas {
         let framebuffer = Framebuffer::new(width, height)?;
         let damage = TileSet::full(framebuffer.grid().len());
         Ok(Canvas {
-            painting: Mutex::new(Painting { framebuffer, damage, size_changes: 0, damaged_at: None }),
+            painting: Mutex::new(Painting {
+                framebuffer,
+                damage,
+                size_changes: 0,
+                damaged_at: None,
+                rested: None,
+            }),
             changed: Notify::new(),
         })
     }
 
     /// The painting, for as long as the guard is held. Hold it briefly: source and session share it.
     pub fn lock(&self) -> MutexGuard<'_, Painting> {
+        let mut painting = self.lock_as_it_is();
+        if let Some(rested) = painting.rested.take() {
+            painting.framebuffer = rested.unpack();
+        }
+        painting
+    }
+
+    fn lock_as_it_is(&self) -> MutexGuard<'_, Painting> {
         // A panic elsewhere leaves at worst torn pixels behind, which the next damage mends.
         self.painting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the pixels' memory back until the next lock, if they are those of `seen`, which is packed already. A
+    /// source may have painted what it has not told yet: then they stay.
+    pub fn rest(&self, seen: &Framebuffer, packed: Arc<Packed>) {
+        let mut painting = self.lock_as_it_is();
+        if painting.rested.is_none() && painting.damage.is_empty() && painting.framebuffer == *seen {
+            painting.framebuffer = Framebuffer::default();
+            painting.rested = Some(packed);
+        }
     }
 
     /// Wakes the session after damage was added or the size changed.
@@ -120,4 +149,37 @@ pub trait Source: Send + Sync {
     fn input(&self, event: InputEvent);
     /// A viewer wants the screen to have this size in pixels; a source that cannot, does not.
     fn resize(&self, width: u32, height: u32);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Encoder;
+
+    fn painted() -> Canvas {
+        let canvas = Canvas::new(200, 130).unwrap();
+        let mut painting = canvas.lock();
+        painting.framebuffer.row_mut(5, 100, 120).fill(0x0012_3456);
+        painting.damage.clear();
+        drop(painting);
+        canvas
+    }
+
+    #[test]
+    fn a_canvas_that_rested_has_its_pixels_when_somebody_looks() {
+        let canvas = painted();
+        let seen = canvas.lock().framebuffer.clone();
+        canvas.rest(&seen, Arc::new(Packed::pack(&seen, &mut Encoder::new())));
+        assert!(canvas.lock_as_it_is().framebuffer.pixels().is_empty());
+        assert!(canvas.lock().framebuffer == seen);
+    }
+
+    #[test]
+    fn what_a_source_has_painted_and_not_told_keeps_its_canvas_awake() {
+        let canvas = painted();
+        let seen = canvas.lock().framebuffer.clone();
+        canvas.lock().framebuffer.row_mut(0, 0, 1)[0] = 7;
+        canvas.rest(&seen, Arc::new(Packed::pack(&seen, &mut Encoder::new())));
+        assert_eq!(canvas.lock().framebuffer.row(0, 0, 1)[0], 7);
+    }
 }

@@ -192,6 +192,12 @@ impl Host {
     ) -> Result<(), Closed> {
         match message {
             Incoming::Update(stream) => self.on_update(stream, attachment)?,
+            // Signs of life must not wake a canvas that rests.
+            Incoming::Control(control @ (Control::Pong { .. } | Control::Ping { .. } | Control::Path(_))) => {
+                if let Ok(Some(news)) = attachment.control(control, clock::now_us()) {
+                    self.on_news(news).await?;
+                }
+            }
             Incoming::Control(control) => {
                 let news = self.with_screen(attachment, |a| {
                     Ok(match a.control(control, clock::now_us())? {

@@ -2,8 +2,8 @@
 //! acknowledgements, the proof, the liveness of the link and the input that is not yet acknowledged all live here;
 //! whoever owns the link moves the bytes and passes the time.
 
-use super::Micros;
 use super::viewer::{Applied, Viewer, ViewerError};
+use super::{Clocks, Micros};
 use crate::wire::limits::{MAX_WAITING, MAX_WAITING_BYTES};
 use crate::wire::{Attach, Attached, CloseCode, Control, Cursor, InputEvent, Path, Policy, Token};
 use crate::wire::{write_event, write_input_start};
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 
 /// A link that said nothing for this long is asked whether it lives.
-const PING_AFTER: Micros = 500_000;
+pub const PING_AFTER: Micros = 500_000;
 /// A link that said nothing for this long is silent.
 pub const SILENT_AFTER: Micros = 2_000_000;
 /// A screen that changed this recently is moving.
@@ -98,9 +98,7 @@ pub struct Attachment {
     heard_at: Micros,
     pinged_at: Micros,
     pings: u64,
-    round_trip: Option<Micros>,
-    best_round_trip: Micros,
-    clock_offset: i64,
+    clocks: Clocks,
     changed_at: Micros,
     agreed: u64,
     mismatches: u64,
@@ -123,9 +121,7 @@ impl Attachment {
             heard_at: now,
             pinged_at: now,
             pings: 0,
-            round_trip: None,
-            best_round_trip: Micros::MAX,
-            clock_offset: 0,
+            clocks: Clocks::new(),
             changed_at: now,
             agreed: 0,
             mismatches: 0,
@@ -216,7 +212,7 @@ impl Attachment {
                 None
             }
             Control::Pong { ping_time_us, time_us, .. } => {
-                self.on_pong(ping_time_us, time_us, now);
+                self.clocks.pong(ping_time_us, time_us, now);
                 None
             }
             Control::Dropped { update } => {
@@ -255,16 +251,6 @@ impl Attachment {
         }
         self.agreed = self.agreed.max(update);
         (update == self.viewer.newest()).then_some(News::Exact { update })
-    }
-
-    fn on_pong(&mut self, ping_time: Micros, peer_time: Micros, now: Micros) {
-        let Some(round_trip) = now.checked_sub(ping_time) else { return };
-        self.round_trip = Some(round_trip);
-        // The shortest exchange says most about how the two clocks differ.
-        if round_trip <= self.best_round_trip {
-            self.best_round_trip = round_trip;
-            self.clock_offset = peer_time as i64 - (ping_time + round_trip / 2) as i64;
-        }
     }
 
     /// Takes an update stream; `clock` is read around the decoding. What was applied is acknowledged.
@@ -394,14 +380,12 @@ impl Attachment {
     }
 
     pub fn round_trip(&self) -> Option<Micros> {
-        self.round_trip
+        self.clocks.round_trip()
     }
 
-    /// A time of the session's clock on this side's clock. A difference that the exchange cannot tell from none
-    /// counts as none: two processes of one machine have one clock.
+    /// A time of the session's clock on this side's clock.
     pub fn local_time(&self, session_time: Micros) -> Micros {
-        let known = self.clock_offset.unsigned_abs() > self.best_round_trip / 2 + 1;
-        (session_time as i64 - if known { self.clock_offset } else { 0 }).max(0) as Micros
+        self.clocks.local_time(session_time)
     }
 
     /// What the session promises of its pixels.

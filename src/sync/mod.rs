@@ -5,6 +5,7 @@
 mod attachment;
 mod budget;
 mod cache;
+mod clocks;
 mod delivery;
 mod motion;
 mod proof;
@@ -13,9 +14,10 @@ mod texture;
 mod tile_bytes;
 mod viewer;
 
-pub use attachment::{Attachment, Exactness, Identity, News, SILENT_AFTER};
+pub use attachment::{Attachment, Exactness, Identity, News, PING_AFTER, SILENT_AFTER};
 pub use budget::Budget;
 pub use cache::{CacheMirror, TileCache};
+pub use clocks::Clocks;
 pub use delivery::{Delivery, DeliveryCounters, Pointer};
 pub use motion::Region;
 pub use proof::root;

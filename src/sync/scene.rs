@@ -2,12 +2,13 @@
 
 use super::Micros;
 use super::motion::{Motion, Region};
-use crate::codec::{Decoder, Encoder};
+use crate::codec::{Encoder, Packed};
 use crate::screen::{
     Framebuffer, Grid, HashKey, Move, MoveFinder, Rect, SizeError, TileHash, TileId, TileSet,
 };
 use crate::screen::{copy_tiles, difference, find_changes, hash_tile};
 use crate::wire::Policy;
+use std::sync::Arc;
 
 /// A session's framebuffer as its viewers are to see it. While nothing happens it can rest, as the codec's bytes.
 pub struct Scene {
@@ -16,7 +17,7 @@ pub struct Scene {
     size: (u32, u32),
     /// `None` while the scene rests.
     framebuffer: Option<Framebuffer>,
-    rested: Vec<u8>,
+    rested: Option<Arc<Packed>>,
     hashes: Vec<TileHash>,
     generation: u64,
     moves: MoveFinder,
@@ -63,7 +64,7 @@ impl Scene {
             grid: framebuffer.grid(),
             size: (width, height),
             framebuffer: Some(framebuffer),
-            rested: Vec::new(),
+            rested: None,
             hashes,
             generation: 1,
             moves: MoveFinder::new(),
@@ -72,33 +73,26 @@ impl Scene {
         })
     }
 
-    /// Gives the framebuffer's memory back until something changes.
-    pub fn rest(&mut self, encoder: &mut Encoder) {
-        let Some(framebuffer) = self.framebuffer.take() else { return };
-        let tiles: Vec<TileId> = (0..self.grid.len() as TileId).collect();
-        self.rested.clear();
-        encoder.encode(&framebuffer, &tiles, &mut self.rested);
-        self.rested.shrink_to_fit();
+    /// Gives the framebuffer's memory back until something changes: it and what it rests as, for who keeps the same
+    /// pixels. Nothing if the scene rests already.
+    pub fn rest(&mut self, encoder: &mut Encoder) -> Option<(Framebuffer, Arc<Packed>)> {
+        let framebuffer = self.framebuffer.take()?;
+        let packed = Arc::new(Packed::pack(&framebuffer, encoder));
+        self.rested = Some(packed.clone());
         self.moves = MoveFinder::new();
+        Some((framebuffer, packed))
+    }
+
+    /// The payload of all tiles, if the scene rests: it need not wake for a viewer that has nothing yet.
+    pub fn rested(&self) -> Option<&[u8]> {
+        self.rested.as_ref().map(|packed| packed.payload())
     }
 
     /// Has the framebuffer again, if the scene rested.
     fn wake(&mut self) {
-        if self.framebuffer.is_some() {
-            return;
+        if let Some(rested) = self.rested.take() {
+            self.framebuffer = Some(rested.unpack());
         }
-        let (width, height) = self.size;
-        let mut framebuffer = Framebuffer::new(width, height).expect("a size that the scene has had");
-        let tiles: Vec<TileId> = (0..self.grid.len() as TileId).collect();
-        let write = |_: usize, rect: &Rect, pixels: &[u32]| {
-            for (row, pixels) in pixels.chunks_exact(rect.width as usize).enumerate() {
-                framebuffer.row_mut(rect.x, rect.y + row as u32, rect.width).copy_from_slice(pixels);
-            }
-        };
-        let decoded = Decoder::new().decode(&self.rested, self.grid, &tiles, write);
-        decoded.expect("the codec reads what it wrote");
-        self.rested = Vec::new();
-        self.framebuffer = Some(framebuffer);
     }
 
     pub fn policy(&self) -> Policy {
@@ -171,6 +165,7 @@ impl Scene {
         self.grid = framebuffer.grid();
         self.size = (width, height);
         self.framebuffer = Some(framebuffer);
+        self.rested = None;
         self.generation += 1;
         self.motion.restart(self.grid);
         Ok(())
@@ -282,7 +277,9 @@ mod tests {
         let mut source = Framebuffer::new(200, 130).unwrap();
         source.row_mut(5, 100, 120).fill(0x0012_3456);
         scene.absorb(&source, &TileSet::full(source.grid().len()), 0).unwrap();
-        scene.rest(&mut Encoder::new());
+        let (framebuffer, _) = scene.rest(&mut Encoder::new()).unwrap();
+        assert!(framebuffer == source && scene.rested().is_some());
         assert!(scene.framebuffer() == &source);
+        assert!(scene.rested().is_none());
     }
 }
