@@ -159,7 +159,7 @@ fn text() -> Framebuffer {
 fn picture() -> Framebuffer {
     paint(|x, y| {
         let grain = (x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA6B)) >> 29;
-        ((x * 3 / 2 + grain) & 0xFF) << 16 | ((y + grain) & 0xFF) << 8 | ((x + y) / 3 & 0xFF)
+        ((x * 3 / 2 + grain) & 0xFF) << 16 | ((y + grain) & 0xFF) << 8 | (((x + y) / 3) & 0xFF)
     })
 }
 
