@@ -65,14 +65,18 @@ fn geometric_mean(values: &[f64]) -> f64 {
 pub fn trace(path: &str, round: usize, scene: Scene, side: Side, outcome: &Outcome) {
     let mut latencies = outcome.latencies.clone();
     latencies.sort_unstable();
-    let quantile = |q: f64| latencies.get((latencies.len() as f64 * q) as usize).map_or(0.0, |&us| us as f64 / 1e3);
+    let quantile =
+        |q: f64| latencies.get((latencies.len() as f64 * q) as usize).map_or(0.0, |&us| us as f64 / 1e3);
     eprintln!(
-        "{path} {round} {:<20} {:<8} {:>9} B/frame {:>7.2} ms CPU/frame, latency {:>6.1} p95 {:>6.1} ms, shown {}/{}, \
-         exact after {:?} ms, PSNR {:.1} moving {:.1} at rest",
+        "{path} {round} {:<20} {:<8} {:>8} B a frame in {:>5.1} packets (updates {:>7} B), {:>6.2} ms CPU (gateway {:>5.2}), \
+         latency {:>6.1} p95 {:>6.1} ms, shown {}/{}, exact after {:?} ms, PSNR {:.1} moving {:.1} at rest",
         scene.name(),
         name(side),
         outcome.bytes / u64::from(outcome.frames),
-        outcome.cpu as f64 / 1e6 / f64::from(outcome.frames),
+        outcome.packets as f64 / f64::from(outcome.frames),
+        outcome.update_bytes / u64::from(outcome.frames),
+        cpu_per_frame(outcome),
+        outcome.gateway_cpu as f64 / 1e6 / f64::from(outcome.frames),
         quantile(0.5),
         quantile(0.95),
         outcome.distinct_frames,
@@ -123,22 +127,34 @@ fn interface(scene: Scene) -> bool {
     !matches!(scene, Scene::Ct | Scene::Video)
 }
 
-fn mean_line(text: &mut String, ratios: &[(Scene, f64)], columns: usize) {
-    let over: Vec<f64> = ratios.iter().filter(|(scene, _)| interface(*scene)).map(|(_, ratio)| *ratio).collect();
+fn mean_line(text: &mut String, ratios: &[(Scene, f64)], columns: usize, rest: &str) {
+    let over: Vec<f64> =
+        ratios.iter().filter(|(scene, _)| interface(*scene)).map(|(_, ratio)| *ratio).collect();
     if !over.is_empty() {
-        let _ = writeln!(text, "| geometric mean but CT and video |{} {:.2} |", " |".repeat(columns), geometric_mean(&over));
+        let _ = writeln!(
+            text,
+            "| geometric mean but CT and video |{} {:.2} |{rest}",
+            " |".repeat(columns),
+            geometric_mean(&over)
+        );
     }
 }
 
 fn bytes(text: &mut String, table: &Table, scenes: &[Scene]) {
-    let _ = writeln!(text, "\n| bytes a drawn frame | TigerVNC | chevet | ratio |\n|---|---|---|---|");
+    let _ = writeln!(
+        text,
+        "\n| bytes a drawn frame | TigerVNC | chevet | ratio | ratio a shown frame |\n|---|---|---|---|---|"
+    );
     let mut ratios = Vec::new();
     for &scene in scenes {
         let (peer, ours) = (table.median(scene, TIGERVNC, per_frame), table.median(scene, CHEVET, per_frame));
         ratios.push((scene, ours / peer));
-        let _ = writeln!(text, "| {} | {peer:.0} | {ours:.0} | {:.2} |", scene.name(), ours / peer);
+        let shown = |outcome: &Outcome| outcome.bytes as f64 / outcome.distinct_frames.max(1) as f64;
+        let ratio = table.median(scene, CHEVET, shown) / table.median(scene, TIGERVNC, shown);
+        let _ =
+            writeln!(text, "| {} | {peer:.0} | {ours:.0} | {:.2} | {ratio:.2} |", scene.name(), ours / peer);
     }
-    mean_line(text, &ratios, 2);
+    mean_line(text, &ratios, 2, " |");
 }
 
 fn cpu(text: &mut String, table: &Table, scenes: &[Scene]) {
@@ -150,7 +166,8 @@ fn cpu(text: &mut String, table: &Table, scenes: &[Scene]) {
     let mut ratios = Vec::new();
     for &scene in scenes {
         let alone = table.median(scene, ALONE, cpu_per_frame);
-        let (peer, ours) = (table.median(scene, TIGERVNC, cpu_per_frame), table.median(scene, CHEVET, cpu_per_frame));
+        let (peer, ours) =
+            (table.median(scene, TIGERVNC, cpu_per_frame), table.median(scene, CHEVET, cpu_per_frame));
         let net = (ours - alone).max(0.0) / (peer - alone);
         ratios.push((scene, net));
         let _ = writeln!(
@@ -162,7 +179,7 @@ fn cpu(text: &mut String, table: &Table, scenes: &[Scene]) {
             ours / peer,
         );
     }
-    mean_line(text, &ratios, 6);
+    mean_line(text, &ratios, 6, "");
 }
 
 fn latency(text: &mut String, table: &Table, scenes: &[Scene]) {
@@ -232,7 +249,8 @@ pub fn photons(photons: &Photons) -> String {
         let at = ((times.len() as f64 * q).ceil() as usize).clamp(1, times.len().max(1)) - 1;
         times.get(at).copied().unwrap_or(f64::NAN)
     };
-    let mut text = String::from("\n| key to pixels in Chromium, ms | noVNC | chevet | ratio |\n|---|---|---|---|\n");
+    let mut text =
+        String::from("\n| key to pixels in Chromium, ms | noVNC | chevet | ratio |\n|---|---|---|---|\n");
     for (name, q) in [("median", 0.5), ("p95", 0.95)] {
         let (theirs, ours) = (quantile(&photons.novnc, q), quantile(&photons.chevet, q));
         let _ = writeln!(text, "| {name} | {theirs:.1} | {ours:.1} | {:.2} |", ours / theirs);

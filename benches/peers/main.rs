@@ -4,10 +4,10 @@
 //! `make bench-peers`; `PEERS_QUICK=1` for one short round on the LAN. `PEERS_SCENES=typing,video`,
 //! `PEERS_PATHS=lan,wifi,4g`, `PEERS_ROUNDS=N` and `PEERS_BROWSER=0` choose less.
 
+mod browser;
 #[path = "../corpus/screens.rs"]
 #[allow(dead_code)]
 mod corpus;
-mod browser;
 mod figures;
 #[path = "../../tests/paths/model.rs"]
 mod model;
@@ -47,15 +47,19 @@ fn main() -> Result<()> {
     let setting = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let quick = setting("PEERS_QUICK").is_some_and(|value| value != "0");
     let seconds = if quick { 3 } else { 4 };
-    let rounds: usize = setting("PEERS_ROUNDS").and_then(|text| text.parse().ok()).unwrap_or(if quick { 1 } else { 3 });
+    let rounds: usize =
+        setting("PEERS_ROUNDS").and_then(|text| text.parse().ok()).unwrap_or(if quick { 1 } else { 3 });
     let paths = setting("PEERS_PATHS").unwrap_or(if quick { "lan".into() } else { "lan,wifi,4g".into() });
     let chosen = setting("PEERS_SCENES");
-    let is_chosen = |scene: &Scene| chosen.as_ref().is_none_or(|names| names.split(',').any(|name| scene.name().starts_with(name)));
+    let is_chosen = |scene: &Scene| {
+        chosen.as_ref().is_none_or(|names| names.split(',').any(|name| scene.name().starts_with(name)))
+    };
     let scenes: Vec<Scene> = Scene::ALL.into_iter().filter(is_chosen).collect();
     let compression = setting("PEERS_COMPRESSION").and_then(|text| text.parse().ok()).unwrap_or(COMPRESSION);
 
     let began = Instant::now();
-    let bench = Bench { material: Material::make(seconds), bare: XServer::start(false)?, rfb: XServer::start(true)? };
+    let bench =
+        Bench { material: Material::make(seconds), bare: XServer::start(false)?, rfb: XServer::start(true)? };
     let mut rehearsals = HashMap::new();
     for &scene in &scenes {
         let frames = scene.frames_per_second() * seconds;

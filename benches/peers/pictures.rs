@@ -59,7 +59,8 @@ pub struct Pen {
 
 impl Pen {
     pub fn new() -> Pen {
-        let bytes = std::fs::read(FONT).unwrap_or_else(|error| panic!("{FONT}: {error}; run scripts/install.sh peers"));
+        let bytes = std::fs::read(FONT)
+            .unwrap_or_else(|error| panic!("{FONT}: {error}; run scripts/install.sh peers"));
         Pen { font: Font::from_bytes(bytes, FontSettings::default()).expect("a TrueType font") }
     }
 
@@ -110,7 +111,13 @@ impl Prose {
     pub fn word(&mut self) -> String {
         let word = self.words[self.random.below(self.words.len() as u64) as usize];
         let mut word = match self.first {
-            true => word.chars().next().into_iter().flat_map(char::to_uppercase).chain(word.chars().skip(1)).collect(),
+            true => word
+                .chars()
+                .next()
+                .into_iter()
+                .flat_map(char::to_uppercase)
+                .chain(word.chars().skip(1))
+                .collect(),
             false => word.to_owned(),
         };
         self.first = self.random.below(11) == 0;
@@ -262,7 +269,8 @@ fn photograph(name: &str) -> Photograph {
     let mut decoder = zune_jpeg::JpegDecoder::new(std::io::Cursor::new(bytes));
     let pixels = decoder.decode().expect("a photograph");
     let (width, height) = decoder.dimensions().expect("a photograph's size");
-    let plane = |channel: usize| pixels.iter().skip(channel).step_by(3).map(|&value| f32::from(value)).collect();
+    let plane =
+        |channel: usize| pixels.iter().skip(channel).step_by(3).map(|&value| f32::from(value)).collect();
     Photograph { width, height, planes: [plane(0), plane(1), plane(2)] }
 }
 
@@ -276,8 +284,10 @@ fn film_frame(far: &Photograph, near: &Photograph, index: usize, width: u32, hei
     let time = index as f32 / 25.0;
     let (turn, scale) = (0.12 * (time * 0.5).sin(), 1.15 + 0.25 * (time * 0.6).sin());
     let (sin, cos) = turn.sin_cos();
-    let centre =
-        (far.width as f32 * (0.5 + 0.12 * (time * 0.35).sin()), far.height as f32 * (0.5 + 0.1 * (time * 0.45).cos()));
+    let centre = (
+        far.width as f32 * (0.5 + 0.12 * (time * 0.35).sin()),
+        far.height as f32 * (0.5 + 0.1 * (time * 0.45).cos()),
+    );
     let (ball_x, ball_y) = ((time * 130.0) % (width as f32 + 160.0) - 80.0, height as f32 * 0.6);
     let mut random = Random::new(index as u64 + 1);
     let mut picture = blank(width, height, 0);
@@ -293,7 +303,8 @@ fn film_frame(far: &Photograph, near: &Photograph, index: usize, width: u32, hei
             for channel in 0..3 {
                 let value = match is_near {
                     true => {
-                        let (u, v) = (near.width as f32 / 2.0 + dx * 2.0, near.height as f32 / 2.0 + dy * 2.0);
+                        let (u, v) =
+                            (near.width as f32 / 2.0 + dx * 2.0, near.height as f32 / 2.0 + dy * 2.0);
                         sample(&near.planes[channel], near.width, near.height, u, v)
                     }
                     false => sample(&far.planes[channel], far.width, far.height, u, v),

@@ -174,7 +174,9 @@ impl Viewer {
             let place = Place { x: field()?, y: field()?, width: field()?, height: field()? };
             let kind = word(&mut self.from)? as i32;
             let cursor = kind == encoding::CURSOR || kind == encoding::LAST_RECT;
-            if !cursor && (place.x + place.width > self.screen.width || place.y + place.height > self.screen.height) {
+            if !cursor
+                && (place.x + place.width > self.screen.width || place.y + place.height > self.screen.height)
+            {
                 return Err(format!("a rectangle outside the screen: {place:?}").into());
             }
             match kind {
@@ -182,10 +184,15 @@ impl Viewer {
                 encoding::COPY_RECT => self.copy_rect(place)?,
                 encoding::TIGHT => self.tight.rect(&mut self.from, &mut self.screen, place)?,
                 encoding::CURSOR => {
-                    skip(&mut self.from, place.width * place.height * 4 + place.width.div_ceil(8) * place.height)?;
+                    skip(
+                        &mut self.from,
+                        place.width * place.height * 4 + place.width.div_ceil(8) * place.height,
+                    )?;
                 }
                 encoding::LAST_RECT => break,
-                other => return Err(format!("the server sent encoding {other}, which was not asked for").into()),
+                other => {
+                    return Err(format!("the server sent encoding {other}, which was not asked for").into());
+                }
             }
         }
         Ok(())
@@ -197,7 +204,10 @@ impl Viewer {
             self.from.read_exact(&mut bytes)?;
             let pixels = self.screen.row_mut(place.x, place.y + row, place.width);
             let words = bytes.as_chunks::<4>().0;
-            pixels.iter_mut().zip(words).for_each(|(pixel, word)| *pixel = u32::from_le_bytes(*word) & 0x00ff_ffff);
+            pixels
+                .iter_mut()
+                .zip(words)
+                .for_each(|(pixel, word)| *pixel = u32::from_le_bytes(*word) & 0x00ff_ffff);
         }
         Ok(())
     }

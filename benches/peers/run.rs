@@ -1,7 +1,7 @@
 //! One run: a scene on a display, a viewer of one of the peers behind a relay, and what was seen.
 
-use crate::relay::Relay;
 use crate::model::Profile;
+use crate::relay::Relay;
 use crate::rfb::{Viewer, Wish};
 use crate::scenes::{Material, Program, Scene};
 use crate::servers::{CpuTime, Gateway, XServer};
@@ -38,8 +38,13 @@ pub struct Outcome {
     pub frames: u32,
     /// To the viewer, with the headers of packets.
     pub bytes: u64,
+    pub packets: u64,
+    /// What of the bytes was updates' own; only chevet's viewer says so.
+    pub update_bytes: u64,
     /// Of the server's processes, in nanoseconds.
     pub cpu: u64,
+    /// What of it was the gateway's.
+    pub gateway_cpu: u64,
     /// From drawing to decoding, in microseconds.
     pub latencies: Vec<u64>,
     pub distinct_frames: usize,
@@ -65,7 +70,13 @@ fn locked(watch: &Shared) -> MutexGuard<'_, Watch> {
 }
 
 impl Bench {
-    pub fn run(&self, side: Side, scene: Scene, rehearsal: &Arc<Rehearsal>, profile: Profile) -> Result<Outcome> {
+    pub fn run(
+        &self,
+        side: Side,
+        scene: Scene,
+        rehearsal: &Arc<Rehearsal>,
+        profile: Profile,
+    ) -> Result<Outcome> {
         let server = if matches!(side, Side::TigerVnc(_)) { &self.rfb } else { &self.bare };
         let mut program = Program::open(scene, &self.material, &server.display)?;
         let watch = Arc::new(Mutex::new(Watch::new(rehearsal.clone(), scene.is_lossy())));
@@ -85,13 +96,15 @@ impl Bench {
                 (None, Some(watch_rfb((Ipv4Addr::LOCALHOST, tcp).into(), wish, watch.clone(), stop.clone())))
             }
         };
-        let processes: Vec<u32> = [Some(server.id()), gateway.as_ref().map(Gateway::id)].into_iter().flatten().collect();
+        let processes: Vec<u32> =
+            [Some(server.id()), gateway.as_ref().map(Gateway::id)].into_iter().flatten().collect();
         let cpu = || processes.iter().map(|&process| CpuTime::of(process)).collect::<Vec<_>>();
         if viewer.is_some() {
             wait_for_opening(&watch, scene.is_lossy())?;
         }
         sleep(Duration::from_millis(300));
         relay.start_counting();
+        locked(&watch).update_bytes = 0;
         let before = cpu();
         let drawn_at = draw(&mut program, scene, rehearsal.frames())?;
         let drawn = Instant::now();
@@ -99,9 +112,17 @@ impl Bench {
             true => wait_for_rest(&watch, rehearsal.frames(), drawn),
             false => sleep(REST),
         }
-        let used = cpu().iter().zip(&before).map(|(now, before)| now.since(*before)).sum();
-        let bytes = relay.report()["down"]["bytes"].as_u64().unwrap_or(0);
-        let mut outcome = Outcome { frames: rehearsal.frames(), bytes, cpu: used, ..Outcome::default() };
+        let used: Vec<u64> = cpu().iter().zip(&before).map(|(now, before)| now.since(*before)).collect();
+        let seen = &relay.report()["down"];
+        let count = |what: &str| seen[what].as_u64().unwrap_or(0);
+        let mut outcome = Outcome {
+            frames: rehearsal.frames(),
+            bytes: count("bytes"),
+            packets: count("packets"),
+            cpu: used.iter().sum(),
+            gateway_cpu: used.iter().skip(1).sum(),
+            ..Outcome::default()
+        };
         if let Some(viewer) = viewer {
             stop.store(true, Ordering::Relaxed);
             drop(gateway);
@@ -109,8 +130,10 @@ impl Bench {
             viewer.join().map_err(|_| "the viewer panicked")??;
             let watch = locked(&watch);
             outcome.latencies = watch.latencies(&drawn_at, clock::now_us());
+            outcome.update_bytes = watch.update_bytes;
             outcome.distinct_frames = watch.shown_at.len();
-            outcome.exact_after = drawn_at.last().and_then(|last| watch.exact_at.map(|at| at.saturating_sub(*last)));
+            outcome.exact_after =
+                drawn_at.last().and_then(|last| watch.exact_at.map(|at| at.saturating_sub(*last)));
             outcome.moving_psnr = watch.moving_psnr();
             outcome.resting_psnr = watch.resting_psnr();
         }
@@ -121,7 +144,8 @@ impl Bench {
 fn ways(runtime: &Runtime, relay: &Relay, port: u16) -> Result<(u16, u16)> {
     let here: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
     let there: SocketAddr = (Ipv4Addr::LOCALHOST, port).into();
-    let open = async { Ok::<_, std::io::Error>((relay.udp(here, there).await?, relay.tcp(here, there).await?)) };
+    let open =
+        async { Ok::<_, std::io::Error>((relay.udp(here, there).await?, relay.tcp(here, there).await?)) };
     let (udp, tcp) = runtime.block_on(open)?;
     Ok((udp.port(), tcp.port()))
 }
@@ -173,9 +197,13 @@ fn watch_chevet(address: String, watch: Shared, stop: Arc<AtomicBool>) -> JoinHa
             let address = Address::find(&address).await?;
             let mut client = Client::connect_by(address, Roads::OnlyQuic, (0, 0)).await?;
             while !stop.load(Ordering::Relaxed) {
-                let Ok(event) = tokio::time::timeout(Duration::from_millis(50), client.next()).await else { continue };
-                if let (Event::Updated(_), Some(screen)) = (event?, client.screen()) {
-                    locked(&watch).look(screen.pixels());
+                let Ok(event) = tokio::time::timeout(Duration::from_millis(50), client.next()).await else {
+                    continue;
+                };
+                if let (Event::Updated(update), Some(screen)) = (event?, client.screen()) {
+                    let mut watch = locked(&watch);
+                    watch.update_bytes += update.applied.bytes as u64;
+                    watch.look(screen.pixels());
                 }
             }
             Ok(())
@@ -183,7 +211,12 @@ fn watch_chevet(address: String, watch: Shared, stop: Arc<AtomicBool>) -> JoinHa
     })
 }
 
-fn watch_rfb(address: SocketAddr, wish: Wish, watch: Shared, stop: Arc<AtomicBool>) -> JoinHandle<Result<()>> {
+fn watch_rfb(
+    address: SocketAddr,
+    wish: Wish,
+    watch: Shared,
+    stop: Arc<AtomicBool>,
+) -> JoinHandle<Result<()>> {
     std::thread::spawn(move || {
         let mut viewer = Viewer::connect(address, wish)?;
         loop {

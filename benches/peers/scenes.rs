@@ -127,7 +127,15 @@ impl Program {
             Scene::Typing => typing(&stage, &material.pen)?,
             Scene::Scrolling | Scene::Repainting => {
                 let page = stage.hold(&material.page)?;
-                stage.copy(page, 0, 0, PAGE.width as u16, PAGE.height as u16, PAGE.x as u16, PAGE.y as u16)?;
+                stage.copy(
+                    page,
+                    0,
+                    0,
+                    PAGE.width as u16,
+                    PAGE.height as u16,
+                    PAGE.x as u16,
+                    PAGE.y as u16,
+                )?;
                 if scene == Scene::Scrolling { Act::Scrolling { page } } else { Act::Repainting { page } }
             }
             Scene::Form => form(&stage, &material.pen)?,
@@ -176,7 +184,15 @@ impl Program {
                 for field in 0..8u16 {
                     let value = random.below(VALUES) as u16;
                     let (x, y) = (1240 + (field % 2) * 240, 240 + (field / 2) * 90);
-                    stage.copy(*values, 0, value * FIELD.height as u16, values.width, FIELD.height as u16, x, y)?;
+                    stage.copy(
+                        *values,
+                        0,
+                        value * FIELD.height as u16,
+                        values.width,
+                        FIELD.height as u16,
+                        x,
+                        y,
+                    )?;
                 }
             }
             Act::Dragging { pane } => stage.drag(*pane, drag(frame).0, drag(frame).1)?,

@@ -26,9 +26,8 @@ impl XServer {
         let mut command = Command::new("Xtigervnc");
         command.args(["-displayfd", "1", "-geometry", "1920x1080", "-depth", "24", "-SecurityTypes", "None"]);
         command.args(["-localhost", "-rfbport", &port]).stdout(Stdio::from(writer)).stderr(Stdio::null());
-        let process = command
-            .spawn()
-            .map_err(|error| format!("Xtigervnc: {error}; run scripts/install.sh peers"))?;
+        let process =
+            command.spawn().map_err(|error| format!("Xtigervnc: {error}; run scripts/install.sh peers"))?;
         drop(command);
         let (mut number, mut byte) = (Vec::new(), [0]);
         while reader.read(&mut byte)? == 1 && byte[0] != b'\n' {

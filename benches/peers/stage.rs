@@ -52,7 +52,19 @@ impl Stage {
         let mut stage = Stage { x, window: root, marker, gc };
         let picture = stage.hold(background)?;
         let look = CreateWindowAux::new().background_pixmap(picture.pixmap).override_redirect(1);
-        stage.x.create_window(0, window, root, 0, 0, WIDTH, HEIGHT, 0, WindowClass::INPUT_OUTPUT, 0, &look)?;
+        stage.x.create_window(
+            0,
+            window,
+            root,
+            0,
+            0,
+            WIDTH,
+            HEIGHT,
+            0,
+            WindowClass::INPUT_OUTPUT,
+            0,
+            &look,
+        )?;
         stage.window = window;
         stage.x.map_window(window)?;
         let look = CreateWindowAux::new().background_pixel(marker_colour(0)).override_redirect(1);
@@ -107,7 +119,16 @@ impl Stage {
 
     /// Copies part of a held picture to the window.
     #[allow(clippy::too_many_arguments)]
-    pub fn copy(&self, from: Held, x: u16, y: u16, width: u16, height: u16, to_x: u16, to_y: u16) -> Result<()> {
+    pub fn copy(
+        &self,
+        from: Held,
+        x: u16,
+        y: u16,
+        width: u16,
+        height: u16,
+        to_x: u16,
+        to_y: u16,
+    ) -> Result<()> {
         let at = |value: u16| value as i16;
         let (x, y, to_x, to_y) = (at(x), at(y), at(to_x), at(to_y));
         self.x.copy_area(from.pixmap, self.window, self.gc, x, y, to_x, to_y, width, height)?;
@@ -117,7 +138,17 @@ impl Stage {
     /// Moves what is in a rectangle of the window up by `distance`, as toolkits scroll.
     pub fn scroll_up(&self, x: u16, y: u16, width: u16, height: u16, distance: u16) -> Result<()> {
         let (left, top, from) = (x as i16, y as i16, (y + distance) as i16);
-        self.x.copy_area(self.window, self.window, self.gc, left, from, left, top, width, height - distance)?;
+        self.x.copy_area(
+            self.window,
+            self.window,
+            self.gc,
+            left,
+            from,
+            left,
+            top,
+            width,
+            height - distance,
+        )?;
         Ok(())
     }
 

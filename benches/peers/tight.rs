@@ -32,7 +32,8 @@ impl Tight {
         match control >> 4 {
             8 => {
                 let colour = colour(from)?;
-                (0..place.height).for_each(|row| screen.row_mut(place.x, place.y + row, place.width).fill(colour));
+                (0..place.height)
+                    .for_each(|row| screen.row_mut(place.x, place.y + row, place.width).fill(colour));
                 Ok(())
             }
             9 => self.jpeg(from, screen, place),
@@ -75,13 +76,17 @@ impl Tight {
                 self.read(from, stream, width * height * 3)?;
                 for (row, line) in self.data.chunks_exact(width * 3).enumerate() {
                     let target = screen.row_mut(x, y + row, width);
-                    target.iter_mut().zip(line.as_chunks::<3>().0).for_each(|(pixel, rgb)| *pixel = packed(*rgb));
+                    target
+                        .iter_mut()
+                        .zip(line.as_chunks::<3>().0)
+                        .for_each(|(pixel, rgb)| *pixel = packed(*rgb));
                 }
             }
             1 => {
                 let count = usize::from(byte(from)?) + 1;
                 let palette = (0..count).map(|_| colour(from)).collect::<Result<Vec<u32>>>()?;
-                let look = |index: u8| palette.get(usize::from(index)).copied().ok_or("an index beyond the palette");
+                let look =
+                    |index: u8| palette.get(usize::from(index)).copied().ok_or("an index beyond the palette");
                 if count == 2 {
                     let stride = width.div_ceil(8);
                     self.read(from, stream, stride * height)?;
@@ -104,7 +109,10 @@ impl Tight {
                 self.undo_gradient(width);
                 for (row, line) in self.data.chunks_exact(width * 3).enumerate() {
                     let target = screen.row_mut(x, y + row, width);
-                    target.iter_mut().zip(line.as_chunks::<3>().0).for_each(|(pixel, rgb)| *pixel = packed(*rgb));
+                    target
+                        .iter_mut()
+                        .zip(line.as_chunks::<3>().0)
+                        .for_each(|(pixel, rgb)| *pixel = packed(*rgb));
                 }
             }
             other => return Err(format!("Tight filter {other} is not known").into()),
@@ -117,7 +125,8 @@ impl Tight {
         for at in 0..self.data.len() {
             let left = if at % stride >= 3 { i32::from(self.data[at - 3]) } else { 0 };
             let up = if at >= stride { i32::from(self.data[at - stride]) } else { 0 };
-            let corner = if at >= stride && at % stride >= 3 { i32::from(self.data[at - stride - 3]) } else { 0 };
+            let corner =
+                if at >= stride && at % stride >= 3 { i32::from(self.data[at - stride - 3]) } else { 0 };
             self.data[at] = self.data[at].wrapping_add((left + up - corner).clamp(0, 255) as u8);
         }
     }
@@ -137,7 +146,8 @@ impl Tight {
         loop {
             let (input, output) = (progress(zlib.total_in(), taken), progress(zlib.total_out(), given));
             zlib.decompress(&self.compressed[input..], &mut self.data[output..], FlushDecompress::Sync)?;
-            let (next_input, next_output) = (progress(zlib.total_in(), taken), progress(zlib.total_out(), given));
+            let (next_input, next_output) =
+                (progress(zlib.total_in(), taken), progress(zlib.total_out(), given));
             if next_output == length && next_input == packed {
                 return Ok(());
             }

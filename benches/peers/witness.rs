@@ -27,7 +27,9 @@ impl Rehearsal {
             program.draw()?;
             program.finish()?;
             let now = camera.take()?;
-            ever.iter_mut().zip(now.iter().zip(&before)).for_each(|(ever, (now, before))| *ever |= now != before);
+            ever.iter_mut()
+                .zip(now.iter().zip(&before))
+                .for_each(|(ever, (now, before))| *ever |= now != before);
             before = now;
         }
         let last = before;
@@ -69,7 +71,7 @@ pub struct Watch {
     pub updated_at: u64,
     /// When the whole last frame was there, to the pixel.
     pub exact_at: Option<u64>,
-    pub updates: u64,
+    pub update_bytes: u64,
     screen: Vec<u32>,
 }
 
@@ -84,7 +86,7 @@ impl Watch {
             opened_at: None,
             updated_at: 0,
             exact_at: None,
-            updates: 0,
+            update_bytes: 0,
             screen: Vec::new(),
         }
     }
@@ -97,7 +99,6 @@ impl Watch {
             return;
         }
         self.updated_at = now;
-        self.updates += 1;
         if self.opened_at.is_none() && (screen == rehearsal.first || self.lossy) {
             self.opened_at = Some(now);
         }
@@ -105,7 +106,9 @@ impl Watch {
         let marked = self.shown + ahead;
         if ahead < 256 && marked <= rehearsal.frames() {
             let newest = match self.lossy {
-                true => (self.shown..=marked).min_by_key(|&frame| self.error(screen, frame)).unwrap_or(self.shown),
+                true => {
+                    (self.shown..=marked).min_by_key(|&frame| self.error(screen, frame)).unwrap_or(self.shown)
+                }
                 false if self.error(screen, marked) == 0 => marked,
                 false => self.shown,
             };
