@@ -99,9 +99,7 @@ impl<'a> Way<'a> {
         let here: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
         let there: SocketAddr = (Ipv4Addr::LOCALHOST, gateway.port).into();
         let (udp, tcp) = runtime
-            .block_on(async {
-                Ok::<_, std::io::Error>((relay.udp(here, there).await?, relay.tcp(here, there).await?))
-            })
+            .block_on(async { Ok::<_, std::io::Error>((relay.udp(here, there).await?, relay.tcp(here, there).await?)) })
             .expect("ports on the loopback");
         Way { relay, gateway, udp: udp.port(), tcp: tcp.port() }
     }
