@@ -38,14 +38,22 @@ impl Table {
         median(self.of(scene, side).iter().map(figure).collect())
     }
 
-    /// Over the frames of all rounds, in milliseconds.
-    fn latency(&self, scene: Scene, side: &'static str, quantile: f64) -> f64 {
-        let mut all: Vec<u64> =
-            self.of(scene, side).iter().flat_map(|outcome| outcome.latencies.iter().copied()).collect();
-        all.sort_unstable();
-        let at = ((all.len() as f64 * quantile).ceil() as usize).clamp(1, all.len().max(1)) - 1;
-        all.get(at).map_or(f64::NAN, |&time| time as f64 / 1e3)
+    /// Of a round's frames, in milliseconds; the median over the rounds, so that one in which the machine stood still
+    /// does not count.
+    fn latency(&self, scene: Scene, side: &'static str, q: f64) -> f64 {
+        self.median(scene, side, |outcome| quantile(&milliseconds(outcome), q))
     }
+}
+
+fn milliseconds(outcome: &Outcome) -> Vec<f64> {
+    outcome.latencies.iter().map(|&us| us as f64 / 1e3).collect()
+}
+
+fn quantile(times: &[f64], q: f64) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_by(f64::total_cmp);
+    let at = ((times.len() as f64 * q).ceil() as usize).clamp(1, times.len().max(1)) - 1;
+    times.get(at).copied().unwrap_or(f64::NAN)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -63,10 +71,7 @@ fn geometric_mean(values: &[f64]) -> f64 {
 
 /// One line a run, for whoever watches.
 pub fn trace(path: &str, round: usize, scene: Scene, side: Side, outcome: &Outcome) {
-    let mut latencies = outcome.latencies.clone();
-    latencies.sort_unstable();
-    let quantile =
-        |q: f64| latencies.get((latencies.len() as f64 * q) as usize).map_or(0.0, |&us| us as f64 / 1e3);
+    let times = milliseconds(outcome);
     eprintln!(
         "{path} {round} {:<20} {:<8} {:>8} B a frame in {:>5.1} packets (updates {:>7} B), {:>6.2} ms CPU (gateway {:>5.2}), \
          latency {:>6.1} p95 {:>6.1} ms, shown {}/{}, exact after {:?} ms, PSNR {:.1} moving {:.1} at rest",
@@ -77,8 +82,8 @@ pub fn trace(path: &str, round: usize, scene: Scene, side: Side, outcome: &Outco
         outcome.update_bytes / u64::from(outcome.frames),
         cpu_per_frame(outcome),
         outcome.gateway_cpu as f64 / 1e6 / f64::from(outcome.frames),
-        quantile(0.5),
-        quantile(0.95),
+        quantile(&times, 0.5),
+        quantile(&times, 0.95),
         outcome.distinct_frames,
         outcome.frames,
         outcome.exact_after.map(|us| us / 1000),
@@ -243,12 +248,6 @@ fn exactness(text: &mut String, table: &Table, scenes: &[Scene]) {
 }
 
 pub fn photons(photons: &Photons) -> String {
-    let quantile = |times: &[f64], q: f64| {
-        let mut times = times.to_vec();
-        times.sort_by(f64::total_cmp);
-        let at = ((times.len() as f64 * q).ceil() as usize).clamp(1, times.len().max(1)) - 1;
-        times.get(at).copied().unwrap_or(f64::NAN)
-    };
     let mut text =
         String::from("\n| key to pixels in Chromium, ms | noVNC | chevet | ratio |\n|---|---|---|---|\n");
     for (name, q) in [("median", 0.5), ("p95", 0.95)] {
