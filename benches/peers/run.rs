@@ -18,6 +18,8 @@ use tokio::runtime::Runtime;
 
 /// A viewer that has not got the opening by then has failed.
 const OPENING: Duration = Duration::from_secs(30);
+/// On a slow path TigerVNC goes on refining for longer than anybody would wait.
+const REFINING: Duration = Duration::from_secs(5);
 /// After the last frame, at least this long is counted, and at most that long waited for it to be shown.
 const REST: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -170,7 +172,7 @@ fn wait_for_opening(watch: &Shared, lossy: bool) -> Result<()> {
         sleep(Duration::from_millis(10));
         let watch = locked(watch);
         let quiet = clock::now_us().saturating_sub(watch.updated_at) > 500_000;
-        if watch.opened_at.is_some() && (quiet || !lossy) {
+        if watch.opened_at.is_some() && (quiet || !lossy || began.elapsed() > REFINING) {
             return Ok(());
         }
     }
