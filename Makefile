@@ -11,11 +11,12 @@ WEB_SOURCES = $(shell find $(WEB) -mindepth 1 \( -name node_modules -o -name dis
 	-o -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz lint web build clean packages packages-demo packages-bench packages-test
+.PHONY: help demo test bench bench-peers fuzz lint web build clean packages packages-demo packages-bench packages-test \
+	packages-peers
 
 help: ## list these jobs
 	@echo "make JOB, where JOB is one of"
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
 demo: packages-demo build ## show a real desktop in your browser, with everything installed and built that it needs
 	target/release/chevet demo
@@ -25,8 +26,11 @@ test: packages-test web ## run every test: the page's checks and tests, then car
 	cd $(WEB) && npm run test
 	$(CARGO) test
 
-bench: packages-bench web ## run all benchmarks
+bench: packages-bench packages-peers web ## run all benchmarks
 	$(CARGO) bench
+
+bench-peers: packages-peers web ## show the same programs through chevet, TigerVNC and noVNC, and print the ratios; PEERS_QUICK=1 for a short run
+	$(CARGO) bench --bench peers
 
 fuzz: packages ## run each fuzz target for SECONDS_EACH seconds (default 20)
 	@test "$$($(CARGO) fuzz --version 2>/dev/null)" = "cargo-fuzz $(CARGO_FUZZ_VERSION)" \
@@ -62,6 +66,9 @@ packages-demo:
 
 packages-bench:
 	@scripts/install.sh build demo bench
+
+packages-peers:
+	@scripts/install.sh build peers
 
 packages-test:
 	@scripts/install.sh build demo test

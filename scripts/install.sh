@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that a job needs and this machine lacks.
-#   scripts/install.sh SET...    sets: build, demo, bench, test
+#   scripts/install.sh SET...    sets: build, demo, bench, peers, test
 # What is there already is not touched; when nothing lacks, nothing is run but dpkg-query.
 set -eu
 
@@ -12,12 +12,14 @@ packages_of() {
         adwaita-icon-theme fonts-dejavu-core fonts-cantarell fonts-jetbrains-mono ;;
     test) echo xvfb xauth x11-utils x11-xserver-utils xserver-xorg-core xserver-xorg-video-dummy \
         mousepad chromium firefox-esr python3 procps ;;
-    bench) echo valgrind ;;
-    *) echo "install.sh: no package set is called '$1'; there are: build, demo, bench, test" >&2; return 1 ;;
+    bench) echo valgrind imagemagick ;;
+    peers) echo tigervnc-standalone-server x11-xkb-utils xkb-data novnc websockify chromium fonts-dejavu-core \
+        mate-backgrounds ;;
+    *) echo "install.sh: no package set is called '$1'; there are: build, demo, bench, peers, test" >&2; return 1 ;;
     esac
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/install.sh SET...   (sets: build, demo, bench, test)" >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: scripts/install.sh SET...   (sets: build, demo, bench, peers, test)" >&2; exit 2; }
 wanted=
 for set in "$@"; do
     wanted="$wanted $(packages_of "$set")"
