@@ -1,6 +1,12 @@
 //! Films on a desktop, from a host through a gateway to real viewers on real sockets: what moves may be lossy, what
 //! stands beside it never is, and what rests is exact.
 
+#[allow(dead_code, reason = "tests of bad networks use the rest")]
+#[path = "paths/model.rs"]
+mod model;
+#[allow(dead_code, reason = "tests of bad networks use the rest")]
+#[path = "paths/relay.rs"]
+mod relay;
 #[path = "motion/stage.rs"]
 mod stage;
 
@@ -10,6 +16,8 @@ use chevet::link::{Incoming, Road, dial};
 use chevet::screen::Rect;
 use chevet::sync::Exactness;
 use chevet::wire::{Attach, Control, Policy, Role, features, read_update};
+use model::{Conditions, Profile};
+use relay::Relay;
 use stage::{FILM, Stage, shown};
 use std::time::{Duration, Instant};
 
@@ -83,6 +91,32 @@ async fn under_exact_only_no_viewer_is_ever_sent_a_frame_of_video() {
     stage.play();
     let (frames, tiles) = watch(&mut client, Duration::from_secs(2)).await;
     assert!(frames == 0 && tiles > 100, "{frames} frames, {tiles} tiles");
+    stage.stop();
+    settle(&mut client).await;
+    assert!(shown(&client) == stage.newest().0);
+}
+
+/// A path that carries some four exact pictures of the film a second, where 25 are played.
+#[tokio::test(flavor = "multi_thread")]
+async fn under_exact_only_a_path_that_is_too_narrow_is_shown_fewer_pictures_each_of_them_whole() {
+    let stage = Stage::open(Policy::ExactOnly).await;
+    let way = Conditions { delay: 5_000, jitter: 0, lost_per_million: 0, rate: 400_000, queue: 200_000 };
+    let relay = Relay::new(Profile { name: "narrow", down: way, up: way, dead: None }, 1);
+    let mut address = stage.address();
+    let gateway = ([127, 0, 0, 1], address.target.udp_port.unwrap()).into();
+    address.target.udp_port = Some(relay.udp(([127, 0, 0, 1], 0).into(), gateway).await.unwrap().port());
+    let mut client = Client::connect_by(address, Roads::OnlyQuic, (0, 0)).await.unwrap();
+    settle(&mut client).await;
+    stage.play();
+    let end = Instant::now() + Duration::from_secs(4);
+    let mut whole = std::collections::BTreeSet::new();
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        let Ok(event) = tokio::time::timeout(left, client.next()).await else { break };
+        if let Event::Updated(_) = event.expect("the link stays") {
+            whole.extend(stage.frame_shown(client.screen().unwrap()));
+        }
+    }
+    assert!(whole.len() >= 6, "whole pictures: {whole:?}");
     stage.stop();
     settle(&mut client).await;
     assert!(shown(&client) == stage.newest().0);

@@ -9,9 +9,11 @@ mod browser;
 #[allow(dead_code)]
 mod corpus;
 mod figures;
+#[allow(dead_code, reason = "tests of bad networks use the rest")]
 #[path = "../../tests/paths/model.rs"]
 mod model;
 mod pictures;
+#[allow(dead_code, reason = "tests of bad networks use the rest")]
 #[path = "../../tests/paths/relay.rs"]
 mod relay;
 mod rfb;

@@ -25,6 +25,8 @@ const GIVEN_UP_AFTER: Micros = 10_000_000;
 const RELEASED_AFTER: Micros = 1_500_000;
 /// A session in which nothing changed for this long rests.
 const RESTS_AFTER: Micros = 5_000_000;
+/// A picture that is not finished by then is overtaken all the same.
+const WHOLE_WITHIN: Micros = 400_000;
 const TICK: Duration = Duration::from_millis(100);
 const IDLE_TICK: Duration = Duration::from_millis(1_000);
 /// Nobody watches, nothing happens: time brings nothing about.
@@ -140,7 +142,7 @@ impl Task {
                     self.on_message(viewer, message);
                     concerned = Some(viewer);
                 }
-                () = self.canvas.changed() => self.on_damage(),
+                () = self.canvas.changed(), if !self.holds_back() => self.on_damage(),
                 arrival = arrivals.recv() => match arrival {
                     Some(arrival) => self.on_arrival(arrival, &to_session),
                     None => break,
@@ -170,6 +172,15 @@ impl Task {
         for viewer in self.viewers.values() {
             viewer.link.close(CloseCode::GOING_AWAY, "the session has ended");
         }
+    }
+
+    /// Under `exact-only` a picture that nobody has whole yet is finished before the next one begins: a mixture of two slices
+    /// is exact tile by tile, and true of neither.
+    fn holds_back(&self) -> bool {
+        self.scene.policy() == Policy::ExactOnly
+            && !self.viewers.is_empty()
+            && self.viewers.values().all(|viewer| viewer.delivery.owes())
+            && clock::now_us().saturating_sub(self.changed_us) < WHOLE_WITHIN
     }
 
     /// Whether time alone may bring something about soon.
@@ -426,7 +437,8 @@ impl Task {
         let frame_at = self.videos.run(&mut self.scene, &mut self.viewers, self.captured_us, now);
         // Who is not asked keeps the time that was found for it.
         let known = self.wake_at.filter(|&at| only.is_some() && at > now);
-        self.wake_at = rests_at.into_iter().chain(frame_at).chain(known).min();
+        let overtaken_at = self.holds_back().then_some(self.changed_us + WHOLE_WITHIN);
+        self.wake_at = rests_at.into_iter().chain(frame_at).chain(known).chain(overtaken_at).min();
         let rests = self.scene.rested().is_some();
         let (mut one, mut all) = match only {
             Some(id) => (self.viewers.get_mut(&id), None),

@@ -488,6 +488,11 @@ impl Delivery {
         self.budget.room_at(now).filter(|_| something)
     }
 
+    /// Whether something is left to be sent.
+    pub fn owes(&self) -> bool {
+        !self.lacking.is_empty() || !self.copies.is_empty()
+    }
+
     /// Whether something on the way may have become out of date.
     pub fn is_waiting(&self) -> bool {
         !self.in_flight.is_empty()

@@ -6,6 +6,7 @@ use chevet::screen::{Framebuffer, HashKey, Rect};
 use chevet::session::Session;
 use chevet::source::{Canvas, Source, SourceEvent, SourceState};
 use chevet::wire::{InputEvent, Policy};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub struct Stage {
 struct Desktop {
     canvas: Arc<Canvas>,
     newest: Mutex<(Framebuffer, u32)>,
+    /// What the film has shown, by what its pixels sum up to.
+    shown: Mutex<HashMap<u64, u32>>,
 }
 
 /// A desktop takes no input here.
@@ -47,7 +50,11 @@ impl Stage {
         let canvas = Arc::new(Canvas::new(WIDTH, HEIGHT).unwrap());
         let (events, to_session) = mpsc::channel(8);
         events.send(SourceEvent::State(SourceState::Live)).await.unwrap();
-        let desktop = Arc::new(Desktop { canvas: canvas.clone(), newest: Mutex::new((picture(0), 0)) });
+        let desktop = Arc::new(Desktop {
+            canvas: canvas.clone(),
+            newest: Mutex::new((picture(0), 0)),
+            shown: Mutex::default(),
+        });
         desktop.paint(0, &Rect::new(0, 0, WIDTH, HEIGHT));
         let session =
             Session::start("film", "Film", HashKey(3), policy, canvas, Arc::new(Deaf), to_session).unwrap();
@@ -91,6 +98,11 @@ impl Stage {
         std::thread::sleep(Duration::from_millis(60));
     }
 
+    /// Which frame of the film a screen shows from edge to edge, if it shows one.
+    pub fn frame_shown(&self, screen: &Framebuffer) -> Option<u32> {
+        self.desktop.shown.lock().unwrap().get(&sum_of(screen)).copied()
+    }
+
     /// What the desktop shows, and how many frames of the film have been shown.
     pub fn newest(&self) -> (Framebuffer, u32) {
         self.desktop.newest.lock().unwrap().clone()
@@ -100,6 +112,7 @@ impl Stage {
 impl Desktop {
     fn paint(&self, frame: u32, rect: &Rect) {
         let next = picture(frame);
+        self.shown.lock().unwrap().insert(sum_of(&next), frame);
         let mut painting = self.canvas.lock();
         for y in rect.y..rect.bottom() {
             let row = next.row(rect.x, y, rect.width);
@@ -110,6 +123,12 @@ impl Desktop {
         *self.newest.lock().unwrap() = (next, frame);
         self.canvas.notify();
     }
+}
+
+/// FNV-1a over the film's pixels.
+fn sum_of(screen: &Framebuffer) -> u64 {
+    let rows = (FILM.y..FILM.bottom()).flat_map(|y| screen.row(FILM.x, y, FILM.width));
+    rows.fold(0xCBF2_9CE4_8422_2325, |sum, &pixel| (sum ^ u64::from(pixel)).wrapping_mul(0x100_0000_01B3))
 }
 
 pub fn shown(client: &Client) -> Framebuffer {
