@@ -14,6 +14,7 @@ const SIZES: [(u32, u32); 4] = [(200, 150), (64, 64), (1, 1), (300, 70)];
 fuzz_target!(|actions: Vec<(u8, u8, u64)>| {
     let mut scene = Scene::new(HashKey(7), 200, 150).unwrap();
     let mut delivery = Delivery::new(&scene, 1 << 20, None, 0);
+    delivery.take_parts();
     let mut now = 1;
     let mut newest = 0;
     for (action, small, large) in actions.into_iter().take(300) {

@@ -50,10 +50,10 @@ impl Films {
             if is_there && let Some(copies) = delivery.copies_update(scene, now) {
                 return Some((copies, Bytes::new()));
             }
-            if let Some((_, frame)) = film.frame.take_if(|_| is_there) {
-                if let Some(header) = delivery.video_update(scene, region, film.generation, now) {
-                    return Some((header, frame));
-                }
+            if let Some((_, frame)) = film.frame.take_if(|_| is_there)
+                && let Some(header) = delivery.video_update(scene, region, film.generation, now)
+            {
+                return Some((header, frame));
             }
             let due =
                 film.frame.is_none() && region.generation > film.generation && now >= film.made_at + 32_000;
