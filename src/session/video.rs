@@ -283,7 +283,8 @@ impl Stream {
             let since = *self.due_since.get_or_insert(now);
             let paced = |id: &ViewerId| viewers.get(id).and_then(|v| v.delivery.budget().room_at(now));
             let late = (self.members.len() > 1).then_some(since + OUT_OF_STEP_AFTER + 1_000);
-            return self.members.iter().filter_map(paced).chain(late).min();
+            // A time that is past would be asked for again and again.
+            return self.members.iter().filter_map(paced).chain(late).filter(|&at| at > now).min();
         }
         self.due_since = None;
         let wanted =
