@@ -187,6 +187,7 @@ fn update() -> impl Strategy<Value = UpdateHeader> {
                     height,
                     captured_us,
                     complete,
+                    caught_up: complete ^ keep,
                     keep,
                     copies,
                     cached: named

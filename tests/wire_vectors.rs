@@ -181,12 +181,13 @@ fn video() -> (UpdateHeader, Value) {
         width: 1920,
         height: 1080,
         captured_us: 5,
+        caught_up: true,
         tiles: vec![31, 32],
         video: Some(VideoFrame { video: 2, frame: 300, rect: Rect::new(70, 64, 100, 48) }),
         ..UpdateHeader::default()
     };
     let value = json!({"number": 8, "after": 6, "epoch": 1, "width": 1920, "height": 1080,
-        "captured_us": 5, "complete": false, "keep": false, "copies": [], "cached": [], "tiles": [31, 32], "parts": [],
+        "captured_us": 5, "complete": false, "caught_up": true, "keep": false, "copies": [], "cached": [], "tiles": [31, 32], "parts": [],
         "video": {"video": 2, "frame": 300, "x": 70, "y": 64, "width": 100, "height": 48}, "payload": "aabb"});
     (header, value)
 }
@@ -200,6 +201,7 @@ fn update() -> (UpdateHeader, Value) {
         height: 1080,
         captured_us: 123_456_789,
         complete: true,
+        caught_up: false,
         keep: true,
         copies: vec![CopyRect { from: Rect::new(0, 20, 1900, 1000), x: 0, y: 0 }],
         cached: vec![
@@ -214,7 +216,7 @@ fn update() -> (UpdateHeader, Value) {
         video: None,
     };
     let value = json!({"number": 7, "after": 6, "epoch": 1, "width": 1920, "height": 1080,
-        "captured_us": 123_456_789, "complete": true, "keep": true,
+        "captured_us": 123_456_789, "complete": true, "caught_up": false, "keep": true,
         "copies": [{"x": 0, "y": 20, "width": 1900, "height": 1000, "to_x": 0, "to_y": 0}],
         "cached": [{"tile": 2, "hash": "0102030405060708"}, {"tile": 3, "hash": "0000000000000009"}],
         "tiles": [0, 1, 30, 31, 509],

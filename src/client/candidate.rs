@@ -57,7 +57,7 @@ impl Candidate {
             }
             Incoming::Input(..) | Incoming::Motion(_) => {}
         }
-        self.flow.whole = self.attachment.viewer().is_settled();
+        self.flow.whole = self.attachment.viewer().is_caught_up();
         self.flush();
         Ok(None)
     }

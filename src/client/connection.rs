@@ -216,12 +216,15 @@ impl Client {
                 Ok(())
             }
             Err(error) => {
-                // The screen can no longer be trusted: a new link starts it anew.
+                // The screen can no longer be trusted: a new link starts it anew, for the same viewer.
                 let reason = error.to_string();
                 if let Some((link, _)) = &self.link {
                     link.close(CloseCode::PROTOCOL, &reason);
                 }
-                self.attachment = Attachment::new(self.fresh_viewer(), Identity::default(), clock::now_us());
+                let now = clock::now_us();
+                let fresh = Attachment::new(self.fresh_viewer(), Identity::default(), now);
+                let (_, identity) = std::mem::replace(&mut self.attachment, fresh).into_parts();
+                self.attachment = Attachment::new(self.fresh_viewer(), identity, now);
                 self.lose(reason);
                 Ok(())
             }
@@ -229,7 +232,7 @@ impl Client {
     }
 
     fn note_whole(&mut self) {
-        let whole = self.attachment.is_attached() && self.attachment.viewer().is_settled();
+        let whole = self.attachment.is_attached() && self.attachment.viewer().is_caught_up();
         if whole && !self.flow.whole {
             self.flow.whole = true;
             self.end_race();

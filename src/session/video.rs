@@ -18,6 +18,8 @@ const FRAME_EVERY: Micros = 32_000;
 const OUT_OF_STEP_AFTER: Micros = 120_000;
 /// Viewers whose rates differ more than this do not share a stream.
 const MOST_DIFFERENCE: u32 = 3;
+/// Who could not keep step does not share a stream again for this long.
+const PARTED_FOR: Micros = 5_000_000;
 /// The share of a path that video may take: what rests beside it must get through too.
 const SHARE_PERCENT: u64 = 75;
 const LEAST_BITS_PER_SECOND: u32 = 150_000;
@@ -100,16 +102,32 @@ impl Videos {
 
     /// Every viewer without a stream for `region` joins one of about its rate, or begins one if there is room for it.
     fn assign(&mut self, region: &Region, scene: &Scene, viewers: &mut Viewers, now: Micros) {
+        for stream in self.streams.iter_mut().filter(|stream| stream.region == region.id) {
+            // A viewer decodes so many videos, the newest: one that would be given up begins again.
+            let outnumbered =
+                |id: &ViewerId| viewers.get(id).is_some_and(|v| v.delivery.is_outnumbered(region.id));
+            stream.members.retain(|id| !outnumbered(id));
+            stream.joining.retain(|id| !outnumbered(id));
+        }
         let served: Vec<ViewerId> = self.of(region).flat_map(|stream| stream.everybody().copied()).collect();
-        let wanting = |id: &ViewerId, viewer: &Viewer| viewer.decodes_video && !served.contains(id);
+        // Who has no room would only be made a key frame that it cannot be sent.
+        let wanting = |id: &ViewerId, viewer: &Viewer| {
+            let ready = viewer.decodes_video && viewer.delivery.has_room_for_video(now);
+            !served.contains(id) && (ready || viewer.delivery.watches(region.id))
+        };
         for (&id, viewer) in viewers.iter_mut().filter(|(id, viewer)| wanting(id, viewer)) {
+            if !(viewer.decodes_video && viewer.delivery.has_room_for_video(now)) {
+                // Without a stream the tiles are owed.
+                viewer.delivery.unwatch(scene, region.id, now);
+                continue;
+            }
             let rate = rate_for(viewer, region);
-            match self.stream_for(region, rate) {
+            let alone = now.saturating_sub(viewer.parted_us) < PARTED_FOR;
+            match self.stream_for(region, rate, alone) {
                 Some(stream) => {
                     stream.joining.push(id);
                     viewer.delivery.watch(scene, region, now);
                 }
-                // Without a stream the tiles are owed.
                 None => viewer.delivery.unwatch(scene, region.id, now),
             }
         }
@@ -119,12 +137,13 @@ impl Videos {
         self.streams.iter().filter(|stream| stream.region == region.id)
     }
 
-    fn stream_for(&mut self, region: &Region, rate: u32) -> Option<&mut Stream> {
+    /// `alone`: it could not keep step with others lately.
+    fn stream_for(&mut self, region: &Region, rate: u32, alone: bool) -> Option<&mut Stream> {
         let fits = |stream: &Stream| {
             let (least, most) = (stream.bits_per_second.min(rate), stream.bits_per_second.max(rate));
             stream.region == region.id && most / least.max(1) < MOST_DIFFERENCE
         };
-        if let Some(at) = self.streams.iter().position(fits) {
+        if let Some(at) = self.streams.iter().position(fits).filter(|_| !alone) {
             return Some(&mut self.streams[at]);
         }
         let encoder = Encoders::of_this_process().lend(region.rect.width, region.rect.height, rate);
@@ -135,6 +154,7 @@ impl Videos {
                 self.streams.last_mut()
             }
             // Another's rate is better than no video.
+            None if alone => None,
             None => self.streams.iter_mut().find(|stream| stream.region == region.id),
         }
     }
@@ -149,6 +169,7 @@ impl Videos {
         for id in leaving {
             let Some(viewer) = viewers.get_mut(&id) else { continue };
             viewer.delivery.unwatch(scene, region.id, now);
+            viewer.parted_us = now;
             let rate = rate_for(viewer, region);
             let encoder = Encoders::of_this_process().lend(region.rect.width, region.rect.height, rate);
             if let Some(encoder) = encoder {
@@ -250,7 +271,7 @@ impl Stream {
         let late = self.due_since.is_some_and(|since| now.saturating_sub(since) > OUT_OF_STEP_AFTER);
         let has_room =
             |id: &ViewerId| viewers.get(id).is_some_and(|viewer| viewer.delivery.has_room_for_video(now));
-        let some_have_room = self.members.iter().any(has_room);
+        let some_have_room = self.everybody().any(has_room);
         let slow = |id: &ViewerId| {
             rate(id).saturating_mul(MOST_DIFFERENCE) < most || late && some_have_room && !has_room(id)
         };
@@ -282,7 +303,7 @@ impl Stream {
         if !self.members.iter().all(has_room) {
             let since = *self.due_since.get_or_insert(now);
             let paced = |id: &ViewerId| viewers.get(id).and_then(|v| v.delivery.budget().room_at(now));
-            let late = (self.members.len() > 1).then_some(since + OUT_OF_STEP_AFTER + 1_000);
+            let late = (self.everybody().count() > 1).then_some(since + OUT_OF_STEP_AFTER + 1_000);
             // A time that is past would be asked for again and again.
             return self.members.iter().filter_map(paced).chain(late).filter(|&at| at > now).min();
         }

@@ -19,6 +19,8 @@ pub(super) struct Viewer {
     pub repairs: u64,
     pub decodes_video: bool,
     pub video_failures: u32,
+    /// When it last could not keep step with others of a video.
+    pub parted_us: Micros,
     path_told: (Path, Micros),
 }
 
@@ -37,6 +39,7 @@ impl Viewer {
             repairs: 0,
             decodes_video,
             video_failures: 0,
+            parted_us: 0,
             path_told: (Path::default(), 0),
         }
     }

@@ -239,7 +239,7 @@ impl Attachment {
         }
         self.identity.token = Some(attached.token);
         self.policy = attached.policy;
-        self.viewer.set_policy(attached.policy);
+        self.viewer.begin_policy(attached.policy);
         let Attached { title, width, height, policy, .. } = attached;
         News::Attached { title, width, height, policy }
     }

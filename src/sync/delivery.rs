@@ -136,6 +136,7 @@ impl Delivery {
         };
         if let Some(known) = known.filter(fits) {
             delivery.has = known.hashes.iter().copied().map(Some).collect();
+            delivery.exact_at.fill(0);
             delivery.find_lacking(scene, now);
         }
         delivery
@@ -226,7 +227,7 @@ impl Delivery {
     }
 
     /// The part of a tile that is enough, if it is much less than the tile and the viewer surely has the rest. `all_before`: the
-    /// update waits for every one before it.
+    /// update waits for every one before it, and a miss in one of those makes everything be sent again.
     fn part_of(&self, tile: TileId, all_before: bool) -> Option<TilePart> {
         let place = self.grid.rect(tile);
         let part = self.changed[tile as usize]?;
@@ -271,12 +272,13 @@ impl Delivery {
                 header.cached.push(CachedTile { tile, hash });
             } else {
                 header.tiles.push(tile);
-                header.parts.extend(self.part_of(tile, header.after + 1 == header.number));
+                header.parts.extend(self.part_of(tile, !header.copies.is_empty()));
             }
         }
         self.tile_bytes.expect(scene, &header.tiles);
         self.note_as_had(scene, &chosen, header.keep, now);
-        header.complete = self.lacking.is_empty() && self.deferred.is_empty();
+        header.caught_up = self.lacking.is_empty();
+        header.complete = header.caught_up && self.deferred.is_empty();
         self.complete_told = header.complete;
         Some(header)
     }

@@ -158,6 +158,15 @@ impl Motion {
         }
     }
 
+    /// The content of these tiles came from elsewhere on the screen, all of it.
+    pub fn moved(&mut self, tiles: impl Iterator<Item = TileId>, generation: u64) {
+        for tile in tiles {
+            if self.regions.iter().any(|region| region.tiles.contains(tile)) {
+                self.tiles[tile as usize].outside = generation;
+            }
+        }
+    }
+
     /// Lets go what rests, and looks for what moves. `generation` is the scene's.
     pub fn look(&mut self, generation: u64, now: Micros) {
         if !self.enabled || self.warm.is_empty() {

@@ -184,6 +184,7 @@ impl Scene {
         let moves = self.moves.find(own, source, &tiles);
         let moving = without_moved(&tiles, &moves, self.grid);
         self.motion.changed(own, source, &moving, self.generation, now);
+        self.motion.moved(tiles.iter().filter(|&tile| !moving.contains(tile)), self.generation);
         let moved = apply_moves(self.key, own, &moves, &self.hashes);
         // A source may have painted more than it has said so far, and moves may have found it.
         moved

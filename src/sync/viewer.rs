@@ -59,6 +59,8 @@ pub struct Viewer {
     painted: Vec<Painted>,
     videos: Videos,
     policy: Policy,
+    /// The session has promised exact pixels for as long as this link is there.
+    promised: bool,
     /// Hashes as far as they were asked for since each tile was written.
     hashes: Vec<Option<TileHash>>,
     cache: TileCache,
@@ -70,6 +72,7 @@ pub struct Viewer {
     waiting_bytes: usize,
     newest: u64,
     newest_complete: bool,
+    newest_caught_up: bool,
     proven: u64,
 }
 
@@ -84,6 +87,7 @@ impl Viewer {
             painted: Vec::new(),
             videos: Videos::default(),
             policy: Policy::default(),
+            promised: false,
             hashes: Vec::new(),
             cache: TileCache::new(cache_bytes),
             decoder: Decoder::new(),
@@ -93,6 +97,7 @@ impl Viewer {
             waiting_bytes: 0,
             newest: 0,
             newest_complete: false,
+            newest_caught_up: false,
             proven: 0,
         }
     }
@@ -138,6 +143,7 @@ impl Viewer {
         self.waiting_bytes = 0;
         self.newest = 0;
         self.newest_complete = false;
+        self.newest_caught_up = false;
         self.proven = 0;
         self.written_by.fill(0);
         self.painted.fill(Painted::default());
@@ -150,9 +156,15 @@ impl Viewer {
         }
     }
 
-    /// What the session promises: under `ExactOnly` a frame of video breaks the link.
+    /// What the session promises at the beginning of a link: under `ExactOnly` a frame of video breaks it.
+    pub fn begin_policy(&mut self, policy: Policy) {
+        (self.policy, self.promised) = (policy, policy == Policy::ExactOnly);
+    }
+
+    /// The session promises something else: frames that are still on the way are passed over under `ExactOnly`.
     pub fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
+        self.promised &= policy == Policy::ExactOnly;
     }
 
     /// Videos that could not be decoded since this was last asked.
@@ -257,6 +269,7 @@ impl Viewer {
         if header.number > self.newest {
             self.newest = header.number;
             self.newest_complete = header.complete;
+            self.newest_caught_up = header.caught_up;
         }
         if header.epoch < self.epoch {
             return Ok(applied);
@@ -309,8 +322,11 @@ impl Viewer {
         bytes: &[u8],
         applied: &mut Applied,
     ) -> Result<(), ViewerError> {
-        if self.policy == Policy::ExactOnly {
+        if self.promised {
             return Err(ViewerError::BrokenPromise);
+        }
+        if self.policy == Policy::ExactOnly {
+            return Ok(());
         }
         let Some(screen) = &mut self.framebuffer else { return Ok(()) };
         let older = |by: u64| by < header.number;
@@ -400,6 +416,11 @@ impl Viewer {
     /// Whether everything that was sent has been applied, and was all that the session had.
     pub fn is_settled(&self) -> bool {
         self.newest > 0 && self.newest_complete && self.done_below == self.newest && self.waiting.is_empty()
+    }
+
+    /// Whether everything that was sent has been applied, and was all that the session had but for what is shown as video.
+    pub fn is_caught_up(&self) -> bool {
+        self.newest > 0 && (self.newest_complete || self.newest_caught_up) && self.done_below == self.newest
     }
 
     /// The newest update's number and the root over the screen, once for each settled state.

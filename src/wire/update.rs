@@ -60,6 +60,8 @@ pub struct UpdateHeader {
     pub captured_us: u64,
     /// With this and all before, the viewer has all that the session has.
     pub complete: bool,
+    /// With this and all before, the viewer has all that is not shown as video.
+    pub caught_up: bool,
     /// The tiles that this update replaces are worth keeping in the viewer's cache.
     pub keep: bool,
     pub copies: Vec<CopyRect>,
@@ -103,7 +105,8 @@ impl UpdateHeader {
             u8::from(self.complete)
                 | u8::from(self.keep) << 1
                 | u8::from(self.video.is_some()) << 2
-                | u8::from(!self.parts.is_empty()) << 3,
+                | u8::from(!self.parts.is_empty()) << 3
+                | u8::from(self.caught_up) << 4,
         );
         put_varint(out, self.copies.len() as u64);
         for copy in &self.copies {
@@ -170,6 +173,7 @@ pub fn read_update(stream: &[u8]) -> Result<(UpdateHeader, &[u8]), WireError> {
     let flags = r.u8("an update's flags")?;
     header.complete = flags & 1 != 0;
     header.keep = flags & 2 != 0;
+    header.caught_up = flags & 16 != 0;
     let area = u64::from(header.width) * u64::from(header.height);
     if area == 0 {
         return Err(WireError::Meaningless { what: "an update's screen", value: 0 });

@@ -140,11 +140,15 @@ impl Bits {
     const ENOUGH: usize = 64;
 
     fn new(body: &[u8]) -> Self {
-        let mut payload: Vec<u8> = Vec::with_capacity(Self::ENOUGH);
+        let mut payload = Vec::with_capacity(Self::ENOUGH);
+        let mut zeros = 0;
         for &byte in body.iter().take(Self::ENOUGH) {
-            if byte != 3 || !payload.ends_with(&[0, 0]) {
-                payload.push(byte);
+            if byte == 3 && zeros >= 2 {
+                zeros = 0;
+                continue;
             }
+            zeros = if byte == 0 { zeros + 1 } else { 0 };
+            payload.push(byte);
         }
         Bits { payload, at: 0 }
     }

@@ -3,6 +3,7 @@
 use super::{Delivery, Watched};
 use crate::screen::TileId;
 use crate::sync::{Micros, Region, Scene};
+use crate::wire::limits::MAX_VIDEOS;
 use crate::wire::{UpdateHeader, VideoFrame};
 
 /// Tiles with writing in them are made exact before others that came to rest with them.
@@ -12,6 +13,12 @@ impl Delivery {
     /// Whether this viewer is shown `region` as video.
     pub fn watches(&self, region: u64) -> bool {
         self.watched.iter().any(|watched| watched.region == region)
+    }
+
+    /// Whether so many videos have begun since this region's that the viewer is about to give it up.
+    pub fn is_outnumbered(&self, region: u64) -> bool {
+        let begun = self.watched.iter().find(|watched| watched.region == region).map(|watched| watched.video);
+        begun.is_some_and(|video| self.next_video - video >= MAX_VIDEOS as u64)
     }
 
     /// From now on `region` is shown as video: its tiles are owed only once they rest. The first frame must be a key
@@ -104,6 +111,7 @@ impl Delivery {
             }
         }
         self.complete_told = false;
-        Some(UpdateHeader { tiles, video: Some(video), ..self.header(scene, captured_us) })
+        let caught_up = self.lacking.is_empty();
+        Some(UpdateHeader { tiles, caught_up, video: Some(video), ..self.header(scene, captured_us) })
     }
 }

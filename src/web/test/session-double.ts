@@ -53,6 +53,7 @@ export function update(change: Partial<Update> & { number: number }): Uint8Array
     height: 128,
     capturedMicros: 0,
     complete: true,
+    caughtUp: true,
     keep: false,
     copies: [],
     cached: new Uint32Array(0),

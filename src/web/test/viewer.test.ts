@@ -523,7 +523,12 @@ test("the session's promise is known from the beginning and when it changes", ()
   far.say({ type: "Policy", policy: "exact-only" });
   assert.equal(bench.viewer.active?.policy, "exact-only");
   far.stream(painting(1, [0], [RED]));
-  assert.throws(() => far.stream(frame(2, 0)), /never to send a lossy pixel/, "the link closes on what is thrown");
+  far.stream(frame(2, 0));
+  const strict = new Bench(true, null, blueDecoder);
+  const other = strict.newest("webtransport");
+  other.open();
+  other.attached({ policy: "exact-only" });
+  assert.throws(() => other.stream(frame(1, 0)), /never to send a lossy pixel/, "the link closes on what is thrown");
 });
 
 test("what a decoded frame lets through and is wrong ends the link", async () => {

@@ -152,7 +152,7 @@ export class Attachment implements LinkListener, ScreenListener {
         break;
       case "Policy":
         this.policy = message.policy;
-        this.screen?.setPolicy(message.policy);
+        this.screen?.setPolicy(message.policy, false);
         break;
       case "Closing":
         this.shut();
@@ -179,7 +179,7 @@ export class Attachment implements LinkListener, ScreenListener {
     const kept = cache?.key === message.key ? cache : new TileCache(message.key, this.cacheBytes);
     this.screen = continues ? screen : new ViewerScreen(message.key, kept, this.owner.codec, this.owner.openDecoder);
     this.policy = message.policy;
-    this.screen.setPolicy(message.policy);
+    this.screen.setPolicy(message.policy, true);
     this.screen.listen(this);
     this.offered = { screen: null, cache: null };
     this.progressAt = this.owner.now();
@@ -279,7 +279,7 @@ export class Attachment implements LinkListener, ScreenListener {
     if (screen === null) return false;
     // A resumed screen that already was the session's needs no update at all.
     const untouched = screen.newestUpdate === 0 && screen.hasPicture && this.saidIdle;
-    return screen.wholeUpTo !== null || untouched;
+    return screen.wholeUpTo !== null || screen.isCaughtUp || untouched;
   }
 
   get isExact(): boolean {

@@ -19,17 +19,19 @@ export class UpdateOrder {
   private bytes = 0;
   newest = 0;
   private newestIsComplete = false;
+  private newestIsCaughtUp = false;
 
   isSettled(number: number): boolean {
     return number <= this.settledUpTo || this.settledAbove.has(number);
   }
 
-  settle(number: number, complete: boolean): void {
+  settle(number: number, complete: boolean, caughtUp: boolean): void {
     this.settledAbove.add(number);
     while (this.settledAbove.delete(this.settledUpTo + 1)) this.settledUpTo++;
     if (number > this.newest) {
       this.newest = number;
       this.newestIsComplete = complete;
+      this.newestIsCaughtUp = complete || caughtUp;
     }
   }
 
@@ -50,7 +52,7 @@ export class UpdateOrder {
     if (number === 0 || number > this.settledUpTo + MAX_AHEAD) throw new ProtocolError(`update ${number} was dropped`);
     const held = this.waiting.findIndex((update) => update.number === number);
     if (held >= 0) this.unqueue(held);
-    this.settle(number, false);
+    this.settle(number, false, false);
   }
 
   private unqueue(index: number): Update {
@@ -84,6 +86,11 @@ export class UpdateOrder {
     if (this.waiting.length + this.begun > limits.MAX_WAITING_UPDATES || this.bytes > limits.MAX_WAITING_BYTES) {
       throw new ProtocolError("too many updates wait for an earlier one, or to be decoded");
     }
+  }
+
+  /** All but what is shown as video is there. */
+  get isCaughtUp(): boolean {
+    return this.newest > 0 && this.newestIsCaughtUp && this.newest === this.settledUpTo;
   }
 
   /** The newest update's number, if it and all before are settled, and the session said that this was all. */

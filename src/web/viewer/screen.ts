@@ -67,6 +67,7 @@ export class ViewerScreen {
   private isClosed = false;
   private listener = DEAF;
   private policy: Policy = "balanced";
+  private promised = false;
   private hashes = new Uint32Array(0);
   private hashKnown = new Uint8Array(0);
   private unhashed = 0;
@@ -90,8 +91,10 @@ export class ViewerScreen {
   }
 
   /** What the session promises: under exact-only a frame of video breaks the link, and none is painted any more. */
-  setPolicy(policy: Policy): void {
+  /** `fromTheBeginning`: the link began with this promise, and a frame of video breaks it; frames on the way do not. */
+  setPolicy(policy: Policy, fromTheBeginning: boolean): void {
     this.policy = policy;
+    this.promised = policy === "exact-only" && (fromTheBeginning || this.promised);
   }
 
   /** The link has gone: nothing more is decoded. What is shown stays. */
@@ -189,14 +192,15 @@ export class ViewerScreen {
   }
 
   private finish(update: Update, missing: number[], videoMicros: number | null): Applied {
-    this.order.settle(update.number, update.complete);
+    this.order.settle(update.number, update.complete, update.caughtUp);
     return { number: update.number, missing, capturedMicros: update.capturedMicros, videoMicros };
   }
 
   private applyVideo(update: Update, frame: VideoFrameHead): Applied | null {
-    if (this.policy === "exact-only") {
+    if (this.promised) {
       throw new ProtocolError("a frame of video came, though the session promised never to send a lossy pixel");
     }
+    if (this.policy === "exact-only") return this.finish(update, [], null);
     const picture = this.videos.decode(frame, update.payload);
     if (picture === null) return this.finish(update, [], null);
     this.order.begin(update);
@@ -399,6 +403,11 @@ export class ViewerScreen {
 
   private hashOf(pixels: Uint32Array, width: number, height: number): [number, number] {
     return this.codec.tileHash(Number(this.key & 0xffff_ffffn), Number(this.key >> 32n), pixels, width, height);
+  }
+
+  /** All that the session has is there, but for what is shown as video. */
+  get isCaughtUp(): boolean {
+    return this.missingTiles.size === 0 && this.order.isCaughtUp;
   }
 
   /** The update up to which the screen is whole: nothing outstanding, nothing missing. Null while it is not. */

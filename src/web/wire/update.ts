@@ -43,6 +43,8 @@ export interface Update {
   height: number;
   capturedMicros: number;
   complete: boolean;
+  /** With this and all before, the viewer has all that is not shown as video. */
+  caughtUp: boolean;
   /** What the tiles of this update replace goes into the viewer's cache. */
   keep: boolean;
   copies: Copy[];
@@ -120,6 +122,7 @@ export function decodeUpdate(bytes: Uint8Array): Update {
   const flags = reader.u8();
   const complete = (flags & 1) !== 0;
   const keep = (flags & 2) !== 0;
+  const caughtUp = (flags & 16) !== 0;
   const copies = readCopies(reader, grid);
   const { cached, cachedHashes } = readCached(reader, grid);
   const tiles = readRuns(reader, grid);
@@ -130,7 +133,7 @@ export function decodeUpdate(bytes: Uint8Array): Update {
     if (copies.length + cached.length + parts.length > 0 || complete) throw new ProtocolError(`update ${number} has video and more`);
     if (payload.length > limits.MAX_VIDEO_FRAME) throw new ProtocolError(`a frame of video has ${payload.length} bytes`);
   }
-  const screen = { epoch, width, height, capturedMicros, complete, keep };
+  const screen = { epoch, width, height, capturedMicros, complete, caughtUp, keep };
   return { number, after, ...screen, copies, cached, cachedHashes, tiles, parts, video, payload };
 }
 
@@ -216,7 +219,7 @@ export function encodeUpdate(update: Update): Uint8Array {
   const writer = new Writer(256).varint(UPDATE_STREAM_KIND).varint(update.number).varint(update.after);
   writer.varint(update.epoch).varint(update.width).varint(update.height).varint(update.capturedMicros);
   const flags = (update.complete ? 1 : 0) | (update.keep ? 2 : 0) | (update.video !== null ? 4 : 0) |
-    (update.parts.length > 0 ? 8 : 0);
+    (update.parts.length > 0 ? 8 : 0) | (update.caughtUp ? 16 : 0);
   writer.u8(flags).varint(update.copies.length);
   for (const copy of update.copies) {
     writer.varint(copy.x).varint(copy.y).varint(copy.width).varint(copy.height).varint(copy.toX).varint(copy.toY);
