@@ -123,6 +123,31 @@ async fn under_exact_only_a_path_that_is_too_narrow_is_shown_fewer_pictures_each
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_whose_network_blocks_udp_in_the_middle_of_a_film_sees_it_go_on_over_websocket() {
+    let stage = Stage::open(Policy::Balanced).await;
+    let way = Conditions { delay: 500, jitter: 0, lost_per_million: 0, rate: 100_000_000, queue: 100_000 };
+    let relay = Relay::new(Profile { name: "blocked later", down: way, up: way, dead: None }, 1);
+    let mut address = stage.address();
+    let gateway = ([127, 0, 0, 1], address.target.udp_port.unwrap()).into();
+    address.target.udp_port = Some(relay.udp(([127, 0, 0, 1], 0).into(), gateway).await.unwrap().port());
+    let mut client = Client::connect(address).await.unwrap();
+    settle(&mut client).await;
+    assert_eq!(client.road(), Some(Road::Quic));
+    stage.play();
+    let (frames, _) = watch(&mut client, Duration::from_secs(1)).await;
+    assert!(frames > 5, "{frames} frames over QUIC");
+    relay.hold(u64::MAX, 600_000);
+    // It is suspected after a second; the film never rests, so nothing is ever complete.
+    watch(&mut client, Duration::from_millis(3_500)).await;
+    assert_eq!(client.road(), Some(Road::WebSocket));
+    let (frames, _) = watch(&mut client, Duration::from_secs(2)).await;
+    assert!(frames > 15, "{frames} frames over WebSocket");
+    stage.stop();
+    settle(&mut client).await;
+    assert!(shown(&client) == stage.newest().0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_that_comes_in_the_middle_of_a_film_sees_it_and_the_first_one_goes_on() {
     let stage = Stage::open(Policy::Motion).await;
     let mut first = Client::connect(stage.address()).await.unwrap();
