@@ -82,6 +82,8 @@ fn write_the_vectors() {
     };
     put("one pixel of 112233", &screen(1, 1, |_, _| 0x11_2233), &[0]);
     put("one flat tile", &screen(64, 64, |_, _| 0xFF_FFFF), &[0]);
+    let stored =
+        put("four by four colours, stored", &screen(4, 4, |x, y| noise(x + y * 4) & 0xFF_FFFF), &[0]);
     put("forty flat tiles, a long run", &screen(64 * 40, 3, |x, _| x / 64), &(0..40).collect::<Vec<_>>());
     let text_like = |x: u32, y: u32| match noise(x / 2 + y / 20 * 977) % 4 {
         0 if y % 20 < 13 => 0x20_2020 + noise(x * 7 + y % 20) % 12 * 0x11_1111,
@@ -132,6 +134,9 @@ fn write_the_vectors() {
     block(&mut text, "an empty payload", grid, &tiles, &[], "refused");
     block(&mut text, "a run longer than the tiles", grid, &tiles, &[4 << 3], "refused");
     block(&mut text, "half a payload", grid, &tiles, &noisy_payload[..noisy_payload.len() / 2], "refused");
+    let cut = &stored[..stored.len() - 1];
+    block(&mut text, "a stored part that ends early", Grid::new(4, 4), &[0], cut, "refused");
+    block(&mut text, "one colour that ends early", grid, &tiles, &[3 << 3, 1, 255, 255], "refused");
     let longer: Vec<u8> = noisy_payload.iter().copied().chain([0]).collect();
     block(&mut text, "a byte too many", grid, &tiles, &longer, "refused");
     std::fs::write(path(), text).unwrap();

@@ -1,6 +1,7 @@
 //! zstd, as this codec uses it: one magicless frame a part, no checksum, no stored size, its length before it.
 //!
-//! The size of what a part unpacks to is always known to the decoder from elsewhere, and is exact.
+//! The size of what a part unpacks to is always known to the decoder from elsewhere, and is exact. A part that a frame
+//! does not make smaller is stored as it is, after a length of 0: a caret or a letter.
 
 use super::payload::{DecodeError, Reader, write_varint};
 use zstd_safe::{CCtx, CParameter, DCtx, DParameter, FrameFormat, ParamSwitch, Strategy, compress_bound};
@@ -36,7 +37,7 @@ impl Packer {
         Packer { context: CCtx::create(), configured: None, scratch: Vec::new() }
     }
 
-    /// Appends the packed form of `part`: a varint length and a frame.
+    /// Appends the packed form of `part`: a varint length and a frame, or 0 and the part itself.
     pub(super) fn pack(&mut self, content: Content, part: &[u8], out: &mut Vec<u8>) {
         let level = match content {
             Content::Repetitive if part.len() <= TINY => TINY_LEVEL,
@@ -53,8 +54,13 @@ impl Packer {
             .context
             .compress2(&mut self.scratch[..], part)
             .expect("a buffer of compress_bound bytes holds any frame, and the parameters were accepted");
-        write_varint(length as u64, out);
-        out.extend_from_slice(&self.scratch[..length]);
+        if length < part.len() {
+            write_varint(length as u64, out);
+            out.extend_from_slice(&self.scratch[..length]);
+        } else {
+            write_varint(0, out);
+            out.extend_from_slice(part);
+        }
     }
 
     fn configure(&mut self, content: Content, level: i32) {
@@ -103,6 +109,10 @@ impl Unpacker {
     pub(super) fn unpack(&mut self, reader: &mut Reader<'_>, part: &mut [u8]) -> Result<(), DecodeError> {
         let expected = part.len();
         let length = reader.varint_to(compress_bound(expected), "the length of a compressed part")?;
+        if length == 0 {
+            part.copy_from_slice(reader.bytes(expected)?);
+            return Ok(());
+        }
         let frame = reader.bytes(length)?;
         match self.context.decompress(part, frame) {
             Ok(written) if written == expected => Ok(()),

@@ -62,6 +62,16 @@ proptest! {
     }
 
     #[test]
+    fn any_parts_of_any_screen_come_back_exactly(
+        screen in screen(), parts in prop::collection::vec((0u32..200, 0u32..200, 1u32..=64, 1u32..=64), 1..6),
+    ) {
+        let bounds = screen.bounds();
+        let parts = parts.into_iter().map(|(x, y, w, h)| Rect::new(x, y, w, h).intersect(&bounds));
+        let parts: Vec<Rect> = parts.filter(|part| !part.is_empty()).collect();
+        assert_parts_roundtrip(&screen, &parts);
+    }
+
+    #[test]
     fn screens_painted_from_bytes_come_back_exactly(
         bytes in prop::collection::vec(any::<u8>(), 0..120), width in 1u32..256, height in 1u32..256, choice: u64,
     ) {
@@ -94,6 +104,52 @@ proptest! {
         }
         assert_survives(&payload, screen.width(), screen.height(), &tiles);
     }
+}
+
+/// Panics unless the parts come back exactly; returns the payload.
+fn assert_parts_roundtrip(screen: &Framebuffer, parts: &[Rect]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    Encoder::new().encode_parts(screen, parts.iter().copied(), &mut payload);
+    let mut seen = vec![false; parts.len()];
+    let decoded = Decoder::new().decode_parts(&payload, parts, |index, rect, pixels| {
+        assert_eq!(*rect, parts[index]);
+        for (y, row) in (rect.y..).zip(pixels.chunks_exact(rect.width as usize)) {
+            assert_eq!(row, screen.row(rect.x, y, rect.width));
+        }
+        assert!(!std::mem::replace(&mut seen[index], true));
+    });
+    assert_eq!((decoded, seen.iter().all(|seen| *seen)), (Ok(()), true));
+    payload
+}
+
+#[test]
+fn a_caret_takes_five_bytes() {
+    let mut screen = Framebuffer::new(64, 64).unwrap();
+    paint(&mut screen, Rect::new(20, 10, 1, 18), 0, 1);
+    let colour = screen.row(20, 10, 1)[0].to_be_bytes();
+    let payload = assert_parts_roundtrip(&screen, &[Rect::new(20, 10, 1, 18)]);
+    assert_eq!(payload, [0, 1, colour[1], colour[2], colour[3]]);
+}
+
+#[test]
+fn what_a_frame_would_not_make_smaller_is_stored() {
+    let mut screen = Framebuffer::new(64, 64).unwrap();
+    let bounds = screen.bounds();
+    paint(&mut screen, bounds, 3, 1);
+    // Sixteen colours, one byte of flags, sixteen codes: all of it new.
+    let payload = assert_parts_roundtrip(&screen, &[Rect::new(3, 5, 4, 4)]);
+    assert_eq!((&payload[..4], payload.len()), (&[0, 16, 16, 0][..], 4 + 16 * 3 + 1 + 16));
+}
+
+#[test]
+fn a_stored_part_that_ends_early_is_refused() {
+    let mut screen = Framebuffer::new(4, 4).unwrap();
+    let bounds = screen.bounds();
+    paint(&mut screen, bounds, 3, 1);
+    let mut payload = Vec::new();
+    Encoder::new().encode(&screen, &[0], &mut payload);
+    payload.pop();
+    assert_eq!(decode_to_framebuffer(&payload, 4, 4, &[0]), Err(DecodeError::Truncated));
 }
 
 #[test]

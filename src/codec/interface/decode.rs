@@ -32,6 +32,12 @@ impl InterfaceDecoder {
             flags += tile.rect.height.div_ceil(4) as usize;
         }
         let colours = reader.varint_to(super::MAX_COLOURS.min(area), "the number of colours")?;
+        if colours == 1 {
+            let colour = reader.bytes(3)?.iter().fold(0, |colour, &byte| colour << 8 | u32::from(byte));
+            self.pixels.fill(colour);
+            tiles().for_each(|tile| sink(tile.index, &tile.rect, &self.pixels[..tile.rect.area() as usize]));
+            return Ok(());
+        }
         let codes = reader.varint_to(area * 2, "the number of colour indices")?;
         // All three sizes are bounded by the tiles' pixels, whatever the payload says.
         self.part.resize(colours * 3 + flags + codes, 0);

@@ -106,6 +106,12 @@ impl InterfaceEncoder {
 
     /// Writes the section of the tiles added since the start.
     pub(in crate::codec) fn finish(&mut self, packer: &mut Packer, out: &mut Vec<u8>) {
+        if let [colour] = self.palette.colours() {
+            // A caret, or flat tiles: the colour says it all.
+            out.push(1);
+            out.extend_from_slice(&colour.to_be_bytes()[1..]);
+            return;
+        }
         self.assign_codes();
         self.part.clear();
         let planes: [fn(u32) -> u32; 3] = [|colour| colour >> 16, |colour| colour >> 8, |colour| colour];

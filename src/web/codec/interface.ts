@@ -24,6 +24,13 @@ export class InterfaceDecoder {
       flagBytes += (tile.height + 3) >>> 2;
     }
     this.colours = reader.varint(Math.min(MAX_COLOURS, area), "the number of colours");
+    if (this.colours === 1) {
+      this.pixels.fill(OPAQUE | reader.byte() | (reader.byte() << 8) | (reader.byte() << 16));
+      for (const { index, x, y, width, height } of tiles) {
+        sink(index, x, y, width, height, this.pixels.subarray(0, width * height));
+      }
+      return;
+    }
     const codeBytes = reader.varint(area * 2, "the number of colour indices");
     const part = reader.part(this.colours * 3 + flagBytes + codeBytes);
     this.readPalette(part);

@@ -39,12 +39,13 @@ export class Reader {
     throw new CodecError(`in a tile payload ${what} is too long a number`);
   }
 
-  /** A compressed part, which must unpack to exactly `size` bytes. */
+  /** A compressed part, which must unpack to exactly `size` bytes; stored as it is if its length is 0. */
   part(size: number): Uint8Array {
     // zstd never needs more than this (its own ZSTD_COMPRESSBOUND).
     const bound = size + (size >>> 8) + (size < 131072 ? (131072 - size) >>> 11 : 0);
     const length = this.varint(bound, "the length of a compressed part");
-    if (length > this.payload.length - this.at) throw new CodecError("a tile payload ends early");
+    if ((length || size) > this.payload.length - this.at) throw new CodecError("a tile payload ends early");
+    if (length === 0) return this.payload.subarray(this.at, (this.at += size));
     const frame = new Uint8Array(length + 4);
     frame.set(ZSTD_MAGIC);
     frame.set(this.payload.subarray(this.at, this.at + length), 4);
