@@ -2,14 +2,16 @@
 
 use super::congestion::SteadyConfig;
 use super::{Certificate, Closed, Inbox, Incoming, Link, Outgoing, Road, TlsError, Transport};
+use crate::wire::limits::MAX_WAITING;
 use crate::wire::{self, CloseCode, Control, ControlReader, InputReader, Motion, Path, stream_kind};
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use quinn::VarInt;
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use web_transport_quinn::{self as wt, RecvStream, SendStream, Session, SessionError};
@@ -183,7 +185,7 @@ async fn send_all(
     mut to_send: mpsc::Receiver<Outgoing>,
 ) {
     let mut ended = link.watch_end();
-    let updates = Updates::default();
+    let mut updates = Updates::new(session.clone());
     let mut input = None;
     let mut whole = true;
     let result = loop {
@@ -215,7 +217,7 @@ async fn send_all(
                 Ok(())
             }
             Some(Outgoing::Update { number, stream }) => {
-                updates.start(session.clone(), number, stream);
+                updates.start(number, stream).await;
                 Ok(())
             }
             Some(Outgoing::Reset { number }) => {
@@ -265,39 +267,116 @@ async fn write_input(session: &Session, input: &mut Option<SendStream>, bytes: B
     stream.write_chunk(bytes).await.map_err(lost)
 }
 
-/// The update streams under way, each in a task of its own that can be told to reset it.
-#[derive(Clone, Default)]
-struct Updates(Arc<Mutex<HashMap<u64, oneshot::Sender<()>>>>);
+/// The update streams under way, oldest first. One is written at once, so that it leaves with what was written before
+/// it; only what finds no room has a task of its own.
+struct Updates {
+    session: Session,
+    under_way: VecDeque<(u64, UnderWay)>,
+}
 
-impl Updates {
-    fn start(&self, session: Session, number: u64, bytes: Bytes) {
+enum UnderWay {
+    Written(SendStream),
+    /// In a task that can be told to reset it.
+    Writing(oneshot::Sender<()>),
+}
+
+type Opening = Pin<Box<dyn Future<Output = Result<SendStream, Closed>> + Send>>;
+
+impl UnderWay {
+    fn begin(number: u64, open: Opening, left: Bytes) -> Self {
         let (reset, when_reset) = oneshot::channel();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(number, reset);
-        let all = self.clone();
-        tokio::spawn(async move {
-            let _ = write_update(session, number, bytes, when_reset).await;
-            all.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
-        });
+        tokio::spawn(write_update(number, open, left, when_reset));
+        UnderWay::Writing(reset)
     }
 
-    fn reset(&self, number: u64) {
-        if let Some(reset) = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&number) {
-            let _ = reset.send(());
+    fn has_arrived(&self) -> bool {
+        match self {
+            UnderWay::Written(stream) => stream.priority().is_err(),
+            UnderWay::Writing(task) => task.is_closed(),
         }
     }
 }
 
-/// Writes an update and stays until it has arrived, so that it can be reset until then.
+impl Updates {
+    fn new(session: Session) -> Self {
+        Updates { session, under_way: VecDeque::new() }
+    }
+
+    async fn start(&mut self, number: u64, bytes: Bytes) {
+        while self.under_way.front().is_some_and(|(_, oldest)| oldest.has_arrived()) {
+            self.under_way.pop_front();
+        }
+        // A session lets no update go this far ahead of one that has not arrived.
+        if self.under_way.len() >= MAX_WAITING {
+            self.under_way.pop_front();
+        }
+        let session = self.session.clone();
+        let mut open: Opening = Box::pin(async move { session.open_uni().await.map_err(closed) });
+        let under_way = match at_once(&mut open).await {
+            Some(Ok(mut stream)) => {
+                let _ = stream.set_priority(priority_of(number));
+                let mut left = [bytes];
+                let written = at_once(async {
+                    while !left[0].is_empty() {
+                        stream.write_chunks(&mut left).await.map_err(lost)?;
+                    }
+                    Ok::<(), Closed>(())
+                });
+                match written.await {
+                    Some(Ok(())) => {
+                        let _ = stream.finish();
+                        UnderWay::Written(stream)
+                    }
+                    Some(Err(_)) => return,
+                    None => {
+                        let [left] = left;
+                        UnderWay::begin(number, Box::pin(std::future::ready(Ok(stream))), left)
+                    }
+                }
+            }
+            // The connection is ending.
+            Some(Err(_)) => return,
+            None => UnderWay::begin(number, open, bytes),
+        };
+        self.under_way.push_back((number, under_way));
+    }
+
+    fn reset(&mut self, number: u64) {
+        let Some(at) = self.under_way.iter().position(|&(other, _)| other == number) else { return };
+        match self.under_way.remove(at) {
+            // One that has arrived meanwhile cannot be reset, and need not.
+            Some((_, UnderWay::Written(mut stream))) => drop(stream.reset(SUPERSEDED)),
+            Some((_, UnderWay::Writing(task))) => drop(task.send(())),
+            None => {}
+        }
+    }
+}
+
+/// Lower numbers go first.
+fn priority_of(number: u64) -> i32 {
+    -(number.min(i32::MAX as u64 / 2) as i32)
+}
+
+/// What a future gives without waiting, if it does.
+async fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = std::future::ready(()) => None,
+    }
+}
+
+/// Writes what is left of an update and stays until it has arrived, so that it can be reset until then.
 async fn write_update(
-    session: Session,
     number: u64,
-    bytes: Bytes,
+    open: Opening,
+    left: Bytes,
     mut when_reset: oneshot::Receiver<()>,
 ) -> Result<(), Closed> {
-    let mut stream = session.open_uni().await.map_err(closed)?;
-    let _ = stream.set_priority(-(number.min(i32::MAX as u64 / 2) as i32));
+    let mut stream = open.await?;
+    let _ = stream.set_priority(priority_of(number));
     let written = async {
-        stream.write_chunk(bytes).await.map_err(lost)?;
+        stream.write_chunk(left).await.map_err(lost)?;
         let _ = stream.finish();
         stream.stopped().await.map_err(closed)?;
         Ok(())

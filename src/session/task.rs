@@ -126,15 +126,17 @@ impl Task {
     ) {
         let (to_session, mut from_viewers) = mpsc::channel::<FromViewer>(QUEUE);
         let mut source_is_there = true;
-        let mut next_tick = Instant::now();
+        let mut last_tick = Instant::now();
+        let mut busy_since = None;
         loop {
-            // However much else happens, time is looked at.
-            let tick = match self.is_busy() {
-                true => TICK,
-                false if self.resting && self.viewers.is_empty() => NO_TICK,
-                false => IDLE_TICK,
+            // However much else happens, time is looked at; more often while it may bring something about.
+            busy_since = busy_since.filter(|_| self.is_busy());
+            let next_tick = match busy_since {
+                Some(since) => since + TICK,
+                None if self.is_busy() => *busy_since.insert(Instant::now()) + TICK,
+                None if self.resting && self.viewers.is_empty() => last_tick + NO_TICK,
+                None => last_tick + IDLE_TICK,
             };
-            next_tick = next_tick.min(Instant::now() + tick);
             // What a viewer says concerns itself alone; all else may concern all.
             let mut concerned = None;
             tokio::select! {
@@ -155,7 +157,8 @@ impl Task {
                     self.videos.send(made, &self.scene, &mut self.viewers, clock::now_us());
                 }
                 () = sleep_until(next_tick) => {
-                    next_tick = Instant::now() + NO_TICK;
+                    last_tick = Instant::now();
+                    busy_since = None;
                     self.on_tick();
                 }
                 // Delivering is all there is to do then.
@@ -185,9 +188,8 @@ impl Task {
 
     /// Whether time alone may bring something about soon.
     fn is_busy(&self) -> bool {
-        let recently = clock::now_us().saturating_sub(self.changed_us) < RESTS_AFTER + 1_000_000;
         let waiting = self.viewers.values().any(|v| v.delivery.is_waiting() || !v.held.is_empty());
-        waiting || recently || self.wanted_size.is_some()
+        waiting || self.wanted_size.is_some()
     }
 
     fn on_arrival(&mut self, arrival: Arrival, to_session: &mpsc::Sender<FromViewer>) {

@@ -13,7 +13,7 @@ pub use synthetic::{Layout, SyntheticConfig, SyntheticSource, TITLE as SYNTHETIC
 pub use x11::{X11Error, X11Source, XServer};
 
 use crate::codec::Packed;
-use crate::screen::{Framebuffer, Grid, Rect, SizeError, TileSet};
+use crate::screen::{Framebuffer, Grid, Rect, SizeError, TILE, TileSet};
 use crate::wire::{InputEvent, Policy};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -101,6 +101,28 @@ impl Painting {
         self.damaged_at.get_or_insert_with(std::time::Instant::now);
     }
 
+    /// Takes pixels of row `y` from column `x` on, marks the tiles in which they differ as damaged, as of now, and
+    /// says whether there are any. What is the same is not written.
+    pub fn paint_row(&mut self, x: u32, y: u32, pixels: &[u32]) -> bool {
+        let grid = self.grid();
+        let row = self.framebuffer.row_mut(x, y, pixels.len() as u32);
+        if row == pixels {
+            return false;
+        }
+        let mut start = 0;
+        while start < pixels.len() {
+            let at = x + start as u32;
+            let end = pixels.len().min(start + (TILE - at % TILE) as usize);
+            if row[start..end] != pixels[start..end] {
+                row[start..end].copy_from_slice(&pixels[start..end]);
+                self.damage.insert(grid.tile_at(at, y));
+            }
+            start = end;
+        }
+        self.damaged_at.get_or_insert_with(std::time::Instant::now);
+        true
+    }
+
     /// Starts again with a black screen of another size, all of it damaged.
     pub fn resize(&mut self, width: u32, height: u32) -> Result<(), SizeError> {
         self.framebuffer = Framebuffer::new(width, height)?;
@@ -172,6 +194,21 @@ mod tests {
         canvas.rest(&seen, Arc::new(Packed::pack(&seen, &mut Encoder::new())));
         assert!(canvas.lock_as_it_is().framebuffer.pixels().is_empty());
         assert!(canvas.lock().framebuffer == seen);
+    }
+
+    #[test]
+    fn a_row_is_written_and_told_only_where_it_differs() {
+        let canvas = painted();
+        let mut painting = canvas.lock();
+        let same = painting.framebuffer.row(10, 100, 180).to_vec();
+        assert!(!painting.paint_row(10, 100, &same));
+        assert!(painting.damage.is_empty() && painting.damaged_at.is_none());
+        let mut other = same.clone();
+        (other[0], other[179]) = (1, 2);
+        assert!(painting.paint_row(10, 100, &other));
+        assert_eq!(painting.framebuffer.row(10, 100, 180), other);
+        assert_eq!(painting.damage.iter().collect::<Vec<_>>(), [4, 6]);
+        assert!(painting.damaged_at.is_some());
     }
 
     #[test]

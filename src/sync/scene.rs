@@ -191,9 +191,14 @@ impl Scene {
             .iter()
             .filter(|moved| moved.after_moves != moved.before)
             .for_each(|moved| tiles.insert(moved.tile));
-        let parts = changed_parts(own, source, &tiles, &self.hashes, &moved);
-        copy_tiles(source, own, &tiles);
-        for tile in tiles.iter() {
+        // Moves are exact: what lies wholly in a target is as in the source already, and was hashed.
+        let rest = without_moved(&tiles, &moves, self.grid);
+        let parts = changed_parts(own, source, (&tiles, &rest), &self.hashes, &moved);
+        copy_tiles(source, own, &rest);
+        for moved in &moved {
+            self.hashes[moved.tile as usize] = moved.after_moves;
+        }
+        for tile in rest.iter() {
             self.hashes[tile as usize] = hash_tile(self.key, own, &self.grid.rect(tile));
         }
         Some(Change { tiles, moves, moved, parts })
@@ -203,11 +208,11 @@ impl Scene {
 /// Of more changed tiles than this it is not worth looking for parts: most of them changed as a whole.
 const MOST_PARTS: usize = 96;
 
-/// What differs of each tile from what the moves made of it.
+/// What differs of each tile from what the moves made of it: nothing, unless the tile is one of `rest`.
 fn changed_parts(
     own: &Framebuffer,
     source: &Framebuffer,
-    tiles: &TileSet,
+    (tiles, rest): (&TileSet, &TileSet),
     hashes: &[TileHash],
     moved: &[MovedTile],
 ) -> Vec<ChangedPart> {
@@ -215,14 +220,13 @@ fn changed_parts(
         return Vec::new();
     }
     let part = |tile: TileId| {
-        let moved = moved.iter().find(|moved| moved.tile == tile);
+        let moved = moved.binary_search_by_key(&tile, |moved| moved.tile).ok().map(|at| &moved[at]);
         let base = moved.map_or(hashes[tile as usize], |moved| moved.after_moves);
-        ChangedPart {
-            tile,
-            base,
-            part: difference(own, source, &own.grid().rect(tile)),
-            moved: moved.is_some(),
-        }
+        let part = match rest.contains(tile) {
+            true => difference(own, source, &own.grid().rect(tile)),
+            false => Rect::default(),
+        };
+        ChangedPart { tile, base, part, moved: moved.is_some() }
     };
     tiles.iter().map(part).collect()
 }
@@ -238,7 +242,7 @@ fn without_moved(tiles: &TileSet, moves: &[Move], grid: Grid) -> TileSet {
     rest
 }
 
-/// Moves content on the session's framebuffer just as a viewer will, to know what that makes of each tile.
+/// Moves content on the session's framebuffer just as a viewer will, to know what that makes of each tile; ascending.
 fn apply_moves(
     key: HashKey,
     framebuffer: &mut Framebuffer,
@@ -246,19 +250,24 @@ fn apply_moves(
     hashes: &[TileHash],
 ) -> Vec<MovedTile> {
     let grid = framebuffer.grid();
-    let mut touched = TileSet::new(grid.len());
+    let (mut touched, mut written) = (TileSet::new(grid.len()), TileSet::new(grid.len()));
     for each in moves {
-        grid.tiles_in(&each.from).chain(grid.tiles_in(&each.target())).for_each(|tile| touched.insert(tile));
+        grid.tiles_in(&each.from).for_each(|tile| touched.insert(tile));
+        grid.tiles_in(&each.target()).for_each(|tile| written.insert(tile));
     }
+    touched.union_with(&written);
     for each in moves {
         framebuffer.copy_within(each.from, each.x, each.y);
     }
     touched
         .iter()
-        .map(|tile| MovedTile {
-            tile,
-            before: hashes[tile as usize],
-            after_moves: hash_tile(key, framebuffer, &grid.rect(tile)),
+        .map(|tile| {
+            let before = hashes[tile as usize];
+            let after_moves = match written.contains(tile) {
+                true => hash_tile(key, framebuffer, &grid.rect(tile)),
+                false => before,
+            };
+            MovedTile { tile, before, after_moves }
         })
         .collect()
 }
@@ -271,6 +280,29 @@ fn hash_all(key: HashKey, framebuffer: &Framebuffer) -> Vec<TileHash> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_moved_has_the_pixels_and_hashes_of_the_source() {
+        let key = HashKey(3);
+        let mut scene = Scene::new(key, 640, 500).unwrap();
+        let mut source = Framebuffer::new(640, 500).unwrap();
+        let mut random = 1u64;
+        source.pixels_mut().iter_mut().for_each(|pixel| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            *pixel = (random >> 40) as u32;
+        });
+        let all = TileSet::full(source.grid().len());
+        scene.absorb(&source, &all, 0).unwrap();
+        for (from, x, y) in [(Rect::new(20, 60, 500, 400), 20, 20), (Rect::new(70, 70, 300, 300), 131, 133)] {
+            source.copy_within(from, x, y);
+            // One that remembers no vain search.
+            scene.moves = MoveFinder::new();
+            let change = scene.absorb(&source, &all, 0).unwrap();
+            assert!(!change.moves.is_empty());
+            assert!(scene.framebuffer() == &source);
+            assert_eq!(scene.hashes(), hash_all(key, &source));
+        }
+    }
 
     #[test]
     fn a_scene_that_rested_is_the_same_when_it_wakes() {

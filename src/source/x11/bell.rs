@@ -1,8 +1,9 @@
 //! Wakes a thread that sleeps on its X connection.
 
+use super::stream::XStream;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 pub(super) struct Bell {
@@ -21,7 +22,7 @@ impl Bell {
 
     /// Sleeps until the bell rings, `connection` has something to read, or the time is over (`None` is
     /// never). Takes the ring back.
-    pub(super) fn wait(&self, connection: Option<&impl AsFd>, timeout: Option<Duration>) -> io::Result<()> {
+    pub(super) fn wait(&self, connection: Option<&XStream>, timeout: Option<Duration>) -> io::Result<()> {
         let mut fds = vec![PollFd::new(&self.fd, PollFlags::IN)];
         if let Some(connection) = connection {
             fds.push(PollFd::new(connection, PollFlags::IN));
@@ -31,6 +32,11 @@ impl Bell {
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
+        }
+        if let Some(connection) = connection
+            && !fds[1].revents().is_empty()
+        {
+            connection.is_readable();
         }
         if fds[0].revents().contains(PollFlags::IN) {
             let _ = rustix::io::read(&self.fd, &mut [0u8; 8]);

@@ -3,13 +3,13 @@
 use super::X11Error;
 use super::merge::merge;
 use super::segment::Segment;
+use super::stream::XConnection;
 use crate::screen::Rect;
 use crate::source::Canvas;
 use x11rb::connection::{Connection, RequestConnection};
 use x11rb::errors::ReplyError;
 use x11rb::protocol::shm::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat, ImageOrder, VisualClass, Window};
-use x11rb::rust_connection::RustConnection;
 
 const ALL_PLANES: u32 = !0;
 
@@ -47,14 +47,14 @@ enum Fetched {
 
 /// A box on its way: what was asked, and its answer's cookie.
 enum Asked<'c> {
-    Segment(usize, x11rb::cookie::Cookie<'c, RustConnection, shm::GetImageReply>),
-    Plain(x11rb::cookie::Cookie<'c, RustConnection, x11rb::protocol::xproto::GetImageReply>),
+    Segment(usize, x11rb::cookie::Cookie<'c, XConnection, shm::GetImageReply>),
+    Plain(x11rb::cookie::Cookie<'c, XConnection, x11rb::protocol::xproto::GetImageReply>),
 }
 
 impl Capture {
     /// Prepares to capture a root window of this size.
     pub(super) fn new(
-        connection: &RustConnection,
+        connection: &XConnection,
         root: Window,
         (width, height): (u32, u32),
     ) -> Result<Capture, X11Error> {
@@ -74,7 +74,7 @@ impl Capture {
     }
 
     /// Gives the shared memory back to the server.
-    pub(super) fn detach(self, connection: &RustConnection) -> Result<(), X11Error> {
+    pub(super) fn detach(self, connection: &XConnection) -> Result<(), X11Error> {
         if let Route::Shared { id, .. } = self.route {
             connection.shm_detach(id)?;
         }
@@ -82,10 +82,10 @@ impl Capture {
     }
 
     /// Brings the rectangles of the screen, as they are now, into the canvas, which takes the screen's size
-    /// if it has another, and marks them as damaged. The canvas is locked only while pixels are copied.
+    /// if it has another, and marks what differs as damaged. The canvas is locked only while pixels are copied.
     pub(super) fn paint(
         &self,
-        connection: &RustConnection,
+        connection: &XConnection,
         rects: &[Rect],
         canvas: &Canvas,
     ) -> Result<Captured, X11Error> {
@@ -97,9 +97,12 @@ impl Capture {
             boxes = vec![screen];
         }
         let Some(fetched) = self.fetch(connection, &boxes)? else { return Ok(Captured::SizeChanged) };
+        let mut line = vec![0; rects.iter().map(|rect| rect.width).max().unwrap_or(0) as usize];
+        let mut changed = false;
         let mut painting = canvas.lock();
         if (painting.framebuffer.width(), painting.framebuffer.height()) != self.size() {
             painting.resize(self.width, self.height)?;
+            changed = true;
         }
         for rect in &rects {
             // `merge` covers every rectangle; a screen-wide box does so too.
@@ -107,20 +110,20 @@ impl Capture {
             for y in rect.y..rect.bottom() {
                 let from = (y - boxes[index].y) as usize * boxes[index].width as usize
                     + (rect.x - boxes[index].x) as usize;
-                let row = painting.framebuffer.row_mut(rect.x, y, rect.width);
-                self.copy_row(&fetched[index], from, row);
+                let line = &mut line[..rect.width as usize];
+                self.copy_row(&fetched[index], from, line);
+                changed |= painting.paint_row(rect.x, y, line);
             }
-            painting.add_damage(rect);
         }
         drop(painting);
-        if !rects.is_empty() {
+        if changed {
             canvas.notify();
         }
         Ok(Captured::Done)
     }
 
     /// Asks for every box at once and waits for all; `None` when the screen no longer holds one of them.
-    fn fetch(&self, connection: &RustConnection, boxes: &[Rect]) -> Result<Option<Vec<Fetched>>, X11Error> {
+    fn fetch(&self, connection: &XConnection, boxes: &[Rect]) -> Result<Option<Vec<Fetched>>, X11Error> {
         let mut asked = Vec::with_capacity(boxes.len());
         let mut start = 0;
         for wanted in boxes {
@@ -149,7 +152,7 @@ impl Capture {
 
     fn ask<'c>(
         &self,
-        connection: &'c RustConnection,
+        connection: &'c XConnection,
         wanted: &Rect,
         start: usize,
     ) -> Result<Asked<'c>, X11Error> {
@@ -204,10 +207,7 @@ impl Capture {
 
 /// Shares memory for this many pixels with the server. The inner error says why there can be none.
 #[allow(clippy::type_complexity)]
-fn attach(
-    connection: &RustConnection,
-    pixels: usize,
-) -> Result<Result<(shm::Seg, Segment), String>, X11Error> {
+fn attach(connection: &XConnection, pixels: usize) -> Result<Result<(shm::Seg, Segment), String>, X11Error> {
     if connection.extension_information(shm::X11_EXTENSION_NAME)?.is_none() {
         return Ok(Err("the X server has no MIT-SHM extension".into()));
     }
@@ -236,7 +236,7 @@ fn attach(
 }
 
 /// Checks that the root's pixels are little-endian words of `0xXXRRGGBB`.
-pub(super) fn check_visual(connection: &RustConnection, screen: usize) -> Result<(), X11Error> {
+pub(super) fn check_visual(connection: &XConnection, screen: usize) -> Result<(), X11Error> {
     let setup = connection.setup();
     let root = &setup.roots[screen];
     let bits = setup

@@ -1,17 +1,17 @@
 //! The cursor: its picture, and where it is when others than the viewers moved it.
 
 use super::X11Error;
+use super::stream::XConnection;
 use crate::source::{CursorShape, SourceEvent};
 use std::collections::VecDeque;
 use x11rb::protocol::xfixes::{ConnectionExt as _, GetCursorImageReply};
 use x11rb::protocol::xproto::{QueryPointerReply, Window};
-use x11rb::rust_connection::RustConnection;
 
 /// How many injected positions the server may lag behind by before one is taken for somebody else's.
 const TRAIL: usize = 256;
 
 /// Fetches the present cursor's picture; `None` when the server has none to give.
-pub(super) fn fetch(connection: &RustConnection) -> Result<Option<CursorShape>, X11Error> {
+pub(super) fn fetch(connection: &XConnection) -> Result<Option<CursorShape>, X11Error> {
     match connection.xfixes_get_cursor_image()?.reply() {
         Ok(image) => Ok(shape(image)),
         // A server on which no program has set a cursor yet answers with an error.

@@ -2,6 +2,7 @@
 
 use super::bell::Bell;
 use super::keyboard::{KeyName, Keyboard};
+use super::stream::XConnection;
 use super::{Shared, X11Error};
 use crate::wire::{Button, InputEvent};
 use std::collections::VecDeque;
@@ -13,7 +14,6 @@ use x11rb::protocol::xproto::{
     BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, MOTION_NOTIFY_EVENT, Window,
 };
 use x11rb::protocol::xtest::{self, ConnectionExt as _};
-use x11rb::rust_connection::RustConnection;
 
 /// The most errands that may wait, when the server hangs.
 const MOST_WAITING: usize = 4_096;
@@ -128,7 +128,7 @@ fn let_go(hands: Option<Hands>) {
 
 /// A connection's pointer and keyboard.
 struct Hands {
-    connection: RustConnection,
+    connection: XConnection,
     root: Window,
     keyboard: Keyboard,
     /// Buttons that are down, by their X number.

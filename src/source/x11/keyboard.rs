@@ -9,6 +9,7 @@
 use super::X11Error;
 use super::keymap::{Group, Key, KeyMap, KeyType, Keycode, Keysym, Mods, OutOfRange, Plan, State, Step};
 use super::spare::{Place, Spares};
+use super::stream::XConnection;
 use super::symbols;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +22,6 @@ use x11rb::protocol::xproto::{
     AutoRepeatMode, ChangeKeyboardControlAux, ConnectionExt as _, KEY_PRESS_EVENT, KEY_RELEASE_EVENT,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
-use x11rb::rust_connection::RustConnection;
 
 const CORE_KEYBOARD: xkb::DeviceSpec = 0x100;
 /// `SetMods` takes the modifiers that the key is mapped to.
@@ -66,7 +66,7 @@ pub(super) struct Keyboard {
 }
 
 impl Keyboard {
-    pub(super) fn open(connection: &RustConnection, stopping: Arc<AtomicBool>) -> Result<Keyboard, X11Error> {
+    pub(super) fn open(connection: &XConnection, stopping: Arc<AtomicBool>) -> Result<Keyboard, X11Error> {
         if !connection.xkb_use_extension(1, 0)?.reply()?.supported {
             return Err(X11Error::Extension("XKEYBOARD"));
         }
@@ -102,7 +102,7 @@ impl Keyboard {
     }
 
     /// Takes note of what the server tells about its keyboard.
-    pub(super) fn note(&mut self, connection: &RustConnection, event: &Event) -> Result<(), X11Error> {
+    pub(super) fn note(&mut self, connection: &XConnection, event: &Event) -> Result<(), X11Error> {
         match event {
             Event::XkbMapNotify(_) | Event::XkbNewKeyboardNotify(_) | Event::MappingNotify(_) => {
                 self.is_stale = true;
@@ -123,7 +123,7 @@ impl Keyboard {
     /// A viewer's key goes down, or is repeated.
     pub(super) fn down(
         &mut self,
-        connection: &RustConnection,
+        connection: &XConnection,
         name: KeyName,
         symbol: Keysym,
     ) -> Result<(), X11Error> {
@@ -157,7 +157,7 @@ impl Keyboard {
     }
 
     /// A viewer's key goes up.
-    pub(super) fn up(&mut self, connection: &RustConnection, name: KeyName) -> Result<(), X11Error> {
+    pub(super) fn up(&mut self, connection: &XConnection, name: KeyName) -> Result<(), X11Error> {
         if let Some(index) = self.held.iter().position(|held| held.name == name) {
             let held = self.held.remove(index);
             // Two viewer keys may stand for one modifier key here, and the other may still be down.
@@ -171,7 +171,7 @@ impl Keyboard {
     /// Types text, each character as a key. Control and Alt held by the viewer are lifted meanwhile: an
     /// input method's text, or a paste that Ctrl+V asked for, is no row of shortcuts. Ends early when the
     /// source is stopping: text full of rare characters takes its time.
-    pub(super) fn write(&mut self, connection: &RustConnection, text: &str) -> Result<(), X11Error> {
+    pub(super) fn write(&mut self, connection: &XConnection, text: &str) -> Result<(), X11Error> {
         self.refresh(connection)?;
         let shortcut = self.map.shortcut_mods();
         let lifted: Vec<Keycode> = self
@@ -204,7 +204,7 @@ impl Keyboard {
     }
 
     /// Lifts every key that is down by our doing.
-    pub(super) fn release_all(&mut self, connection: &RustConnection) -> Result<(), X11Error> {
+    pub(super) fn release_all(&mut self, connection: &XConnection) -> Result<(), X11Error> {
         // Modifiers last, so that no letter is left alone without its Control.
         self.held.sort_by_key(|held| held.is_modifier);
         for held in std::mem::take(&mut self.held) {
@@ -214,7 +214,7 @@ impl Keyboard {
     }
 
     /// Leaves the server's keyboard as it was found.
-    pub(super) fn close(mut self, connection: &RustConnection) -> Result<(), X11Error> {
+    pub(super) fn close(mut self, connection: &XConnection) -> Result<(), X11Error> {
         self.release_all(connection)?;
         connection.flush()?;
         // Programs may still be looking up the last keys.
@@ -231,7 +231,7 @@ impl Keyboard {
         Ok(())
     }
 
-    fn plan(&mut self, connection: &RustConnection, symbol: Keysym) -> Result<Option<Plan>, X11Error> {
+    fn plan(&mut self, connection: &XConnection, symbol: Keysym) -> Result<Option<Plan>, X11Error> {
         let state = read_state(connection)?;
         let symbol = self.map.meant(symbol, &state);
         if let Some(plan) = self.map.plan(symbol, &state, &self.held_codes()) {
@@ -244,7 +244,7 @@ impl Keyboard {
     }
 
     /// Puts a symbol that the map lacks on a keycode that has none. Returns whether there was one.
-    fn map_spare(&mut self, connection: &RustConnection, symbol: Keysym) -> Result<bool, X11Error> {
+    fn map_spare(&mut self, connection: &XConnection, symbol: Keysym) -> Result<bool, X11Error> {
         loop {
             let held = self.held_codes();
             let now = self.now_millis();
@@ -265,7 +265,7 @@ impl Keyboard {
         }
     }
 
-    fn press(&mut self, connection: &RustConnection, plan: &Plan) -> Result<(), X11Error> {
+    fn press(&mut self, connection: &XConnection, plan: &Plan) -> Result<(), X11Error> {
         // One server key for two of the viewer's: the earlier one ends here.
         if self.is_down(plan.keycode) && self.map.key(plan.keycode).is_none_or(|key| key.sets == 0) {
             self.fake(connection, &Step::Up(plan.keycode))?;
@@ -281,7 +281,7 @@ impl Keyboard {
         Ok(())
     }
 
-    fn fake(&mut self, connection: &RustConnection, step: &Step) -> Result<(), X11Error> {
+    fn fake(&mut self, connection: &XConnection, step: &Step) -> Result<(), X11Error> {
         match *step {
             Step::Down(keycode) => {
                 self.spares.touch(keycode, self.born.elapsed().as_millis() as u64);
@@ -316,7 +316,7 @@ impl Keyboard {
     }
 
     /// Reads the map anew if it changed; what is left of ours in it stays ours.
-    fn refresh(&mut self, connection: &RustConnection) -> Result<(), X11Error> {
+    fn refresh(&mut self, connection: &XConnection) -> Result<(), X11Error> {
         while let Some(event) = connection.poll_for_event()? {
             self.note(connection, &event)?;
         }
@@ -346,13 +346,13 @@ impl Keyboard {
     }
 }
 
-fn set_repeat(connection: &RustConnection, mode: AutoRepeatMode) -> Result<(), X11Error> {
+fn set_repeat(connection: &XConnection, mode: AutoRepeatMode) -> Result<(), X11Error> {
     connection.change_keyboard_control(&ChangeKeyboardControlAux::new().auto_repeat_mode(mode))?;
     Ok(())
 }
 
 /// Gives a keycode one symbol, with Shift or without; 0 takes it away.
-fn map_symbol(connection: &RustConnection, keycode: Keycode, symbol: Keysym) -> Result<(), X11Error> {
+fn map_symbol(connection: &XConnection, keycode: Keycode, symbol: Keysym) -> Result<(), X11Error> {
     match connection.change_keyboard_mapping(1, keycode, 2, &[symbol; 2])?.check() {
         Ok(()) => Ok(()),
         // Another program may have changed the range of keycodes; the plan then finds no key.
@@ -364,7 +364,7 @@ fn map_symbol(connection: &RustConnection, keycode: Keycode, symbol: Keysym) -> 
     }
 }
 
-fn read_state(connection: &RustConnection) -> Result<State, X11Error> {
+fn read_state(connection: &XConnection) -> Result<State, X11Error> {
     let state = connection.xkb_get_state(CORE_KEYBOARD)?.reply()?;
     let mods = |mask| (u16::from(mask) & 0xff) as Mods;
     // A latched modifier works on the next key alone, like a lock that opens itself.
@@ -376,7 +376,7 @@ fn read_state(connection: &RustConnection) -> Result<State, X11Error> {
     })
 }
 
-fn read_map(connection: &RustConnection) -> Result<KeyMap, X11Error> {
+fn read_map(connection: &XConnection) -> Result<KeyMap, X11Error> {
     let full = MapPart::KEY_TYPES | MapPart::KEY_SYMS | MapPart::KEY_ACTIONS | MapPart::MODIFIER_MAP;
     let none = MapPart::default();
     let virtual_mods = xkb::VMod::default();

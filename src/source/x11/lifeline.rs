@@ -1,12 +1,13 @@
 //! Ends a connection from outside the thread that waits on it.
 
+use super::stream::{XConnection, XStream};
 use super::{X11Error, XServer};
 use rustix::net::{Shutdown, shutdown};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use x11rb::errors::{ConnectError, DisplayParsingError};
 use x11rb::reexports::x11rb_protocol::parse_display::parse_display;
-use x11rb::rust_connection::{DefaultStream, RustConnection};
+use x11rb::rust_connection::DefaultStream;
 
 /// A second handle on a thread's connection.
 #[derive(Default)]
@@ -25,7 +26,7 @@ enum End {
 impl Lifeline {
     /// Connects to a display, tied from before the first word, since a hung server never says one. Returns
     /// the number of its screen too.
-    pub(super) fn connect(&self, server: &XServer) -> Result<(RustConnection, usize), X11Error> {
+    pub(super) fn connect(&self, server: &XServer) -> Result<(XConnection, usize), X11Error> {
         let failed = |error| X11Error::Connect { display: server.display.clone(), error };
         let parsed = parse_display(Some(&server.display)).map_err(|error| failed(error.into()))?;
         let screen = usize::from(parsed.screen);
@@ -36,8 +37,8 @@ impl Lifeline {
                     self.tie(&stream).map_err(X11Error::Wait)?;
                     // Without authority the server may still let its own user in.
                     let (name, data) = server.authority(family, &address, parsed.display).unwrap_or_default();
-                    let connected =
-                        RustConnection::connect_to_stream_with_auth_info(stream, screen, name, data);
+                    let stream = XStream::new(stream);
+                    let connected = XConnection::connect_to_stream_with_auth_info(stream, screen, name, data);
                     return connected.map(|connection| (connection, screen)).map_err(failed);
                 }
                 Err(error) => last = ConnectError::IoError(error),

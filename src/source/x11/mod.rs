@@ -16,6 +16,7 @@ mod resize;
 mod segment;
 mod server;
 mod spare;
+mod stream;
 mod symbols;
 mod watch;
 

@@ -2,6 +2,7 @@
 //! around it.
 
 use super::X11Error;
+use super::stream::XConnection;
 use crate::screen::{MAX_PIXELS, MAX_SIDE};
 use x11rb::CURRENT_TIME;
 use x11rb::connection::RequestConnection;
@@ -11,7 +12,6 @@ use x11rb::protocol::randr::{
     Mode, ModeFlag, ModeInfo, Output, SetConfig,
 };
 use x11rb::protocol::xproto::{ConnectionExt as _, Window};
-use x11rb::rust_connection::RustConnection;
 
 /// What a screen is taken to have: 96 pixels an inch, so that programs do not scale by accident.
 const PIXELS_PER_INCH: f64 = 96.0;
@@ -27,7 +27,7 @@ impl Resizer {
     /// cannot leaves its screen as it is, which is warned of once.
     pub(super) fn resize(
         &mut self,
-        connection: &RustConnection,
+        connection: &XConnection,
         root: Window,
         (width, height): (u32, u32),
     ) -> Result<(), X11Error> {
@@ -58,7 +58,7 @@ impl Resizer {
 
 /// Returns the size that the screen has in the end.
 fn try_resize(
-    connection: &RustConnection,
+    connection: &XConnection,
     root: Window,
     width: u32,
     height: u32,
@@ -103,7 +103,7 @@ trait FlushNow {
     fn flush_now(&self) -> Result<(), x11rb::errors::ConnectionError>;
 }
 
-impl FlushNow for RustConnection {
+impl FlushNow for XConnection {
     fn flush_now(&self) -> Result<(), x11rb::errors::ConnectionError> {
         x11rb::connection::Connection::flush(self)
     }
@@ -130,7 +130,7 @@ struct Head {
 
 /// The first connected output, best one that shows something already.
 fn find_head(
-    connection: &RustConnection,
+    connection: &XConnection,
     resources: &GetScreenResourcesCurrentReply,
 ) -> Result<Option<Head>, ReplyError> {
     let mut dark = None;
@@ -153,7 +153,7 @@ fn find_head(
 }
 
 fn make_mode(
-    connection: &RustConnection,
+    connection: &XConnection,
     root: Window,
     output: Output,
     width: u16,
@@ -192,7 +192,7 @@ fn mode_name(width: u16, height: u16) -> String {
 
 /// Switches the head over; puts back what was when the server refuses. Returns whether it did not.
 fn switch(
-    connection: &RustConnection,
+    connection: &XConnection,
     root: Window,
     resources: &GetScreenResourcesCurrentReply,
     head: &Head,
@@ -214,7 +214,7 @@ fn switch(
 
 /// Other heads that would reach beyond the new screen make the server refuse it.
 fn darken_heads_outside(
-    connection: &RustConnection,
+    connection: &XConnection,
     resources: &GetScreenResourcesCurrentReply,
     head: &Head,
     width: u16,
@@ -235,7 +235,7 @@ fn darken_heads_outside(
 }
 
 fn set_head(
-    connection: &RustConnection,
+    connection: &XConnection,
     resources: &GetScreenResourcesCurrentReply,
     head: &Head,
     mode: Mode,
@@ -249,7 +249,7 @@ fn set_head(
     Ok(reply.status == SetConfig::SUCCESS)
 }
 
-fn set_size(connection: &RustConnection, root: Window, width: u16, height: u16) -> Result<(), ReplyError> {
+fn set_size(connection: &XConnection, root: Window, width: u16, height: u16) -> Result<(), ReplyError> {
     let millimetres =
         |pixels: u16| (f64::from(pixels) * MILLIMETRES_PER_INCH / PIXELS_PER_INCH).round() as u32;
     let (across, down) = (millimetres(width).max(1), millimetres(height).max(1));
@@ -258,7 +258,7 @@ fn set_size(connection: &RustConnection, root: Window, width: u16, height: u16) 
 
 /// Takes back the modes of earlier resizes, so that a thousand resizes leave one mode behind.
 fn discard_old_modes(
-    connection: &RustConnection,
+    connection: &XConnection,
     resources: &GetScreenResourcesCurrentReply,
     head: &Head,
     kept: Mode,

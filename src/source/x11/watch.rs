@@ -3,10 +3,10 @@
 
 use super::capture::{Capture, Captured, check_visual};
 use super::input::Errand;
+use super::stream::XConnection;
 use super::{Outbox, Shared, X11Error, cursor, resize};
 use crate::screen::Rect;
 use crate::source::{SourceEvent, SourceState};
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 use x11rb::connection::{Connection, RequestConnection};
 use x11rb::protocol::Event;
@@ -15,7 +15,6 @@ use x11rb::protocol::randr::{self, ConnectionExt as _, NotifyMask};
 use x11rb::protocol::xfixes::{self, ConnectionExt as _, CursorNotifyMask};
 use x11rb::protocol::xinput::{self, ConnectionExt as _, XIEventMask};
 use x11rb::protocol::xproto::{ChangeWindowAttributesAux, ConnectionExt as _, EventMask, Window};
-use x11rb::rust_connection::RustConnection;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
@@ -59,7 +58,7 @@ fn pause(shared: &Shared, outbox: &mut Outbox, time: Duration) {
             return;
         }
         let step = if outbox.flush() { left.min(HANDOVER) } else { left };
-        if shared.bell.wait(None::<&OwnedFd>, Some(step)).is_err() {
+        if shared.bell.wait(None, Some(step)).is_err() {
             std::thread::sleep(step);
         }
     }
@@ -144,7 +143,7 @@ impl News {
 
 /// One connection's view of the root window.
 struct Display<'c> {
-    connection: &'c RustConnection,
+    connection: &'c XConnection,
     root: Window,
     damage: damage::Damage,
     capture: Capture,
@@ -152,7 +151,7 @@ struct Display<'c> {
 }
 
 impl<'c> Display<'c> {
-    fn open(connection: &'c RustConnection, screen: usize) -> Result<Display<'c>, X11Error> {
+    fn open(connection: &'c XConnection, screen: usize) -> Result<Display<'c>, X11Error> {
         check_visual(connection, screen)?;
         let root = connection.setup().roots[screen].root;
         require(connection, xfixes::X11_EXTENSION_NAME, "XFIXES")?;
@@ -238,14 +237,14 @@ impl<'c> Display<'c> {
     }
 }
 
-fn require(connection: &RustConnection, extension: &'static str, name: &'static str) -> Result<(), X11Error> {
+fn require(connection: &XConnection, extension: &'static str, name: &'static str) -> Result<(), X11Error> {
     match connection.extension_information(extension)? {
         Some(_) => Ok(()),
         None => Err(X11Error::Extension(name)),
     }
 }
 
-fn geometry(connection: &RustConnection, root: Window) -> Result<(u32, u32), X11Error> {
+fn geometry(connection: &XConnection, root: Window) -> Result<(u32, u32), X11Error> {
     let geometry = connection.get_geometry(root)?.reply()?;
     Ok((geometry.width.into(), geometry.height.into()))
 }
