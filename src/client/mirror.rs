@@ -8,6 +8,7 @@ use crate::clock;
 use crate::screen::{Framebuffer, TileId};
 use memmap2::MmapMut;
 use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{Ordering, fence};
 
@@ -37,11 +38,10 @@ impl Mirror {
         let failed = |source| MirrorError { path: path.to_owned(), source };
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(true).open(path).map_err(failed)?;
-        file.set_len(HEADER as u64).map_err(failed)?;
+        // In one write: whoever polls finds no header, or all of it.
+        (&file).write_all(&header((0, 0), 0, 0)).map_err(failed)?;
         let map = map(&file).map_err(failed)?;
-        let mut mirror = Mirror { path: path.to_owned(), file, map, size: (0, 0), updates: 0 };
-        mirror.write_header(0);
-        Ok(mirror)
+        Ok(Mirror { path: path.to_owned(), file, map, size: (0, 0), updates: 0 })
     }
 
     /// Shows the tiles that an update changed, and then says so in the header.
@@ -90,20 +90,55 @@ impl Mirror {
     }
 
     fn write_header(&mut self, generation: u64) {
-        let mut header = [0; HEADER];
-        header[..8].copy_from_slice(MAGIC);
-        for (at, value) in [(8, self.size.0), (12, self.size.1), (16, self.size.0 * 4)] {
-            header[at..at + 4].copy_from_slice(&value.to_le_bytes());
-        }
-        for (at, value) in [(20, generation), (28, self.updates), (36, clock::now_ns())] {
-            header[at..at + 8].copy_from_slice(&value.to_le_bytes());
-        }
-        self.map[..HEADER].copy_from_slice(&header);
+        self.map[..HEADER].copy_from_slice(&header(self.size, generation, self.updates));
     }
+}
+
+fn header(size: (u32, u32), generation: u64, updates: u64) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(MAGIC);
+    for (at, value) in [(8, size.0), (12, size.1), (16, size.0 * 4)] {
+        header[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    for (at, value) in [(20, generation), (28, updates), (36, clock::now_ns())] {
+        header[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    header
 }
 
 fn map(file: &File) -> std::io::Result<MmapMut> {
     // SAFETY: the file is this program's own; another one that writes to or shortens it harms only the mirror's
     // readers, or ends this viewer.
     unsafe { MmapMut::map_mut(file) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+
+    #[test]
+    fn whoever_polls_never_finds_half_a_header() {
+        let path = std::env::temp_dir().join(format!("chevet-mirror-{}", std::process::id()));
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let polling = scope.spawn(|| {
+                let mut found = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let bytes = std::fs::read(&path).unwrap_or_default();
+                    if !bytes.is_empty() {
+                        assert_eq!(bytes.get(..MAGIC.len()), Some(&MAGIC[..]));
+                        found += 1;
+                    }
+                }
+                found
+            });
+            for _ in 0..2000 {
+                Mirror::create(&path).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+            assert!(polling.join().unwrap() > 0, "the file was never there to be read");
+        });
+        std::fs::remove_file(path).unwrap();
+    }
 }
