@@ -18,3 +18,9 @@ pub fn now_ns() -> u64 {
 pub fn us_of(instant: Instant) -> u64 {
     now_us().saturating_sub(instant.elapsed().as_micros() as u64)
 }
+
+/// Milliseconds since 1970 by the system's clock: for what is kept, and what others read.
+pub fn unix_ms() -> i64 {
+    let time = clock_gettime(ClockId::Realtime);
+    time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
+}

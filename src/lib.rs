@@ -18,6 +18,9 @@ pub mod gateway;
 #[cfg(feature = "net")]
 pub mod host;
 #[cfg(feature = "net")]
+#[cfg(feature = "net")]
+pub mod identity;
+#[cfg(feature = "net")]
 pub mod link;
 #[cfg(feature = "net")]
 pub mod load;
@@ -26,5 +29,7 @@ pub mod screen;
 pub mod session;
 #[cfg(feature = "net")]
 pub mod source;
+#[cfg(feature = "net")]
+pub mod store;
 pub mod sync;
 pub mod wire;
