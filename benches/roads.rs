@@ -207,5 +207,5 @@ async fn accept_websocket(
             Err(error) => Some(Err(error.into())),
         })
     });
-    Ok(link::join(sink, stream))
+    Ok(link::join(sink, stream, None))
 }

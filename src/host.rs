@@ -2,7 +2,7 @@
 //! session outlives its links: when the gateway comes back, it goes on where it was.
 
 use crate::link::{Closed, DialError, Inbox, Incoming, Link, Road, Target, dial, software};
-use crate::session::Session;
+use crate::session::{Grant, Session};
 use crate::wire::{self, Attach, CloseCode, Control, Role, Secret};
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ async fn attach(session: &Session, target: &Target, secret: &[u8]) -> Result<Lin
     });
     let attach = tokio::time::timeout(PATIENCE, wait_for_attach(&mut inbox));
     let attach = attach.await.map_err(|_| Attempt::Slow)??;
-    session.attach(link.clone(), inbox, attach).await;
+    session.attach(link.clone(), inbox, attach, Grant::shared()).await;
     Ok(link)
 }
 

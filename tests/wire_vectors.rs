@@ -146,6 +146,11 @@ fn controls() -> Vec<(&'static str, Control, Value)> {
         ("Busy", Control::Busy { busy: true }, json!({"busy": true})),
         ("VideoFailed", Control::VideoFailed { video: 3 }, json!({"video": 3})),
         ("Policy", Control::Policy { policy: Policy::Motion }, json!({"policy": "motion"})),
+        (
+            "Ticket",
+            Control::Ticket { ticket: Secret(b"c1.e30.AA".to_vec()) },
+            json!({"ticket": hex(b"c1.e30.AA")}),
+        ),
     ]
 }
 

@@ -5,6 +5,7 @@ mod gateway;
 mod heap;
 mod host;
 mod load;
+mod user;
 mod view;
 
 use chevet::doctor::Verdict;
@@ -39,6 +40,7 @@ enum Command {
     Host(host::Host),
     View(view::View),
     Load(load::Load),
+    User(user::User),
     Doctor(DoctorCommand),
 }
 
@@ -58,7 +60,7 @@ impl Cli {
         heap::give_back_large_blocks();
         let quiet = matches!(
             self.command,
-            Command::View(_) | Command::Demo(_) | Command::Doctor(_) | Command::Load(_)
+            Command::View(_) | Command::Demo(_) | Command::User(_) | Command::Doctor(_) | Command::Load(_)
         );
         let level = if quiet { "warn" } else { "info" };
         let filter = EnvFilter::try_from_env("CHEVET_LOG").unwrap_or_else(|_| EnvFilter::new(level));
@@ -68,6 +70,7 @@ impl Cli {
             Command::Gateway(gateway) => runtime()?.block_on(gateway.run())?,
             Command::Host(host) => runtime()?.block_on(host.run())?,
             Command::View(view) => runtime()?.block_on(view.run())?,
+            Command::User(user) => runtime()?.block_on(user.run())?,
             Command::Load(load) => return runtime()?.block_on(load.run()),
             Command::Doctor(doctor) => return doctor.run(),
         }

@@ -1,5 +1,7 @@
 use super::{Failure, interrupted};
-use chevet::client::{Address, Headless, Roads, SYNTAX, Script, run_headless};
+use chevet::client::{Address, Headless, Roads, SYNTAX, Script, SignedIn, page_of, run_headless};
+use chevet::link::parse_fingerprint;
+use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use std::time::Duration;
 /// Examples:
 ///   chevet view --headless --screenshot now.png ADDRESS      wait until exact, take a picture, leave
 ///   chevet view --headless --stats json --duration 10 ADDRESS
+///   chevet view --headless --user anne --screenshot now.png https://gateway.example/#session=desk
 ///   chevet view --headless --mirror /dev/shm/desk ADDRESS    keep the pixels where other programs can read them
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment, after_long_help = SYNTAX)]
@@ -42,6 +45,18 @@ pub struct View {
     /// Take only this road
     #[arg(long, value_name = "ROAD", value_parser = ["quic", "websocket"])]
     road: Option<String>,
+    /// Sign in as this user at the page's address; asks for the password, or reads it from standard input
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// The one-time code, if the user has one
+    #[arg(long, value_name = "CODE", requires = "user")]
+    code: Option<String>,
+    /// Where this is, for whoever loses the session to it
+    #[arg(long, value_name = "PLACE", requires = "user", default_value = "")]
+    seat: String,
+    /// SHA-256 of the gateway's certificate, if no public authority signed it
+    #[arg(long, value_name = "SHA256", requires = "user")]
+    pin: Option<String>,
 }
 
 fn parse_size(text: &str) -> Result<(u32, u32), String> {
@@ -72,7 +87,44 @@ impl View {
             duration,
             stats: self.stats.is_some(),
         };
-        let address = Address::find(&self.url).await?;
+        let address = match &self.user {
+            Some(user) => {
+                let pin =
+                    self.pin.as_deref().map(|pin| parse_fingerprint(pin).ok_or("--pin is not a SHA-256"));
+                let (site, session) = page_of(&self.url, pin.transpose()?.into_iter().collect())?;
+                let password = password_of(user)?;
+                let code = self.code.as_deref();
+                let person = SignedIn::with_password(site, user, &password, code, &self.seat).await?;
+                let session = match session {
+                    Some(session) => session,
+                    None => only_one(person.sessions().await?)?,
+                };
+                person.address(&session).await?
+            }
+            None => Address::find(&self.url).await?,
+        };
         Ok(run_headless(address, job, interrupted()).await?)
+    }
+}
+
+/// Asked for on a terminal, the first line of standard input otherwise.
+fn password_of(user: &str) -> Result<zeroize::Zeroizing<String>, Failure> {
+    if std::io::stdin().is_terminal() {
+        return Ok(rpassword::prompt_password(format!("Password of {user}: "))?.into());
+    }
+    let mut text = String::new();
+    std::io::stdin().take(4_096).read_to_string(&mut text)?;
+    Ok(text.lines().next().unwrap_or_default().to_owned().into())
+}
+
+fn only_one(mut sessions: Vec<String>) -> Result<String, Failure> {
+    match (sessions.pop(), sessions.is_empty()) {
+        (None, _) => Err("no session is published to this user".into()),
+        (Some(only), true) => Ok(only),
+        (Some(last), false) => {
+            sessions.push(last);
+            let names = sessions.join(", ");
+            Err(format!("there are several sessions; write #session=NAME after the address: {names}").into())
+        }
     }
 }

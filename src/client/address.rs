@@ -1,16 +1,12 @@
 //! Where a session is: `chevet://` addresses and the page's own.
 
-use crate::link::{Target, parse_fingerprint};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::rt::TokioIo;
+use super::http::Site;
+use crate::identity::ticket::HolderKey;
+use crate::link::{Link, Target, parse_fingerprint};
+use hyper::Method;
 use serde::Deserialize;
-use std::time::Duration;
-use tokio::net::TcpStream;
+use std::sync::Arc;
 use url::Url;
-
-const PATIENCE: Duration = Duration::from_secs(5);
-/// No gateway's answer is longer.
-const MOST_BYTES: usize = 64 << 10;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
@@ -36,11 +32,13 @@ pub enum AddressError {
 }
 
 /// A session on a gateway, and the ticket for it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Address {
     pub target: Target,
     pub session: String,
     pub ticket: Vec<u8>,
+    /// The key to which the ticket was given, if it was given to one.
+    pub holder: Option<Arc<HolderKey>>,
 }
 
 impl std::fmt::Debug for Address {
@@ -56,6 +54,14 @@ struct Connect {
 }
 
 impl Address {
+    /// What is shown on a link.
+    pub(super) fn shown(&self, link: &Link) -> Vec<u8> {
+        let (Some(holder), Some(exporter)) = (&self.holder, link.exporter()) else {
+            return self.ticket.clone();
+        };
+        holder.show(&String::from_utf8_lossy(&self.ticket), &exporter).into_bytes()
+    }
+
     /// Reads a `chevet://` address, or a page's `http://` one, whose gateway is asked for the rest.
     pub async fn find(text: &str) -> Result<Address, AddressError> {
         let url = read(text)?;
@@ -82,6 +88,7 @@ impl Address {
             target: Target { host, udp_port: Some(port), tcp_port: Some(port), tls: false, pins: Vec::new() },
             session,
             ticket: Vec::new(),
+            holder: None,
         };
         for (name, value) in url.query_pairs() {
             match &*name {
@@ -113,38 +120,49 @@ async fn find_page(url: &Url) -> Result<Address, AddressError> {
         target: ask_target(&host, port).await?,
         session: session.ok_or_else(not_a_session)?,
         ticket,
+        holder: None,
     })
-}
-
-async fn ask(host: &str, port: u16) -> Result<Connect, Box<dyn std::error::Error + Send + Sync>> {
-    let stream = TcpStream::connect((host, port)).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    let request = hyper::Request::get("/api/connect")
-        .header(hyper::header::HOST, format!("{host}:{port}"))
-        .body(Empty::<bytes::Bytes>::new())?;
-    let answer = sender.send_request(request).await?;
-    let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await?.to_bytes();
-    Ok(serde_json::from_slice(&body)?)
 }
 
 /// How the gateway on `host:port` is reached, as its page tells: for loopback, where nobody stands between.
 pub async fn ask_target(host: &str, port: u16) -> Result<Target, AddressError> {
-    let failed = |reason: String| AddressError::Ask { host: format!("{host}:{port}"), reason };
-    let asked = tokio::time::timeout(PATIENCE, ask(host, port)).await;
-    let connect = match asked {
-        Ok(answer) => answer.map_err(|error| failed(error.to_string()))?,
-        Err(_) => return Err(failed("no answer within 5 s".into())),
-    };
+    target_of(&Site { host: host.to_owned(), port, tls: false, pins: Vec::new() }).await
+}
+
+/// How the gateway of a site is reached.
+pub(super) async fn target_of(site: &Site) -> Result<Target, AddressError> {
+    let place = format!("{}:{}", site.host, site.port);
+    let failed = |reason: String| AddressError::Ask { host: place.clone(), reason };
+    let (status, answer) = site.ask(Method::GET, "/api/connect", None, None).await.map_err(failed)?;
+    let connect: Connect =
+        serde_json::from_value(answer).map_err(|error| failed(format!("{status}, {error}")))?;
     let pins =
         connect.certificate_sha256.iter().map(|pin| parse_fingerprint(pin).ok_or(AddressError::BadPin));
+    let told = pins.collect::<Result<_, _>>()?;
     Ok(Target {
         udp_port: connect.udp_port,
-        tcp_port: Some(port),
-        tls: false,
-        pins: pins.collect::<Result<_, _>>()?,
-        host: host.to_owned(),
+        tcp_port: Some(site.port),
+        tls: site.tls,
+        // Who was told pins beforehand trusts no others.
+        pins: if site.tls { site.pins.clone() } else { told },
+        host: site.host.clone(),
     })
+}
+
+/// The gateway and session of a page's address, for somebody who signs in there.
+pub fn page_of(text: &str, pins: Vec<[u8; 32]>) -> Result<(Site, Option<String>), AddressError> {
+    let url = read(text)?;
+    let not_a_session = || AddressError::NotASession(without_secrets(&url));
+    let tls = match url.scheme() {
+        "http" => false,
+        "https" => true,
+        _ => return Err(not_a_session()),
+    };
+    let host = host_of(&url).ok_or_else(not_a_session)?;
+    let port = url.port_or_known_default().ok_or_else(not_a_session)?;
+    let mut pairs = url::form_urlencoded::parse(url.fragment().unwrap_or_default().as_bytes());
+    let session = pairs.find(|(name, _)| name == "session").map(|(_, value)| value.into_owned());
+    Ok((Site { host, port, tls, pins }, session))
 }
 
 fn read(text: &str) -> Result<Url, AddressError> {

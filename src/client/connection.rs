@@ -122,7 +122,7 @@ impl Client {
         let (viewer, identity) = std::mem::replace(&mut self.attachment, fresh).into_parts();
         self.attachment = Attachment::new(viewer, identity, now);
         link.control(&hello());
-        let wish = self.wish();
+        let wish = self.wish(&link);
         link.control(&self.attachment.attach(wish));
         // The first Pong tells how the clocks differ.
         self.attachment.ping(now);
@@ -133,10 +133,10 @@ impl Client {
         self.flush();
     }
 
-    fn wish(&self) -> Attach {
+    fn wish(&self, link: &Link) -> Attach {
         Attach {
             session: self.address.session.clone(),
-            ticket: self.address.ticket.clone(),
+            ticket: self.address.shown(link),
             width: self.size.0,
             height: self.size.1,
             cache_bytes: self.cache_bytes,
@@ -191,7 +191,15 @@ impl Client {
         }
     }
 
+    /// What is to be shown at the next dial, whichever link brings it.
+    fn note_ticket(&mut self, message: &Incoming) {
+        if let Incoming::Control(Control::Ticket { ticket }) = message {
+            self.address.ticket = ticket.0.clone();
+        }
+    }
+
     fn on_message(&mut self, message: Incoming) -> Result<(), ClientError> {
+        self.note_ticket(&message);
         if self.silent {
             // It was only slow: the old link wakes up, and what is being dialled is not needed.
             self.silent = false;
@@ -241,6 +249,9 @@ impl Client {
     }
 
     fn on_beside(&mut self, at: usize, message: Result<Incoming, Closed>) -> Result<(), ClientError> {
+        if let Ok(message) = &message {
+            self.note_ticket(message);
+        }
         let candidate = &mut self.candidates[at];
         let closed = match message {
             Ok(message) => match candidate.take(message) {

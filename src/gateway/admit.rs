@@ -2,7 +2,10 @@
 
 use super::config::Config;
 use super::{Registry, Shared, is_name};
+use crate::identity::Keys;
+use crate::identity::ticket::Claims;
 use crate::link::{self, Closed, Inbox, Incoming, Link};
+use crate::session::Grant;
 use crate::wire::{self, Attach, CloseCode, Control, Role};
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
@@ -25,7 +28,8 @@ pub enum AccessError {
 
 /// What is asked of those who want in.
 pub struct Door {
-    ticket: String,
+    /// What anybody may show, where nobody signs in.
+    ticket: Option<String>,
     made_ticket: bool,
     host_secret: Option<String>,
 }
@@ -34,23 +38,21 @@ impl Door {
     /// The door of a configuration, and the secret from which hash keys are derived.
     pub(super) fn new(config: &Config) -> Result<(Door, hmac::Key), AccessError> {
         let ticket = match &config.access.ticket {
-            Some(ticket) => ticket.clone(),
-            None => URL_SAFE_NO_PAD.encode(random::<18>()?),
+            Some(ticket) => Some(ticket.clone()),
+            None if config.sign_in.is_some() => None,
+            None => Some(URL_SAFE_NO_PAD.encode(random::<18>()?)),
         };
-        let secret = match &config.state_directory {
-            Some(directory) => kept_secret(directory)?,
-            None => random()?,
-        };
+        let secret = secret_of(config)?;
         let door = Door {
             ticket,
-            made_ticket: config.access.ticket.is_none(),
+            made_ticket: config.access.ticket.is_none() && config.sign_in.is_none(),
             host_secret: config.access.host_secret.clone(),
         };
-        Ok((door, hmac::Key::new(hmac::HMAC_SHA256, &secret)))
+        Ok((door, secret))
     }
 
-    pub(super) fn ticket(&self) -> &str {
-        &self.ticket
+    pub(super) fn ticket(&self) -> Option<&str> {
+        self.ticket.as_deref()
     }
 
     pub(super) fn made_ticket(&self) -> bool {
@@ -59,13 +61,28 @@ impl Door {
 
     /// Whether a viewer may see the sessions. Takes the same time whatever is wrong.
     pub fn admits_viewer(&self, ticket: &[u8]) -> bool {
-        constant_time::verify_slices_are_equal(ticket, self.ticket.as_bytes()).is_ok()
+        let right = self.ticket.as_ref();
+        right.is_some_and(|right| constant_time::verify_slices_are_equal(ticket, right.as_bytes()).is_ok())
     }
 
     fn admits_host(&self, secret: &[u8]) -> bool {
         let wanted = self.host_secret.as_ref();
         wanted.is_some_and(|wanted| constant_time::verify_slices_are_equal(secret, wanted.as_bytes()).is_ok())
     }
+}
+
+/// The secret from which a gateway's keys are derived.
+fn secret_of(config: &Config) -> Result<hmac::Key, AccessError> {
+    let secret = match &config.state_directory {
+        Some(directory) => kept_secret(directory)?,
+        None => random()?,
+    };
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &secret))
+}
+
+/// The keys of a gateway with a state directory, for what is sealed in its store.
+pub fn kept_keys(config: &Config) -> Result<Keys, AccessError> {
+    Ok(Keys::new(&secret_of(config)?))
 }
 
 fn random<const N: usize>() -> Result<[u8; N], AccessError> {
@@ -95,16 +112,22 @@ fn kept_secret(directory: &Path) -> Result<[u8; 32], AccessError> {
 }
 
 enum Wish {
-    View(Attach),
+    View(Attach, Option<Claims>, Grant),
     Offer { session: String, title: String },
 }
 
 /// Hears what a new link wants, and hands it to its session; or closes it with the reason.
 pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox) {
-    let heard = tokio::time::timeout(PATIENCE, hear(&shared.door, &link, &mut inbox)).await;
+    let heard = tokio::time::timeout(PATIENCE, hear(shared, &link, &mut inbox)).await;
     let refused = match heard {
-        Ok(Ok(Wish::View(attach))) => match shared.registry.session(&attach.session) {
-            Some(session) => return session.attach(link, inbox, attach).await,
+        Ok(Ok(Wish::View(attach, claims, grant))) => match shared.registry.session(&attach.session) {
+            Some(session) => {
+                session.attach(link.clone(), inbox, attach, grant.clone()).await;
+                if let (Some(people), Some(claims)) = (shared.people.clone(), claims) {
+                    tokio::spawn(async move { people.accompany(&link, &claims, &grant).await });
+                }
+                return;
+            }
             None => refusal(CloseCode::NO_SESSION, no_session(&attach.session)),
         },
         Ok(Ok(Wish::Offer { session, title })) => {
@@ -125,7 +148,7 @@ async fn offer(registry: &Registry, session: &str, title: &str, link: Link, inbo
     }
 }
 
-async fn hear(door: &Door, link: &Link, inbox: &mut Inbox) -> Result<Wish, Closed> {
+async fn hear(shared: &Shared, link: &Link, inbox: &mut Inbox) -> Result<Wish, Closed> {
     let mut role = None;
     loop {
         let message = match inbox.next().await? {
@@ -150,16 +173,10 @@ async fn hear(door: &Door, link: &Link, inbox: &mut Inbox) -> Result<Wish, Close
                 });
             }
             (Control::Attach(attach), Some(Role::Viewer)) => {
-                if !door.admits_viewer(&attach.ticket) {
-                    return Err(refusal(
-                        CloseCode::REFUSED,
-                        "the ticket is not valid; ask for a new address".into(),
-                    ));
-                }
-                return Ok(Wish::View(attach));
+                return admit_viewer(shared, link, attach);
             }
             (Control::Offer { session, title, secret }, Some(Role::Host)) => {
-                if !door.admits_host(&secret.0) {
+                if !shared.door.admits_host(&secret.0) {
                     let reason = "the host's secret is not the one in [access] host_secret".into();
                     return Err(refusal(CloseCode::REFUSED, reason));
                 }
@@ -177,6 +194,19 @@ async fn hear(door: &Door, link: &Link, inbox: &mut Inbox) -> Result<Wish, Close
                 return Err(refusal(CloseCode::PROTOCOL, "Hello, then Attach or Offer, are expected".into()));
             }
         }
+    }
+}
+
+/// A ticket is a person's, where people sign in, or the one that all share.
+fn admit_viewer(shared: &Shared, link: &Link, attach: Attach) -> Result<Wish, Closed> {
+    if let Some(people) = &shared.people {
+        let admitted = people.admit(&attach.ticket, &attach.session, link);
+        let (claims, grant) = admitted.map_err(|reason| refusal(CloseCode::REFUSED, reason))?;
+        return Ok(Wish::View(attach, Some(claims), grant));
+    }
+    match shared.door.admits_viewer(&attach.ticket) {
+        true => Ok(Wish::View(attach, None, Grant::shared())),
+        false => Err(refusal(CloseCode::REFUSED, "the ticket is not valid; ask for a new address".into())),
     }
 }
 

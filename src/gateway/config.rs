@@ -1,6 +1,8 @@
 //! The gateway's configuration: one TOML file.
 
 use super::origins::is_origin;
+use crate::broker::Publication;
+use crate::store::Store;
 use crate::wire::Policy;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -18,8 +20,8 @@ pub enum ConfigError {
     #[error("the configuration {path} is not right:\n{reason}")]
     Parse { path: PathBuf, reason: String },
     #[error(
-        "listening on {0} lets other machines in, so [access] needs a `ticket` of at least 16 characters: \
-         make one with `head -c 18 /dev/urandom | base64`"
+        "listening on {0} lets other machines in, so people must sign in ([sign_in]), or [access] needs a `ticket` of at \
+         least 16 characters: make one with `head -c 18 /dev/urandom | base64`"
     )]
     OpenToOthers(SocketAddr),
     #[error(
@@ -30,6 +32,15 @@ pub enum ConfigError {
         "[access] origins: {0:?} is not an origin; write it as browsers do, such as \"https://portal.example\""
     )]
     BadOrigin(String),
+    #[error(
+        "[sign_in] needs `state_directory`, where the gateway keeps its secret and, unless [store] names a \
+         database, its people"
+    )]
+    NoStore,
+    #[error(
+        "with [sign_in] everybody attaches as themselves, so [access] `ticket` must not be set: leave one of them out"
+    )]
+    TicketAndSignIn,
     #[error("`listen` names no address: give one such as \"127.0.0.1:4380\"")]
     NoAddress,
     #[error("[tls] needs both `certificate` and `key`")]
@@ -52,6 +63,9 @@ pub struct Config {
     pub state_directory: Option<PathBuf>,
     pub tls: Tls,
     pub access: Access,
+    pub store: StoreConfig,
+    pub sign_in: Option<SignInConfig>,
+    pub publish: Vec<Publication>,
     #[serde(rename = "session")]
     pub sessions: Vec<SessionConfig>,
 }
@@ -74,6 +88,35 @@ pub struct Access {
 impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Access(secret)")
+    }
+}
+
+/// Where it is remembered who is who.
+#[derive(Clone, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    pub url: Option<String>,
+}
+
+impl std::fmt::Debug for StoreConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The address may hold a password.
+        f.write_str("StoreConfig(secret)")
+    }
+}
+
+/// How long people stay signed in.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignInConfig {
+    pub lasts_minutes: u32,
+    pub idle_minutes: u32,
+    pub resume_minutes: u32,
+}
+
+impl Default for SignInConfig {
+    fn default() -> Self {
+        SignInConfig { lasts_minutes: 720, idle_minutes: 60, resume_minutes: 10 }
     }
 }
 
@@ -118,6 +161,9 @@ impl Default for Config {
             state_directory: None,
             tls: Tls::default(),
             access: Access::default(),
+            store: StoreConfig::default(),
+            sign_in: None,
+            publish: Vec::new(),
             sessions: Vec::new(),
         }
     }
@@ -139,7 +185,11 @@ impl Config {
         if self.listen.is_empty() {
             return Err(ConfigError::NoAddress);
         }
-        let guarded = self.access.ticket.as_ref().is_some_and(|ticket| ticket.len() >= 16);
+        if self.sign_in.is_some() {
+            self.check_sign_in()?;
+        }
+        let ticket = self.access.ticket.as_ref().is_some_and(|ticket| ticket.len() >= 16);
+        let guarded = ticket || self.sign_in.is_some();
         if let Some(open) = self.listen.iter().find(|address| !address.ip().is_loopback() && !guarded) {
             return Err(ConfigError::OpenToOthers(*open));
         }
@@ -169,6 +219,22 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    fn check_sign_in(&self) -> Result<(), ConfigError> {
+        if self.access.ticket.is_some() {
+            return Err(ConfigError::TicketAndSignIn);
+        }
+        // Without the kept secret no sealed code could be read after a restart.
+        if self.state_directory.is_none() {
+            return Err(ConfigError::NoStore);
+        }
+        Ok(())
+    }
+
+    /// The address of the store: configured, or in the state directory.
+    pub fn store_url(&self) -> Option<String> {
+        self.store.url.clone().or_else(|| self.state_directory.as_deref().map(Store::url_in))
     }
 
     /// Whether the TCP port speaks TLS: always, except on loopback without a certificate.

@@ -2,13 +2,13 @@
 
 use super::handshakes::{Handshake, Handshakes};
 use super::{Config, GatewayError, Shared, admit, page};
-use crate::link::{self, Certificate};
+use crate::link::{self, Certificate, Exporter};
 use crate::wire::CloseCode;
 use aws_lc_rs::hmac;
 use axum::Extension;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -22,8 +22,23 @@ const UNSENT: u32 = 16 << 10;
 /// A TLS or HTTP head must come within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A TCP connection's place among those that there may be, for as long as somebody holds it.
-pub(super) type Place = Arc<OwnedSemaphorePermit>;
+/// A TCP connection's place among those that there may be, for as long as somebody holds it; and where it comes from.
+#[derive(Clone)]
+pub(super) struct Place {
+    _permit: Arc<OwnedSemaphorePermit>,
+    from: IpAddr,
+    exporter: Option<Exporter>,
+}
+
+impl Place {
+    pub fn from(&self) -> IpAddr {
+        self.from
+    }
+
+    pub fn exporter(&self) -> Option<Exporter> {
+        self.exporter
+    }
+}
 
 pub(super) struct Listeners {
     pub addresses: Vec<SocketAddr>,
@@ -109,9 +124,9 @@ pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
     let handshakes = Handshakes::default();
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        let (stream, handshake) = match listener.accept().await {
+        let (stream, from, handshake) = match listener.accept().await {
             Ok((stream, from)) => match handshakes.begin(from.ip()) {
-                Some(handshake) => (stream, handshake),
+                Some(handshake) => (stream, from.ip(), handshake),
                 None => continue,
             },
             Err(error) => {
@@ -127,8 +142,8 @@ pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
             // What is urgent must not wait behind what the kernel has taken long before the path does.
             let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
             // A WebSocket keeps its place after HTTP has let it go.
-            let router = router.layer(Extension(Place::new(place)));
-            let _ = serve_connection(stream, &shared, router, handshake).await;
+            let place = Place { _permit: Arc::new(place), from, exporter: None };
+            let _ = serve_connection(stream, &shared, router, place, handshake).await;
         });
     }
 }
@@ -137,6 +152,7 @@ async fn serve_connection(
     stream: TcpStream,
     shared: &Shared,
     router: axum::Router,
+    mut place: Place,
     handshake: Handshake,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // The handshake is over with the first request's head.
@@ -147,12 +163,14 @@ async fn serve_connection(
     }));
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(64 << 10);
-    let service = TowerToHyperService::new(router);
     if shared.tls {
         let acceptor = TlsAcceptor::from(Arc::new(shared.certificate().tcp_server()?));
         let stream = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await??;
+        place.exporter = link::exporter_of(stream.get_ref().1);
+        let service = TowerToHyperService::new(router.layer(Extension(place)));
         http.serve_connection(TokioIo::new(stream), service).with_upgrades().await?;
     } else {
+        let service = TowerToHyperService::new(router.layer(Extension(place)));
         http.serve_connection(TokioIo::new(stream), service).with_upgrades().await?;
     }
     Ok(())

@@ -1,17 +1,26 @@
 //! The process that joins sources and viewers: listeners, admission, the sessions' registry, the page.
 
 mod admit;
+mod api;
 mod config;
 mod handshakes;
 mod keep;
 mod listen;
 mod origins;
 mod page;
+mod people;
 mod registry;
 
-pub use admit::{AccessError, Door};
-pub use config::{Access, Config, ConfigError, DEFAULT_CONFIG, PatternConfig, SessionConfig, Tls, is_name};
+pub use admit::{AccessError, Door, kept_keys};
+pub use config::{
+    Access, Config, ConfigError, DEFAULT_CONFIG, PatternConfig, SessionConfig, SignInConfig, StoreConfig,
+    Tls, is_name,
+};
+pub use people::PeopleError;
 pub use registry::{Registry, RegistryError};
+
+use listen::Place;
+use people::People;
 
 use crate::link::{Certificate, TlsError, fingerprint_text};
 use std::net::SocketAddr;
@@ -33,6 +42,8 @@ pub enum GatewayError {
     #[error(transparent)]
     Access(#[from] AccessError),
     #[error(transparent)]
+    People(#[from] PeopleError),
+    #[error(transparent)]
     Keep(#[from] keep::KeepError),
     #[error(
         "cannot listen on TCP {address}: {source}; if another program has the port, choose another one in \
@@ -52,6 +63,7 @@ pub struct Gateway {
 /// What all listeners of a gateway share.
 pub(crate) struct Shared {
     door: Door,
+    people: Option<Arc<People>>,
     origins: origins::Origins,
     registry: Registry,
     certificate: RwLock<Arc<Certificate>>,
@@ -71,9 +83,11 @@ impl Gateway {
         config.check()?;
         let certificate = Arc::new(keep::certificate(config)?);
         let (door, key_secret) = Door::new(config)?;
+        let people = People::open(config, &key_secret).await?;
         let listeners = listen::bind(config, &certificate, &key_secret).await?;
         let shared = Arc::new(Shared {
             door,
+            people,
             origins: origins::Origins::new(&config.access.origins),
             registry: Registry::new(key_secret),
             certificate: RwLock::new(certificate.clone()),
@@ -85,6 +99,9 @@ impl Gateway {
         }
         let mut tasks = JoinSet::new();
         tasks.spawn(forget_gone(shared.clone()));
+        if let Some(people) = shared.people.clone() {
+            tasks.spawn(async move { people.tidy().await });
+        }
         for endpoint in &listeners.udp {
             tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone()));
         }
@@ -110,7 +127,9 @@ impl Gateway {
     /// Where a browser finds a session, ready to be clicked.
     pub fn page_url(&self, session: &str) -> String {
         let scheme = if self.shared.tls { "https" } else { "http" };
-        format!("{scheme}://{}/#session={session}&ticket={}", self.addresses[0], self.shared.door.ticket())
+        let ticket = self.shared.door.ticket().map(|ticket| format!("&ticket={ticket}"));
+        let ticket = ticket.unwrap_or_default();
+        format!("{scheme}://{}/#session={session}{ticket}", self.addresses[0])
     }
 
     /// Where `chevet view` finds a session.
@@ -121,7 +140,13 @@ impl Gateway {
             false => String::new(),
         };
         let address = self.addresses[0];
-        format!("chevet://{address}/{session}?ticket={}{pin}", self.shared.door.ticket())
+        let ticket = self.shared.door.ticket().unwrap_or_default();
+        format!("chevet://{address}/{session}?ticket={ticket}{pin}")
+    }
+
+    /// The identity of those who sign in here, if people do.
+    pub fn identity(&self) -> Option<&crate::identity::Identity> {
+        self.shared.people.as_ref().map(|people| people.identity())
     }
 
     /// Whether the ticket was made at this start rather than configured.

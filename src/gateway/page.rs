@@ -1,7 +1,6 @@
 //! The page that browsers load, what it asks, and its WebSocket.
 
-use super::listen::Place;
-use super::{Shared, admit};
+use super::{Place, Shared, admit, api};
 use crate::link::{self, WebSocketFault, Written, fingerprint_text};
 use crate::wire;
 use crate::wire::limits::MAX_WEBSOCKET;
@@ -29,9 +28,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(|| async { file("index.html") }))
         .route("/api/connect", get(connect))
-        .route("/api/sessions", get(sessions))
         .route("/healthz", get(|| async { "ok\n" }))
         .route(wire::PATH, get(websocket))
+        .merge(api::router())
         .route("/{*name}", get(|Path(name): Path<String>| async move { file(&name) }))
         .with_state(shared)
 }
@@ -85,17 +84,8 @@ async fn connect(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "certificate_sha256": pins,
         "websocket": wire::PATH,
         "known_bad": known_bad,
+        "sign_in": shared.people.as_ref().map(|_| json!({"password": true, "providers": [], "card": false})),
     }))
-}
-
-async fn sessions(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let shown =
-        headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    if !shared.door.admits_viewer(shown.unwrap_or_default()) {
-        let error = json!({"error": "the ticket is not valid"});
-        return (StatusCode::UNAUTHORIZED, Json(error)).into_response();
-    }
-    Json(json!({"sessions": shared.registry.list()})).into_response()
 }
 
 async fn websocket(
@@ -114,7 +104,7 @@ async fn websocket(
         .max_frame_size(MAX_WEBSOCKET)
         .write_buffer_size(0)
         .on_upgrade(async move |socket| {
-            let (link, inbox) = join(socket);
+            let (link, inbox) = join(socket, place.exporter());
             admit::admit(&shared, link.clone(), inbox).await;
             link.ended().await;
             drop(place);
@@ -128,7 +118,7 @@ fn message(written: Written) -> Message {
     }
 }
 
-fn join(socket: WebSocket) -> (link::Link, link::Inbox) {
+fn join(socket: WebSocket, exporter: Option<link::Exporter>) -> (link::Link, link::Inbox) {
     let (sink, stream) = socket.split();
     let sink = Box::pin(
         sink.sink_map_err(WebSocketFault::from)
@@ -141,5 +131,5 @@ fn join(socket: WebSocket) -> (link::Link, link::Inbox) {
             Err(error) => Some(Err(error.into())),
         })
     });
-    link::join(sink, stream)
+    link::join(sink, stream, exporter)
 }

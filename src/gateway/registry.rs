@@ -3,7 +3,7 @@
 use super::config::SessionConfig;
 use crate::link::{Inbox, Link};
 use crate::screen::{HashKey, SizeError};
-use crate::session::{Session, Status};
+use crate::session::{HeldBy, Session, Status};
 use crate::source::{
     Canvas, NativeSource, PatternConfig, PatternSource, Source, SourceEvent, SyntheticConfig,
     SyntheticSource, X11Error, X11Source, XServer,
@@ -45,6 +45,8 @@ pub struct Listed {
     pub width: u32,
     pub height: u32,
     pub viewers: usize,
+    #[serde(skip)]
+    pub held_by: Option<HeldBy>,
 }
 
 struct Entry {
@@ -201,7 +203,7 @@ impl Registry {
     /// Every session, by name.
     pub fn list(&self) -> Vec<Listed> {
         let listed = |entry: &Entry| {
-            let Status { live, waiting_for, width, height, viewers, .. } = entry.session.status();
+            let Status { live, waiting_for, width, height, viewers, held_by, .. } = entry.session.status();
             Listed {
                 name: entry.session.name().to_owned(),
                 title: entry.session.title().to_owned(),
@@ -210,9 +212,18 @@ impl Registry {
                 width,
                 height,
                 viewers,
+                held_by,
             }
         };
         self.lock().values().map(listed).collect()
+    }
+
+    /// Ends the links of a sign-in's viewers, whatever they view.
+    pub async fn dismiss(&self, sign_in: &str, code: CloseCode, reason: &str) {
+        let sessions: Vec<Session> = self.lock().values().map(|entry| entry.session.clone()).collect();
+        for session in sessions {
+            session.dismiss(sign_in, code, reason).await;
+        }
     }
 
     /// Ends the offered sessions whose hosts have been gone for a day. To be called every few minutes.

@@ -173,6 +173,20 @@ impl Identity {
         Ok(Some(Person { user, sign_in }))
     }
 
+    /// The user of a sign-in that still holds.
+    pub async fn still_there(&self, sign_in_id: &str, now_ms: i64) -> Result<Option<User>, StoreError> {
+        let idle_since = now_ms - self.lifetimes.idle_ms;
+        let Some(sign_in) = self.store.sign_in_by_id(sign_in_id, idle_since, now_ms).await? else {
+            return Ok(None);
+        };
+        Ok(self.store.user(&sign_in.user_id).await?.filter(|user| user.enabled))
+    }
+
+    /// Somebody does something: the time without use begins anew.
+    pub async fn was_used(&self, sign_in_id: &str, at_ms: i64) -> Result<(), StoreError> {
+        self.store.sign_in_was_seen(sign_in_id, at_ms).await
+    }
+
     pub async fn end(&self, person: &Person) -> Result<bool, StoreError> {
         self.store.end_sign_in(&person.sign_in.id).await
     }

@@ -1,6 +1,6 @@
 //! Opening links to a gateway.
 
-use super::{Closed, Inbox, Link, Road, TlsError, WebSocketFault, Written, quic, tls, websocket};
+use super::{Closed, Exporter, Inbox, Link, Road, TlsError, WebSocketFault, Written, quic, tls, websocket};
 use crate::wire;
 use futures_util::{SinkExt, StreamExt};
 use rustls_pki_types::ServerName;
@@ -106,17 +106,19 @@ async fn dial_websocket(target: &Target, address: SocketAddr) -> Result<(Link, I
         .headers_mut()
         .insert(http::header::SEC_WEBSOCKET_PROTOCOL, http::HeaderValue::from_static(wire::SUBPROTOCOL));
     if !target.tls {
-        return finish_websocket(request, stream).await;
+        return finish_websocket(request, stream, None).await;
     }
     let config = tls::client(&target.pins, b"http/1.1")?;
     let name = ServerName::try_from(target.host.clone())?;
     let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-    finish_websocket(request, stream).await
+    let exporter = websocket::exporter_of(stream.get_ref().1);
+    finish_websocket(request, stream, exporter).await
 }
 
 async fn finish_websocket(
     request: http::Request<()>,
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    exporter: Option<Exporter>,
 ) -> Result<(Link, Inbox), WebSocketFault> {
     let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
     let (sink, stream) = socket.split();
@@ -134,7 +136,7 @@ async fn finish_websocket(
             Err(error) => Some(Err(error.into())),
         })
     });
-    Ok(websocket::join(sink, stream))
+    Ok(websocket::join(sink, stream, exporter))
 }
 
 fn message(written: Written) -> Message {

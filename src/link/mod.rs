@@ -11,8 +11,8 @@ mod websocket;
 pub use dial::{DialError, Target, dial};
 pub use dialler::Dialler;
 pub use quic::{accept, listen, server_config};
-pub use tls::{Certificate, TlsError, fingerprint_text, parse_fingerprint};
-pub use websocket::{WebSocketFault, Written, join};
+pub use tls::{Certificate, TlsError, fingerprint_text, parse_fingerprint, tcp_client_config};
+pub use websocket::{WebSocketFault, Written, exporter_of, join};
 
 use crate::wire::limits::MAX_UPDATE;
 use crate::wire::{CloseCode, Control, InputEvent, Motion, Path, WireError};
@@ -117,12 +117,19 @@ struct Shared {
     transport: Box<dyn Transport>,
 }
 
+/// The label of a link's TLS exporter (RFC 8446, section 7.5), and what is taken of it: the same on both sides of one TLS
+/// session, and of no other.
+const EXPORTER_LABEL: &[u8] = b"EXPORTER-chevet-attach";
+pub type Exporter = [u8; 32];
+
 /// What a road knows of its connection.
 trait Transport: Send + Sync {
     /// What is measured of the path, if it is.
     fn path(&self) -> Option<Path>;
     /// Update streams will come: the peer may send much more than a viewer does.
     fn expect_updates(&self);
+    /// What binds to the TLS session, if there is one.
+    fn exporter(&self) -> Option<Exporter>;
 }
 
 impl Link {
@@ -244,6 +251,11 @@ impl Link {
     /// What the transport measures of the path, if it does.
     pub fn path(&self) -> Option<Path> {
         self.shared.transport.path()
+    }
+
+    /// What binds to this link's TLS session, if it is over one.
+    pub fn exporter(&self) -> Option<Exporter> {
+        self.shared.transport.exporter()
     }
 
     /// How many bytes of updates have arrived, and whether there are some that were not taken yet.

@@ -1,7 +1,9 @@
 //! QUIC and WebTransport on one UDP port, told apart by ALPN.
 
 use super::congestion::SteadyConfig;
-use super::{Certificate, Closed, Inbox, Incoming, Link, Outgoing, Road, TlsError, Transport};
+use super::{
+    Certificate, Closed, EXPORTER_LABEL, Exporter, Inbox, Incoming, Link, Outgoing, Road, TlsError, Transport,
+};
 use crate::wire::limits::MAX_WAITING;
 use crate::wire::{self, CloseCode, Control, ControlReader, InputReader, Motion, Path, stream_kind};
 use aws_lc_rs::hmac;
@@ -175,6 +177,13 @@ impl Transport for Session {
     fn expect_updates(&self) {
         let connection: &quinn::Connection = self;
         connection.set_receive_window(VarInt::from_u32(RECEIVE_WINDOW));
+    }
+
+    fn exporter(&self) -> Option<Exporter> {
+        let connection: &quinn::Connection = self;
+        let mut bytes = Exporter::default();
+        connection.export_keying_material(&mut bytes, EXPORTER_LABEL, &[]).ok()?;
+        Some(bytes)
     }
 }
 

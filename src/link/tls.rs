@@ -147,6 +147,11 @@ pub(super) fn client(pins: &[[u8; 32]], alpn: &[u8]) -> Result<ClientConfig, Tls
     Ok(config)
 }
 
+/// A client's TLS for HTTP over TCP.
+pub fn tcp_client_config(pins: &[[u8; 32]]) -> Result<ClientConfig, TlsError> {
+    client(pins, b"http/1.1")
+}
+
 pub(super) fn quic_client(pins: &[[u8; 32]]) -> Result<QuicClientConfig, TlsError> {
     QuicClientConfig::try_from(client(pins, wire::ALPN)?).map_err(|_| TlsError::NoQuicCipher)
 }

@@ -1,7 +1,7 @@
 //! The WebSocket road: one ordered connection that carries the control stream, update streams in pieces,
 //! input and motions. What matters most is written first, and an update that is out of date is cut short.
 
-use super::{Closed, Inbox, Incoming, Link, Outgoing, Road, Transport};
+use super::{Closed, EXPORTER_LABEL, Exporter, Inbox, Incoming, Link, Outgoing, Road, Transport};
 use crate::wire::limits::MAX_STREAMS;
 use crate::wire::{CloseCode, ControlReader, Frame, InputReader, Motion, Path};
 use crate::wire::{read_frame, stream_kind, write_frame};
@@ -35,7 +35,9 @@ pub enum Written {
 }
 
 /// TCP tells nothing of its path, and a frame is read only when there is room for what it holds.
-struct Tcp;
+struct Tcp {
+    exporter: Option<Exporter>,
+}
 
 impl Transport for Tcp {
     fn path(&self) -> Option<Path> {
@@ -43,14 +45,25 @@ impl Transport for Tcp {
     }
 
     fn expect_updates(&self) {}
+
+    fn exporter(&self) -> Option<Exporter> {
+        self.exporter
+    }
 }
 
-/// Makes a link of an open WebSocket, as a sink and a stream of its binary messages.
+/// What binds to the TLS session under a WebSocket, on either side of it.
+pub fn exporter_of<Data>(tls: &rustls::ConnectionCommon<Data>) -> Option<Exporter> {
+    tls.export_keying_material(Exporter::default(), EXPORTER_LABEL, None).ok()
+}
+
+/// Makes a link of an open WebSocket, as a sink and a stream of its binary messages. `exporter` is of the TLS session
+/// under it, if there is one.
 pub fn join(
     sink: impl Sink<Written, Error = WebSocketFault> + Send + Unpin + 'static,
     mut stream: impl Stream<Item = Result<Bytes, WebSocketFault>> + Send + Unpin + 'static,
+    exporter: Option<Exporter>,
 ) -> (Link, Inbox) {
-    let (link, inbox, to_send, arrived) = Link::new(Road::WebSocket, Tcp);
+    let (link, inbox, to_send, arrived) = Link::new(Road::WebSocket, Tcp { exporter });
     tokio::spawn(write_all(sink, link.clone(), to_send));
     let reading = link.clone();
     tokio::spawn(async move {

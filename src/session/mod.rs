@@ -3,15 +3,18 @@
 
 mod encoders;
 mod encoding;
+mod grant;
 mod input;
 mod task;
 mod video;
 mod viewer;
 
+pub use grant::{Grant, HeldBy};
+
 use crate::link::{Inbox, Link};
 use crate::screen::{HashKey, SizeError};
 use crate::source::{Canvas, Source, SourceEvent};
-use crate::wire::{Attach, Policy};
+use crate::wire::{Attach, CloseCode, Policy};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -26,6 +29,8 @@ pub struct Status {
     pub viewers: usize,
     pub generation: u64,
     pub policy: &'static str,
+    /// Who has taken it, if it was taken by a grant.
+    pub held_by: Option<HeldBy>,
 }
 
 /// A handle on a running session. The session ends when the last handle is gone.
@@ -33,7 +38,7 @@ pub struct Status {
 pub struct Session {
     name: Arc<str>,
     title: Arc<str>,
-    arrivals: mpsc::Sender<Arrival>,
+    orders: mpsc::Sender<Order>,
     status: watch::Receiver<Status>,
 }
 
@@ -42,6 +47,18 @@ struct Arrival {
     link: Link,
     inbox: Inbox,
     attach: Attach,
+    grant: Grant,
+}
+
+/// What a session is told from outside.
+enum Order {
+    Arrive(Box<Arrival>),
+    /// The viewers of a sign-in must go.
+    Dismiss {
+        sign_in: String,
+        code: CloseCode,
+        reason: String,
+    },
 }
 
 impl Session {
@@ -56,11 +73,11 @@ impl Session {
         source: Arc<dyn Source>,
         events: mpsc::Receiver<SourceEvent>,
     ) -> Result<Session, SizeError> {
-        let (arrivals, arriving) = mpsc::channel(16);
+        let (orders, ordered) = mpsc::channel(16);
         let (task, frames) = task::Task::new(title, key, policy, canvas, source)?;
         let (report, status) = watch::channel(task.status());
-        tokio::spawn(task.run(arriving, events, frames, report));
-        Ok(Session { name: name.into(), title: title.into(), arrivals, status })
+        tokio::spawn(task.run(ordered, events, frames, report));
+        Ok(Session { name: name.into(), title: title.into(), orders, status })
     }
 
     pub fn name(&self) -> &str {
@@ -75,9 +92,17 @@ impl Session {
         self.status.borrow().clone()
     }
 
-    /// Hands over a link whose peer may view this session.
-    pub async fn attach(&self, link: Link, inbox: Inbox, attach: Attach) {
+    /// Hands over a link whose peer may view this session. Who held it by an earlier grant loses it.
+    pub async fn attach(&self, link: Link, inbox: Inbox, attach: Attach, grant: Grant) {
         // If the session has just ended the link is dropped, and its peer is told so.
-        let _ = self.arrivals.send(Arrival { link, inbox, attach }).await;
+        let arrival = Arrival { link, inbox, attach, grant };
+        let _ = self.orders.send(Order::Arrive(Box::new(arrival))).await;
+    }
+
+    /// Ends the links of a sign-in's viewers. When this returns, nothing that they send reaches the session any more than
+    /// what it has taken already.
+    pub async fn dismiss(&self, sign_in: &str, code: CloseCode, reason: &str) {
+        let (sign_in, reason) = (sign_in.to_owned(), reason.to_owned());
+        let _ = self.orders.send(Order::Dismiss { sign_in, code, reason }).await;
     }
 }

@@ -4,7 +4,7 @@ use super::encoding::Encoding;
 use super::input::Ledger;
 use super::video::{Made, Videos};
 use super::viewer::Viewer;
-use super::{Arrival, Status};
+use super::{Arrival, Grant, HeldBy, Order, Status};
 use crate::clock;
 use crate::codec::video;
 use crate::link::{Closed, Incoming};
@@ -54,6 +54,8 @@ pub(super) struct Task {
     wake_at: Option<Micros>,
     viewers: HashMap<ViewerId, Viewer>,
     next_viewer: ViewerId,
+    /// The grant that has the session: no lower one controls it.
+    held_by: Option<Grant>,
     ledger: Ledger,
     state: SourceState,
     cursor: Option<Cursor>,
@@ -91,6 +93,7 @@ impl Task {
             wake_at: None,
             viewers: HashMap::new(),
             next_viewer: 0,
+            held_by: None,
             ledger: Ledger::default(),
             state: SourceState::Waiting("starting".into()),
             cursor: None,
@@ -114,12 +117,17 @@ impl Task {
             viewers: self.viewers.len(),
             generation: self.scene.generation(),
             policy: self.scene.policy().name(),
+            held_by: self.held_by.as_ref().map(|grant| HeldBy {
+                title: grant.title.clone(),
+                seat: grant.seat.clone(),
+                sign_in: grant.sign_in.clone(),
+            }),
         }
     }
 
     pub async fn run(
         mut self,
-        mut arrivals: mpsc::Receiver<Arrival>,
+        mut orders: mpsc::Receiver<Order>,
         mut events: mpsc::Receiver<SourceEvent>,
         mut frames: mpsc::Receiver<Made>,
         report: watch::Sender<Status>,
@@ -145,8 +153,9 @@ impl Task {
                     concerned = Some(viewer);
                 }
                 () = self.canvas.changed(), if !self.holds_back() => self.on_damage(),
-                arrival = arrivals.recv() => match arrival {
-                    Some(arrival) => self.on_arrival(arrival, &to_session),
+                order = orders.recv() => match order {
+                    Some(Order::Arrive(arrival)) => self.on_arrival(*arrival, &to_session),
+                    Some(Order::Dismiss { sign_in, code, reason }) => self.dismiss(&sign_in, code, &reason),
                     None => break,
                 },
                 event = events.recv(), if source_is_there => match event {
@@ -193,7 +202,11 @@ impl Task {
     }
 
     fn on_arrival(&mut self, arrival: Arrival, to_session: &mpsc::Sender<FromViewer>) {
-        let Arrival { link, mut inbox, attach } = arrival;
+        let Arrival { link, mut inbox, attach, grant } = arrival;
+        if let Err(place) = self.take_over(&grant) {
+            link.close(CloseCode::TAKEN_OVER, &place);
+            return;
+        }
         if self.viewers.len() >= MAX_VIEWERS {
             link.close(CloseCode::LIMIT, &format!("this session has {MAX_VIEWERS} viewers already"));
             return;
@@ -218,7 +231,7 @@ impl Task {
         if let Some((x, y)) = self.cursor_at {
             link.control(&Control::CursorAt { x, y });
         }
-        if attach.width > 0 && attach.height > 0 {
+        if attach.width > 0 && attach.height > 0 && grant.controls {
             self.resize(attach.width, attach.height, now);
         }
         let decodes_video = video::IS_THERE && attach.features & features::H264 != 0;
@@ -229,7 +242,7 @@ impl Task {
         let id = self.next_viewer;
         self.next_viewer += 1;
         tracing::info!(viewer = id, road = link.road().name(), session = self.title, "viewer attached");
-        self.viewers.insert(id, Viewer::new(link, token, delivery, decodes_video, now));
+        self.viewers.insert(id, Viewer::new(link, token, grant, delivery, decodes_video, now));
         let to_session = to_session.clone();
         tokio::spawn(async move {
             loop {
@@ -240,6 +253,31 @@ impl Task {
                 }
             }
         });
+    }
+
+    /// The newest grant has the session: who held it goes dark and is told where it went. An older one than that is refused,
+    /// with the place where the session is.
+    fn take_over(&mut self, grant: &Grant) -> Result<(), String> {
+        if let Some(holder) = self.held_by.as_ref().filter(|holder| holder.takes_over(grant)) {
+            return Err(holder.place());
+        }
+        let losers: Vec<ViewerId> =
+            self.viewers.iter().filter(|(_, v)| grant.takes_over(&v.grant)).map(|(id, _)| *id).collect();
+        for id in losers {
+            self.part(id, CloseCode::TAKEN_OVER, &grant.place());
+        }
+        if grant.controls && grant.number > 0 {
+            self.held_by = Some(grant.clone());
+        }
+        Ok(())
+    }
+
+    fn dismiss(&mut self, sign_in: &str, code: CloseCode, reason: &str) {
+        let concerned =
+            self.viewers.iter().filter(|(_, v)| !sign_in.is_empty() && &*v.grant.sign_in == sign_in);
+        for id in concerned.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.part(id, code, reason);
+        }
     }
 
     fn on_message(&mut self, id: ViewerId, message: Result<Incoming, Closed>) {
@@ -293,7 +331,9 @@ impl Task {
                 viewer.link.control(&Control::Pong { number, ping_time_us: time_us, time_us: now });
                 viewer.tell_path(now);
             }
-            Control::Resize { width, height } if width > 0 && height > 0 => self.resize(width, height, now),
+            Control::Resize { width, height } if width > 0 && height > 0 && viewer.grant.controls => {
+                self.resize(width, height, now);
+            }
             Control::VideoFailed { video } => {
                 self.videos.failed(id, video, &self.scene, &mut self.viewers, now);
             }
@@ -319,7 +359,9 @@ impl Task {
 
     fn on_input(&mut self, id: ViewerId, number: u64, event: InputEvent, now: Micros) {
         let Some(viewer) = self.viewers.get_mut(&id) else { return };
-        if self.ledger.take(&viewer.token, number, now) {
+        // Who only watches is told that the event came, and nothing comes of it.
+        if self.ledger.take(&viewer.token, number, now) && viewer.grant.controls {
+            viewer.grant.was_used(clock::unix_ms());
             viewer.held.note(&event);
             if let InputEvent::PointerMove { x, y }
             | InputEvent::PointerButton { x, y, .. }
@@ -335,10 +377,11 @@ impl Task {
     fn on_motion(&mut self, id: ViewerId, motion: &Motion) {
         let Some(viewer) = self.viewers.get_mut(&id) else { return };
         let late = motion.counter <= viewer.last_motion && viewer.last_motion > 0;
-        if late || motion.next_input < self.ledger.next(&viewer.token) {
+        if late || !viewer.grant.controls || motion.next_input < self.ledger.next(&viewer.token) {
             return;
         }
         viewer.last_motion = motion.counter;
+        viewer.grant.was_used(clock::unix_ms());
         viewer.pointer = Some(Pointer { x: motion.x.into(), y: motion.y.into() });
         self.source.input(InputEvent::PointerMove { x: motion.x, y: motion.y });
     }

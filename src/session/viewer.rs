@@ -1,3 +1,4 @@
+use super::Grant;
 use super::input::Held;
 use crate::link::Link;
 use crate::sync::{Delivery, Micros, Pointer};
@@ -8,6 +9,7 @@ use bytes::BytesMut;
 pub(super) struct Viewer {
     pub link: Link,
     pub token: Token,
+    pub grant: Grant,
     pub delivery: Delivery,
     pub pointer: Option<Pointer>,
     pub held: Held,
@@ -25,10 +27,18 @@ pub(super) struct Viewer {
 }
 
 impl Viewer {
-    pub fn new(link: Link, token: Token, delivery: Delivery, decodes_video: bool, now: Micros) -> Self {
+    pub fn new(
+        link: Link,
+        token: Token,
+        grant: Grant,
+        delivery: Delivery,
+        decodes_video: bool,
+        now: Micros,
+    ) -> Self {
         Viewer {
             link,
             token,
+            grant,
             delivery,
             pointer: None,
             held: Held::default(),

@@ -44,11 +44,31 @@ impl Store {
         idle_since_ms: i64,
         now_ms: i64,
     ) -> Result<Option<SignIn>, StoreError> {
+        self.sign_in_by("secret", secret_hash, idle_since_ms, now_ms).await
+    }
+
+    /// The same by the sign-in's name.
+    pub async fn sign_in_by_id(
+        &self,
+        id: &str,
+        idle_since_ms: i64,
+        now_ms: i64,
+    ) -> Result<Option<SignIn>, StoreError> {
+        self.sign_in_by("id", id, idle_since_ms, now_ms).await
+    }
+
+    async fn sign_in_by(
+        &self,
+        column: &'static str,
+        value: &str,
+        idle_since_ms: i64,
+        now_ms: i64,
+    ) -> Result<Option<SignIn>, StoreError> {
         let query = sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM sign_ins WHERE secret = $1 AND ends_at > $2 AND seen_at >= $3"
+            "SELECT {COLUMNS} FROM sign_ins WHERE {column} = $1 AND ends_at > $2 AND seen_at >= $3"
         ));
         sqlx::query_as(query)
-            .bind(secret_hash)
+            .bind(value)
             .bind(now_ms)
             .bind(idle_since_ms)
             .fetch_optional(&self.pool)

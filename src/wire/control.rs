@@ -170,6 +170,10 @@ pub enum Control {
     Policy {
         policy: Policy,
     },
+    /// What the viewer shows when it dials next. Since 1.2.
+    Ticket {
+        ticket: Secret,
+    },
 }
 
 /// A secret that a peer shows; it never reaches a log.
@@ -327,6 +331,10 @@ impl Control {
                 put_varint(out, policy.number());
                 23
             }
+            Control::Ticket { ticket } => {
+                put_bytes(out, &ticket.0);
+                24
+            }
         }
     }
 
@@ -427,6 +435,7 @@ impl Control {
             21 => Control::Busy { busy: r.flag("Busy's state")? },
             22 => Control::VideoFailed { video: r.varint("VideoFailed's video")? },
             23 => Control::Policy { policy: policy(r, "Policy's policy")? },
+            24 => Control::Ticket { ticket: Secret(r.bytes(MAX_TICKET, "Ticket's ticket")?.to_vec()) },
             _ => return Ok(None),
         }))
     }

@@ -7,7 +7,7 @@ pub const MAX_NAME: usize = 256;
 /// The reason in a Closing, and the text of a State, in bytes.
 pub const MAX_REASON: usize = 1_024;
 /// Tickets and secrets, in bytes.
-pub const MAX_TICKET: usize = 1_024;
+pub const MAX_TICKET: usize = 2_048;
 /// The text of one input event, in bytes.
 pub const MAX_TEXT: usize = 4_096;
 /// One input event, in bytes.

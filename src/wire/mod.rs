@@ -19,7 +19,7 @@ pub use websocket::{Frame, read_frame, write_frame};
 /// The major version: both sides must have the same.
 pub const MAJOR: u64 = 1;
 /// The minor version: the lower of both sides' is in use.
-pub const MINOR: u64 = 1;
+pub const MINOR: u64 = 2;
 /// The ALPN of native QUIC.
 pub const ALPN: &[u8] = b"chevet/1";
 /// The WebSocket subprotocol.
@@ -56,6 +56,8 @@ impl CloseCode {
     pub const LIMIT: CloseCode = CloseCode(7);
     pub const INTERNAL: CloseCode = CloseCode(8);
     pub const IDLE: CloseCode = CloseCode(9);
+    /// Whoever was signed in is so no longer: since 1.2.
+    pub const SIGNED_OUT: CloseCode = CloseCode(10);
 
     /// What the code means, for people.
     pub fn name(self) -> &'static str {
@@ -70,6 +72,7 @@ impl CloseCode {
             7 => "limit reached",
             8 => "internal error",
             9 => "idle",
+            10 => "signed out",
             _ => "unknown reason",
         }
     }

@@ -79,7 +79,7 @@ impl Client {
             if candidate.asked || !(named || now.saturating_sub(candidate.flow.since) > HEAD_START) {
                 continue;
             }
-            let wish = self.wish();
+            let wish = self.wish(&self.candidates[at].link);
             let fresh = self.attachment.twin(now);
             let candidate = &mut self.candidates[at];
             candidate.asked = true;

@@ -1,0 +1,198 @@
+//! Who may have which session, and who has it now. It gives tickets; the session itself is told by them who takes it
+//! over.
+
+use crate::identity::ticket::{Claims, Holder, Mode, TicketError, TicketOffice};
+use crate::identity::{Identity, Keys, Person, new_id};
+use crate::store::{StoreError, User};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// A ticket must be shown within this time.
+pub const TICKET_MS: i64 = 30_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    #[error("the session {0:?} is not published to this user")]
+    NotYours(String),
+    #[error("the ticket's holder must be 32 bytes in base64url without padding")]
+    Holder,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why somebody who is attached may not stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lapsed {
+    #[error("the sign-in has ended, or was not used for too long")]
+    SignIn,
+    #[error("the session is not published to this user any more")]
+    Published,
+}
+
+/// To whom sessions are published.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publication {
+    /// A session's name; a `*` at its end stands for any further letters.
+    pub session: String,
+    /// Whoever is in one of these groups may have it.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// So may these users, by name.
+    #[serde(default)]
+    pub users: Vec<String>,
+}
+
+impl Publication {
+    fn is_of(&self, session: &str) -> bool {
+        match self.session.strip_suffix('*') {
+            Some(beginning) => session.starts_with(beginning),
+            None => session == self.session,
+        }
+    }
+
+    fn is_for(&self, user: &User) -> bool {
+        self.users.iter().any(|name| name.to_lowercase() == user.name)
+            || self.groups.iter().any(|group| user.groups.contains(group))
+    }
+}
+
+/// A ticket and the number of its grant.
+#[derive(Debug)]
+pub struct Granted {
+    pub ticket: String,
+    pub number: i64,
+}
+
+/// Gives tickets for sessions.
+pub struct Broker {
+    identity: Arc<Identity>,
+    office: TicketOffice,
+    publications: Vec<Publication>,
+    /// How long somebody who was attached may be away and come back without signing in, in milliseconds.
+    resume_ms: i64,
+}
+
+impl Broker {
+    pub fn new(
+        identity: Arc<Identity>,
+        keys: Arc<Keys>,
+        publications: Vec<Publication>,
+        resume_ms: i64,
+    ) -> Self {
+        Broker { identity, office: TicketOffice::new(keys), publications, resume_ms }
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Whether a session is published to a user.
+    pub fn may_have(&self, user: &User, session: &str) -> bool {
+        self.publications.iter().any(|publication| publication.is_of(session) && publication.is_for(user))
+    }
+
+    /// Gives a session to somebody: the ticket takes it over from whoever has it.
+    pub async fn grant(
+        &self,
+        person: &Person,
+        session: &str,
+        holder: Holder,
+        now_ms: i64,
+    ) -> Result<Granted, BrokerError> {
+        if !self.may_have(&person.user, session) {
+            return Err(BrokerError::NotYours(session.to_owned()));
+        }
+        if !holder.is_well_formed() {
+            return Err(BrokerError::Holder);
+        }
+        let Person { user, sign_in } = person;
+        let number = self.identity.store().hold(session, &user.id, &sign_in.seat, now_ms).await?;
+        let ticket = self.office.sign(&Claims {
+            id: new_id(),
+            gateway: self.office.gateway().to_owned(),
+            session: session.to_owned(),
+            grant: number,
+            mode: Mode::Control,
+            user: user.id.clone(),
+            title: user.title.clone(),
+            sign_in: sign_in.id.clone(),
+            seat: sign_in.seat.clone(),
+            holder,
+            until: now_ms + TICKET_MS,
+        });
+        Ok(Granted { ticket, number })
+    }
+
+    /// Takes a ticket that a link shows.
+    pub fn redeem(
+        &self,
+        shown: &[u8],
+        session: &str,
+        exporter: Option<&[u8; 32]>,
+        now_ms: i64,
+    ) -> Result<Claims, TicketError> {
+        self.office.redeem(shown, session, exporter, now_ms)
+    }
+
+    /// The next ticket of somebody who is attached: for the same holder and by the same grant, so that it takes nothing over.
+    pub async fn renew(&self, claims: &Claims, now_ms: i64) -> Result<String, Lapsed> {
+        self.still_holds(claims, now_ms).await?;
+        let until = now_ms + self.resume_ms;
+        Ok(self.office.sign(&Claims { id: new_id(), until, ..claims.clone() }))
+    }
+
+    /// Whether a database that answers says that somebody may not stay. One that is away changes nothing for those who
+    /// work.
+    async fn still_holds(&self, claims: &Claims, now_ms: i64) -> Result<(), Lapsed> {
+        match self.identity.still_there(&claims.sign_in, now_ms).await {
+            Ok(None) => Err(Lapsed::SignIn),
+            Ok(Some(user)) if !self.may_have(&user, &claims.session) => Err(Lapsed::Published),
+            Ok(Some(_)) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "whether a sign-in still holds could not be asked");
+                Ok(())
+            }
+        }
+    }
+
+    /// A sign-in has ended: nothing that it was given opens anything from now on.
+    pub fn sign_in_ended(&self, sign_in: &str, now_ms: i64) {
+        self.office.sign_in_ended(sign_in, self.resume_ms.max(TICKET_MS), now_ms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Role;
+
+    fn user(name: &str, groups: &[&str]) -> User {
+        User {
+            id: name.into(),
+            name: name.into(),
+            title: name.into(),
+            role: Role::User,
+            enabled: true,
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            has_password: true,
+            has_totp: false,
+            created_at: 0,
+        }
+    }
+
+    #[test]
+    fn a_session_is_published_to_groups_and_users_by_name_or_by_its_beginning() {
+        let publication = Publication {
+            session: "icu-*".into(),
+            groups: vec!["nurses".into()],
+            users: vec!["Paul".into()],
+        };
+        assert!(publication.is_of("icu-3") && publication.is_of("icu-") && !publication.is_of("desk"));
+        assert!(publication.is_for(&user("anne", &["staff", "nurses"])));
+        assert!(publication.is_for(&user("paul", &[])));
+        assert!(!publication.is_for(&user("eve", &["nurse"])));
+        let nobody = Publication { session: "desk".into(), ..Publication::default() };
+        assert!(!nobody.is_for(&user("anne", &["nurses"])));
+    }
+}

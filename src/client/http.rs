@@ -1,0 +1,85 @@
+//! One request to a gateway's HTTP side, in JSON.
+
+use crate::link::tcp_client_config;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// No gateway's answer is longer.
+const MOST_BYTES: usize = 1 << 20;
+
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// A gateway's HTTP side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    pub host: String,
+    pub port: u16,
+    pub tls: bool,
+    /// SHA-256 of the certificates that are accepted; none: those that public authorities signed.
+    pub pins: Vec<[u8; 32]>,
+}
+
+impl Site {
+    /// Asks, and returns the status with the answer, or why there is none. `bearer` is the secret of a sign-in.
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        bearer: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Value), String> {
+        match tokio::time::timeout(PATIENCE, self.try_ask(method, path, bearer, body)).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        }
+    }
+
+    async fn try_ask(
+        &self,
+        method: Method,
+        path: &str,
+        bearer: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Value), Fault> {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let mut request =
+            Request::builder().method(method).uri(path).header(header::HOST, format!("{host}:{}", self.port));
+        if let Some(bearer) = bearer {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {bearer}"));
+        }
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let request = request.body(Full::new(bytes))?;
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        if !self.tls {
+            return exchange(stream, request).await;
+        }
+        let config = tcp_client_config(&self.pins)?;
+        let name = ServerName::try_from(self.host.clone())?;
+        let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+        exchange(stream, request).await
+    }
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Value), Fault> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let answer = sender.send_request(request).await?;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await?.to_bytes();
+    Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+}

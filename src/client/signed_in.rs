@@ -1,0 +1,96 @@
+//! A person who is signed in at a gateway, and what it gives them.
+
+use super::http::Site;
+use super::{Address, AddressError};
+use crate::identity::ticket::HolderKey;
+use crate::link::Target;
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SignInFailed {
+    #[error("asking {host}: {reason}; is the gateway running?")]
+    Unreachable { host: String, reason: String },
+    #[error("{0}")]
+    Refused(String),
+    #[error("a one-time code is needed too: give it with --code")]
+    CodeNeeded,
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error("making a key for the ticket failed")]
+    Key,
+}
+
+/// The secret of a sign-in, and where it holds.
+pub struct SignedIn {
+    site: Site,
+    target: Target,
+    secret: String,
+}
+
+impl SignedIn {
+    /// Signs in with a password, and a one-time code if the user has one.
+    pub async fn with_password(
+        site: Site,
+        name: &str,
+        password: &str,
+        code: Option<&str>,
+        seat: &str,
+    ) -> Result<SignedIn, SignInFailed> {
+        let target = super::address::target_of(&site).await?;
+        let wish = json!({"name": name, "password": password, "code": code, "seat": seat});
+        let answer = ask(&site, Method::POST, "/api/sign-in", None, Some(&wish)).await?;
+        let secret = answer["token"].as_str().unwrap_or_default().to_owned();
+        Ok(SignedIn { site, target, secret })
+    }
+
+    /// A session's address with a ticket that opens it once, on a connection of this process alone.
+    pub async fn address(&self, session: &str) -> Result<Address, SignInFailed> {
+        let key = HolderKey::new().map_err(|_| SignInFailed::Key)?;
+        let wish = json!({"session": session, "holder": key.holder()});
+        let answer = self.ask(Method::POST, "/api/tickets", Some(&wish)).await?;
+        Ok(Address {
+            target: self.target.clone(),
+            session: session.to_owned(),
+            ticket: answer["ticket"].as_str().unwrap_or_default().as_bytes().to_vec(),
+            holder: Some(Arc::new(key)),
+        })
+    }
+
+    /// The names of the sessions that this person may have.
+    pub async fn sessions(&self) -> Result<Vec<String>, SignInFailed> {
+        let answer = self.ask(Method::GET, "/api/sessions", None).await?;
+        let listed = answer["sessions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(listed.iter().filter_map(|session| session["name"].as_str()).map(str::to_owned).collect())
+    }
+
+    /// Ends the sign-in: what it has open goes dark.
+    pub async fn sign_out(self) -> Result<(), SignInFailed> {
+        self.ask(Method::POST, "/api/sign-out", None).await.map(drop)
+    }
+
+    /// Asks the gateway's API as this person.
+    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, SignInFailed> {
+        ask(&self.site, method, path, Some(&self.secret), body).await
+    }
+}
+
+async fn ask(
+    site: &Site,
+    method: Method,
+    path: &str,
+    bearer: Option<&str>,
+    body: Option<&Value>,
+) -> Result<Value, SignInFailed> {
+    let unreachable = |reason| SignInFailed::Unreachable { host: site.host.clone(), reason };
+    let (status, answer) = site.ask(method, path, bearer, body).await.map_err(unreachable)?;
+    if status.is_success() {
+        return Ok(answer);
+    }
+    if status == StatusCode::UNAUTHORIZED && answer["error"] == "code-needed" {
+        return Err(SignInFailed::CodeNeeded);
+    }
+    let reason = answer["reason"].as_str().map(str::to_owned);
+    Err(SignInFailed::Refused(reason.unwrap_or_else(|| format!("the gateway answered {status}"))))
+}

@@ -1,0 +1,241 @@
+//! What the page asks of people and sessions: signing in and out, which sessions there are, tickets.
+//!
+//! A sign-in is shown as a cookie, which pages cannot read and browsers send to nobody else, or as a bearer token by
+//! other clients. What changes anything takes JSON alone, from the gateway's own pages alone.
+
+use super::people::People;
+use super::registry::Listed;
+use super::{Place, Shared};
+use crate::broker::BrokerError;
+use crate::clock;
+use crate::identity::ticket::Holder;
+use crate::identity::{Person, SignInError};
+use crate::store::User;
+use crate::wire::CloseCode;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const COOKIE: &str = "chevet";
+/// No request is longer, in bytes.
+const MOST_BYTES: usize = 16 << 10;
+
+pub(super) fn router() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/api/sign-in", post(sign_in))
+        .route("/api/sign-out", post(sign_out))
+        .route("/api/me", get(me))
+        .route("/api/sessions", get(sessions))
+        .route("/api/tickets", post(ticket))
+        .layer(axum::extract::DefaultBodyLimit::max(MOST_BYTES))
+}
+
+/// A refusal: what the page says is its own words for `error`; `reason` is for programs' users.
+fn refusal(status: StatusCode, error: &str, reason: &str) -> Response {
+    (status, no_store(), Json(json!({"error": error, "reason": reason}))).into_response()
+}
+
+fn no_store() -> [(header::HeaderName, &'static str); 1] {
+    [(header::CACHE_CONTROL, "no-store")]
+}
+
+fn answer(value: Value) -> Response {
+    (no_store(), Json(value)).into_response()
+}
+
+fn people(shared: &Shared) -> Result<&Arc<People>, Response> {
+    let none = "nobody signs in at this gateway: it takes a ticket";
+    shared.people.as_ref().ok_or_else(|| refusal(StatusCode::NOT_FOUND, "no-sign-in", none))
+}
+
+fn unavailable(error: &dyn std::fmt::Display) -> Response {
+    tracing::error!(%error, "a request could not be answered");
+    refusal(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "try again in a moment")
+}
+
+/// Only the gateway's own pages, and programs, may ask for a change.
+fn own_page(shared: &Shared, headers: &HeaderMap) -> Result<(), Response> {
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
+    let site = text(header::HeaderName::from_static("sec-fetch-site"));
+    let elsewhere = site.is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    if elsewhere || !shared.origins.admit(text(header::ORIGIN), text(header::HOST)) {
+        return Err(refusal(StatusCode::FORBIDDEN, "other-site", "this page belongs to another site"));
+    }
+    Ok(())
+}
+
+fn shown_secret(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if let Some(secret) = bearer.and_then(|value| value.strip_prefix("Bearer ")) {
+        return Some(secret);
+    }
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == COOKIE).map(|(_, secret)| secret)
+}
+
+/// Who asks.
+pub(super) async fn person(shared: &Shared, headers: &HeaderMap) -> Result<Person, Response> {
+    let people = people(shared)?;
+    let Some(secret) = shown_secret(headers) else {
+        return Err(refusal(StatusCode::UNAUTHORIZED, "sign-in", "sign in first"));
+    };
+    match people.person(secret).await {
+        Ok(Some(person)) => Ok(person),
+        Ok(None) => Err(refusal(StatusCode::UNAUTHORIZED, "sign-in", "the sign-in has ended; sign in again")),
+        Err(error) => Err(unavailable(&error)),
+    }
+}
+
+fn shown_user(user: &User) -> Value {
+    json!({"name": user.name, "title": user.title, "role": user.role, "groups": user.groups})
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignIn {
+    name: String,
+    password: String,
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    seat: Option<String>,
+}
+
+async fn sign_in(
+    State(shared): State<Arc<Shared>>,
+    Extension(place): Extension<Place>,
+    headers: HeaderMap,
+    asked: Result<Json<SignIn>, JsonRejection>,
+) -> Result<Response, Response> {
+    own_page(&shared, &headers)?;
+    let people = people(&shared)?;
+    let Json(asked) = asked.map_err(unreadable)?;
+    let now = clock::unix_ms();
+    let identity = people.identity();
+    let code = asked.code.as_deref();
+    let checked = identity.check_password(&asked.name, &asked.password, code, place.from(), now).await;
+    let user = checked.map_err(|error| not_signed_in(&error))?;
+    let seat = asked.seat.unwrap_or_default();
+    let (person, secret) =
+        identity.begin(user, "password", &seat, now).await.map_err(|e| not_signed_in(&e))?;
+    tracing::info!(user = person.user.name, method = "password", "signed in");
+    let mut response =
+        answer(json!({"user": shown_user(&person.user), "seat": person.sign_in.seat, "token": Value::Null}));
+    // A program that is no browser keeps the secret itself.
+    if headers.get(header::ORIGIN).is_none() && headers.get("sec-fetch-site").is_none() {
+        response =
+            answer(json!({"user": shown_user(&person.user), "seat": person.sign_in.seat, "token": secret}));
+    } else {
+        let age = (person.sign_in.ends_at - now) / 1_000;
+        response.headers_mut().insert(header::SET_COOKIE, cookie(&shared, &secret, age));
+    }
+    Ok(response)
+}
+
+fn cookie(shared: &Shared, secret: &str, age_seconds: i64) -> HeaderValue {
+    let secure = if shared.tls { "; Secure" } else { "" };
+    let text = format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age_seconds}{secure}");
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn unreadable(error: JsonRejection) -> Response {
+    refusal(error.status(), "request", &error.body_text())
+}
+
+fn not_signed_in(error: &SignInError) -> Response {
+    let (status, name) = match error {
+        SignInError::Refused { user, reason } => {
+            let user = user.as_ref().map(|user| user.name.as_str()).unwrap_or_default();
+            tracing::info!(user, reason, "a sign-in was refused");
+            (StatusCode::UNAUTHORIZED, "refused")
+        }
+        SignInError::CodeNeeded => (StatusCode::UNAUTHORIZED, "code-needed"),
+        SignInError::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too-many"),
+        SignInError::Store(_) | SignInError::Broken(_) => return unavailable(error),
+    };
+    refusal(status, name, &error.to_string())
+}
+
+async fn sign_out(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Response> {
+    own_page(&shared, &headers)?;
+    if let Ok(person) = person(&shared, &headers).await {
+        let people = people(&shared)?;
+        people.identity().end(&person).await.map_err(|error| unavailable(&error))?;
+        people.broker().sign_in_ended(&person.sign_in.id, clock::unix_ms());
+        shared.registry.dismiss(&person.sign_in.id, CloseCode::SIGNED_OUT, "signed out").await;
+        tracing::info!(user = person.user.name, "signed out");
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    response.headers_mut().insert(header::SET_COOKIE, cookie(&shared, "", 0));
+    Ok(response)
+}
+
+async fn me(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Response> {
+    let person = person(&shared, &headers).await?;
+    Ok(answer(json!({"user": shown_user(&person.user), "seat": person.sign_in.seat})))
+}
+
+async fn sessions(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Response> {
+    if shared.people.is_none() {
+        if !shared.door.admits_viewer(shown_secret(&headers).unwrap_or_default().as_bytes()) {
+            return Err(refusal(StatusCode::UNAUTHORIZED, "ticket", "the ticket is not valid"));
+        }
+        return Ok(answer(json!({"sessions": shared.registry.list()})));
+    }
+    let person = person(&shared, &headers).await?;
+    let broker = people(&shared)?.broker();
+    let mut sessions = shared.registry.list();
+    sessions.retain(|listed| broker.may_have(&person.user, &listed.name));
+    let shown: Vec<Value> = sessions.iter().map(|listed| shown_session(listed, &person)).collect();
+    Ok(answer(json!({"sessions": shown})))
+}
+
+fn shown_session(listed: &Listed, person: &Person) -> Value {
+    let mut shown = json!(listed);
+    shown["holder"] = match &listed.held_by {
+        Some(held_by) => json!({
+            "title": held_by.title,
+            "seat": held_by.seat,
+            "you": *held_by.sign_in == *person.sign_in.id,
+        }),
+        None => Value::Null,
+    };
+    shown
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TicketWish {
+    session: String,
+    holder: Holder,
+}
+
+async fn ticket(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    wish: Result<Json<TicketWish>, JsonRejection>,
+) -> Result<Response, Response> {
+    own_page(&shared, &headers)?;
+    let person = person(&shared, &headers).await?;
+    let Json(wish) = wish.map_err(unreadable)?;
+    let broker = people(&shared)?.broker();
+    // Who may not have a session does not learn whether it exists.
+    let granted = broker.grant(&person, &wish.session, wish.holder, clock::unix_ms()).await;
+    let granted = granted.map_err(|error| match &error {
+        BrokerError::NotYours(_) => refusal(StatusCode::FORBIDDEN, "not-yours", &error.to_string()),
+        BrokerError::Holder => refusal(StatusCode::BAD_REQUEST, "request", &error.to_string()),
+        BrokerError::Store(_) => unavailable(&error),
+    })?;
+    if shared.registry.session(&wish.session).is_none() {
+        return Err(refusal(StatusCode::NOT_FOUND, "no-session", "there is no such session now"));
+    }
+    tracing::info!(user = person.user.name, session = wish.session, grant = granted.number, "ticket given");
+    Ok(answer(json!({"ticket": granted.ticket})))
+}

@@ -1,0 +1,111 @@
+//! The gateway's people: the store, who is signed in, and who may have which session. Only where the configuration says
+//! that people sign in.
+
+use super::config::{Config, ConfigError};
+use crate::broker::Broker;
+use crate::clock;
+use crate::identity::ticket::Claims;
+use crate::identity::{Identity, Keys, Lifetimes, Person};
+use crate::link::Link;
+use crate::session::Grant;
+use crate::store::{Store, StoreError};
+use crate::wire::{CloseCode, Control, Secret};
+use aws_lc_rs::hmac;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How often those who are attached are given their next ticket, and it is looked whether they may stay.
+const RENEW_EVERY: Duration = Duration::from_secs(20);
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+
+pub(crate) struct People {
+    broker: Broker,
+}
+
+impl People {
+    /// Opens the store, if people sign in here.
+    pub async fn open(config: &Config, secret: &hmac::Key) -> Result<Option<Arc<People>>, PeopleError> {
+        let Some(sign_in) = &config.sign_in else { return Ok(None) };
+        let url = config.store_url().ok_or(ConfigError::NoStore)?;
+        let store = Store::open(&url).await?;
+        let keys = Arc::new(Keys::new(secret));
+        let minutes = |count: u32| i64::from(count) * 60_000;
+        let lifetimes =
+            Lifetimes { lasts_ms: minutes(sign_in.lasts_minutes), idle_ms: minutes(sign_in.idle_minutes) };
+        let identity = Arc::new(Identity::new(store, keys.clone(), lifetimes));
+        let broker = Broker::new(identity, keys, config.publish.clone(), minutes(sign_in.resume_minutes));
+        Ok(Some(Arc::new(People { broker })))
+    }
+
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    pub fn identity(&self) -> &Identity {
+        self.broker.identity()
+    }
+
+    /// Who shows this secret. A store that does not answer knows nobody.
+    pub async fn person(&self, secret: &str) -> Result<Option<Person>, StoreError> {
+        self.identity().person(secret, clock::unix_ms()).await
+    }
+
+    /// What a link shows for a session, as a grant.
+    pub fn admit(&self, shown: &[u8], session: &str, link: &Link) -> Result<(Claims, Grant), String> {
+        let exporter = link.exporter();
+        let claims = self.broker.redeem(shown, session, exporter.as_ref(), clock::unix_ms());
+        let claims = claims.map_err(|error| error.to_string())?;
+        let grant = Grant {
+            number: claims.grant,
+            controls: claims.mode == crate::identity::ticket::Mode::Control,
+            title: claims.title.as_str().into(),
+            seat: claims.seat.as_str().into(),
+            sign_in: claims.sign_in.as_str().into(),
+            used_at: Arc::default(),
+        };
+        Ok((claims, grant))
+    }
+
+    /// Gives an attached viewer its next tickets for as long as it may stay, and ends its link when it may not.
+    pub async fn accompany(&self, link: &Link, claims: &Claims, grant: &Grant) {
+        let mut used_at = 0;
+        loop {
+            let used = grant.used_at.load(Ordering::Relaxed);
+            if used > used_at {
+                used_at = used;
+                if let Err(error) = self.identity().was_used(&claims.sign_in, used).await {
+                    tracing::warn!(%error, "the use of a sign-in could not be noted");
+                }
+            }
+            match self.broker.renew(claims, clock::unix_ms()).await {
+                Ok(ticket) => {
+                    link.control(&Control::Ticket { ticket: Secret(ticket.into_bytes()) });
+                }
+                Err(lapsed) => return link.close(CloseCode::SIGNED_OUT, &lapsed.to_string()),
+            }
+            tokio::select! {
+                _ = link.ended() => return,
+                () = tokio::time::sleep(RENEW_EVERY) => {}
+            }
+        }
+    }
+
+    /// Forgets what has ended, now and then.
+    pub async fn tidy(&self) {
+        loop {
+            if let Err(error) = self.identity().store().forget_sign_ins(clock::unix_ms()).await {
+                tracing::warn!(%error, "old sign-ins could not be forgotten");
+            }
+            tokio::time::sleep(FORGET_EVERY).await;
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PeopleError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

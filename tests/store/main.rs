@@ -1,0 +1,186 @@
+//! The store on SQLite and on PostgreSQL: the same tests on both.
+
+mod postgres;
+
+use chevet::store::{Attempt, NewUser, Role, SignIn, Store, StoreError};
+use postgres::Postgres;
+use std::path::PathBuf;
+
+/// Runs a test on a new store of each kind.
+async fn on_both<F: Future<Output = ()>>(name: &str, test: impl Fn(String) -> F) {
+    let folder = folder(name);
+    test(Store::url_in(&folder)).await;
+    std::fs::remove_dir_all(folder).unwrap();
+    let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
+    test(postgres.database("chevet")).await;
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("chevet-store-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+async fn with_anne(store: &Store) {
+    let groups = ["nurses".to_owned(), "staff".to_owned()];
+    let anne = NewUser { id: "a", name: "anne", title: "Anne Roy", role: Role::User, groups: &groups };
+    store.add_user(&anne, 5).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_keeps_its_promises_on_sqlite_and_on_postgresql() {
+    on_both("promises", |url| async move {
+        let store = Store::open(&url).await.unwrap();
+        people_are_kept_and_a_name_is_taken_once(&store).await;
+        wrong_attempts_are_counted_before_they_are_looked_at(&store).await;
+        a_code_is_used_once(&store).await;
+        a_sign_in_holds_until_it_ends_or_is_idle(&store).await;
+        every_grant_has_a_higher_number_even_at_the_same_time(&store).await;
+        a_user_goes_with_the_sign_ins(&store).await;
+        // What was kept is there for the next start.
+        drop(store);
+        let again = Store::open(&url).await.unwrap();
+        assert!(again.holding("desk").await.unwrap().unwrap().grant_number >= 33);
+        assert!(again.is_well().await);
+    })
+    .await;
+}
+
+async fn people_are_kept_and_a_name_is_taken_once(store: &Store) {
+    with_anne(store).await;
+    let user = store.user_named("anne").await.unwrap().unwrap();
+    assert_eq!((user.title.as_str(), user.role, user.enabled), ("Anne Roy", Role::User, true));
+    assert_eq!(user.groups, ["nurses", "staff"]);
+    assert!(!user.has_password && !user.has_totp);
+    let twin = NewUser { id: "b", name: "anne", title: "", role: Role::User, groups: &[] };
+    assert!(matches!(store.add_user(&twin, 5).await, Err(StoreError::Taken(_))));
+    store.set_groups("a", &["surgeons".to_owned()]).await.unwrap();
+    store.set_role("a", Role::Auditor).await.unwrap();
+    let user = store.user("a").await.unwrap().unwrap();
+    assert_eq!((user.groups, user.role), (vec!["surgeons".to_owned()], Role::Auditor));
+    assert_eq!(store.user_named("eve'; DROP TABLE users; --").await.unwrap(), None);
+    for n in 0..5 {
+        let (id, name) = (format!("z{n}"), format!("zoe{n}"));
+        let user = NewUser { id: &id, name: &name, title: "Zoé 日", role: Role::User, groups: &[] };
+        store.add_user(&user, 6).await.unwrap();
+    }
+    let names = |users: Vec<chevet::store::User>| users.into_iter().map(|u| u.name).collect::<Vec<_>>();
+    assert_eq!(names(store.users("", 3).await.unwrap()), ["anne", "zoe0", "zoe1"]);
+    assert_eq!(names(store.users("zoe1", 9).await.unwrap()), ["zoe2", "zoe3", "zoe4"]);
+}
+
+async fn wrong_attempts_are_counted_before_they_are_looked_at(store: &Store) {
+    store.set_password("a", "$hash").await.unwrap();
+    let now = 1_000_000;
+    let attempts = (0..20).map(|_| store.begin_attempt("anne", now));
+    let all = futures_util::future::join_all(attempts).await;
+    let allowed = all.iter().filter(|a| matches!(a.as_ref().unwrap(), Attempt::Allowed(..))).count();
+    assert!((1..=5).contains(&allowed), "{allowed} at the same time");
+    for _ in allowed..5 {
+        assert!(matches!(store.begin_attempt("anne", now).await.unwrap(), Attempt::Allowed(..)));
+    }
+    assert!(matches!(store.begin_attempt("anne", now).await.unwrap(), Attempt::Wait(_, 1_002_000)));
+    assert!(matches!(store.begin_attempt("anne", now + 1_999).await.unwrap(), Attempt::Wait(..)));
+    assert!(matches!(store.begin_attempt("anne", now + 2_000).await.unwrap(), Attempt::Allowed(..)));
+    store.attempt_was_right("a").await.unwrap();
+    assert!(matches!(store.begin_attempt("anne", now + 2_001).await.unwrap(), Attempt::Allowed(..)));
+    assert!(matches!(store.begin_attempt("nobody", now).await.unwrap(), Attempt::Unknown));
+}
+
+async fn a_code_is_used_once(store: &Store) {
+    store.set_totp("a", Some("sealed")).await.unwrap();
+    assert!(store.user("a").await.unwrap().unwrap().has_totp);
+    assert!(store.use_totp_step("a", 7).await.unwrap());
+    assert!(!store.use_totp_step("a", 7).await.unwrap());
+    assert!(!store.use_totp_step("a", 6).await.unwrap());
+    assert!(store.use_totp_step("a", 8).await.unwrap());
+}
+
+fn sign_in(id: &str) -> SignIn {
+    SignIn {
+        id: id.into(),
+        user_id: "a".into(),
+        method: "password".into(),
+        seat: "room 12".into(),
+        begun_at: 100,
+        seen_at: 100,
+        ends_at: 1_000,
+    }
+}
+
+async fn a_sign_in_holds_until_it_ends_or_is_idle(store: &Store) {
+    let kept = sign_in("s");
+    store.add_sign_in(&kept, "hash").await.unwrap();
+    assert_eq!(store.sign_in("hash", 0, 999).await.unwrap(), Some(kept));
+    assert_eq!(store.sign_in("hash", 0, 1_000).await.unwrap(), None);
+    assert_eq!(store.sign_in("hash", 101, 500).await.unwrap(), None);
+    store.sign_in_was_seen("s", 300).await.unwrap();
+    assert_eq!(store.sign_in_by_id("s", 300, 500).await.unwrap().unwrap().seen_at, 300);
+    assert_eq!(store.sign_in("other", 0, 500).await.unwrap(), None);
+    assert!(store.end_sign_in("s").await.unwrap());
+    assert!(!store.end_sign_in("s").await.unwrap());
+    store.add_sign_in(&sign_in("t"), "hash2").await.unwrap();
+    assert_eq!(store.forget_sign_ins(999).await.unwrap(), 0);
+    assert_eq!(store.forget_sign_ins(1_000).await.unwrap(), 1);
+}
+
+async fn every_grant_has_a_higher_number_even_at_the_same_time(store: &Store) {
+    assert_eq!(store.hold("desk", "a", "room 1", 5).await.unwrap(), 1);
+    let seats: Vec<String> = (0..32).map(|n| format!("seat {n}")).collect();
+    let grants = seats.iter().map(|seat| store.hold("desk", "a", seat, 6));
+    let mut numbers: Vec<i64> =
+        futures_util::future::join_all(grants).await.into_iter().map(Result::unwrap).collect();
+    numbers.sort();
+    assert_eq!(numbers, (2..=33).collect::<Vec<_>>());
+    assert_eq!(store.holding("desk").await.unwrap().unwrap().grant_number, 33);
+    assert_eq!(store.holding("other").await.unwrap(), None);
+}
+
+async fn a_user_goes_with_the_sign_ins(store: &Store) {
+    store.add_sign_in(&sign_in("u"), "hash3").await.unwrap();
+    store.add_sign_in(&sign_in("v"), "hash4").await.unwrap();
+    assert_eq!(store.end_sign_ins_of("a").await.unwrap().len(), 2);
+    store.add_sign_in(&sign_in("w"), "hash5").await.unwrap();
+    assert!(store.remove_user("a").await.unwrap());
+    assert!(!store.remove_user("a").await.unwrap());
+    assert_eq!(store.sign_in("hash5", 0, 500).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_schema_is_refused_and_nothing_is_changed() {
+    on_both("newer", |url| async move {
+        let store = Store::open(&url).await.unwrap();
+        with_anne(&store).await;
+        store.pretend_newer_schema().await;
+        drop(store);
+        let error = Store::open(&url).await.err().expect("a newer schema is not opened");
+        assert!(matches!(error, StoreError::Newer { version: 9_999, .. }), "{error}");
+        assert!(error.to_string().contains("newer chevet"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_and_left_as_it_is() {
+    let folder = folder("damaged");
+    let path = folder.join("store.db");
+    let rubbish = vec![7; 8_192];
+    std::fs::write(&path, &rubbish).unwrap();
+    let error = Store::open(&Store::url_in(&folder)).await.err().expect("rubbish is not opened");
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("backup"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), rubbish);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_said_without_its_password() {
+    let open = async |url: &str| Store::open(url).await.err().expect(url).to_string();
+    let error = open("mysql://u:secret@h/d").await;
+    assert!(error.contains("sqlite:///PATH") && !error.contains("secret"), "{error}");
+    let error = open("postgres://u:secret@127.0.0.1:1/d").await;
+    assert!(error.contains("127.0.0.1:1") && !error.contains("secret"), "{error}");
+    let error = open("sqlite:///nowhere/at/all/store.db").await;
+    assert!(error.contains("directory"), "{error}");
+}
