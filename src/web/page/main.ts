@@ -137,6 +137,7 @@ async function open(name: string): Promise<void> {
     {
       session,
       ticket,
+      secret: "",
       webTransportUrl: webTransportUrl(info),
       certificates: info.certificate_sha256,
       webSocketUrl: new URL(info.websocket, location.href.replace(/^http/, "ws")).href,
