@@ -9,6 +9,8 @@ import type { InputEvent } from "./wire/input.ts";
 export interface StartOptions {
   session: string;
   ticket: string;
+  /** Shown with the ticket; empty for an access code. */
+  secret: string;
   width: number;
   height: number;
   webTransportUrl: string | null;
@@ -24,6 +26,8 @@ export type ToWorker =
   | { type: "pointer"; x: number; y: number }
   | { type: "resize"; width: number; height: number }
   | { type: "pixels"; request: number }
+  /** The answer to ticketWanted; null if the gateway gave none. */
+  | { type: "ticket"; ticket: string | null }
   | { type: "stop" };
 
 export interface Status {
@@ -52,6 +56,7 @@ export type FromWorker =
   | { type: "cursorAt"; x: number; y: number }
   | { type: "sessionState"; live: boolean; waitingFor: string }
   | { type: "inputRefused"; count: number }
+  | { type: "ticketWanted" }
   | { type: "roadMemory"; memory: RoadMemory | null }
   | { type: "pixels"; request: number; width: number; height: number; rgba: ArrayBuffer }
   | { type: "failed"; reason: string };

@@ -110,6 +110,8 @@ function environmentOf(
     changed: postStatus,
     message: forwardMessage,
     inputRefused: (count) => post({ type: "inputRefused", count }),
+    ticketWanted: () => post({ type: "ticketWanted" }),
+    wipe: () => painter.wipe(),
     remember: (memory) => post({ type: "roadMemory", memory }),
   };
 }
@@ -118,8 +120,8 @@ async function start(canvas: OffscreenCanvas, options: StartOptions): Promise<vo
   const painter = new Presenter(canvas, () => queueMicrotask(postStatus));
   const [codec, openDecoder] = await Promise.all([loadCodec(), h264Decoders()]);
   presenter = painter;
-  const { session, ticket, width, height } = options;
-  const target = { session, ticket: utf8(ticket), width, height };
+  const { session, ticket, secret, width, height } = options;
+  const target = { session, ticket: utf8(ticket), secret, width, height };
   const environment = environmentOf(options, codec, openDecoder, painter);
   viewer = new Viewer(environment, target, options.webTransportUrl !== null, options.roadMemory);
   setInterval(() => viewer?.tick(), TICK_MS);
@@ -148,6 +150,8 @@ scope.onmessage = (event: MessageEvent<ToWorker>) => {
       return viewer?.resize(message.width, message.height);
     case "pixels":
       return sendPixels(message.request);
+    case "ticket":
+      return viewer?.renewed(message.ticket === null ? null : utf8(message.ticket));
     case "stop":
       return viewer?.end(CloseCode.done, "");
   }

@@ -75,6 +75,18 @@ const DECODES_H264 = `(async () => {
   return "VideoDecoder" in globalThis && (await VideoDecoder.isConfigSupported(config)).supported;
 })()`;
 
+/** What the page says is wrong, if anything: a scenario that fails tells it. */
+const PROBLEM = `document.getElementById("problem").checkVisibility() ? document.getElementById("problem").textContent : ""`;
+
+async function untilSeen(run: Run, selector: string): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  const seen = `document.querySelector(${JSON.stringify(selector)})?.checkVisibility() === true`;
+  while (!(await run.page.evaluate(seen))) {
+    if (Date.now() > deadline) throw new Error(`no ${selector} after ${PATIENCE_MS} ms: ${await run.page.evaluate(PROBLEM)}`);
+    await sleep(LOOK_EVERY_MS);
+  }
+}
+
 async function writePixels(run: Run, path: string): Promise<void> {
   const pixels = Buffer.from((await run.page.evaluate(READ_PIXELS)) as string, "base64");
   const state = await stateOf(run.page);
@@ -153,6 +165,35 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
       await sleep(LOOK_EVERY_MS);
     }
     run.say({ step: "done", ...(await stateOf(run.page)) });
+  },
+
+  /** sign-in NAME PASSWORD FILE [CODE] [SESSION]: fills the form, and the code if it is asked for; picks the session where several
+   * are listed; a screenshot of what is exact then. */
+  async "sign-in"(run) {
+    const [name, password] = [argument(run, 0, "the user's name"), argument(run, 1, "the password")];
+    const path = argument(run, 2, "where to write the screenshot");
+    const { page } = run;
+    await untilSeen(run, "#user-name");
+    run.say({ step: "form" });
+    await page.type("#user-name", name);
+    await page.type("#password", password);
+    await page.keyboard.press("Enter");
+    if (run.args[3] !== undefined && run.args[3] !== "") {
+      await untilSeen(run, "#one-time-code");
+      run.say({ step: "code" });
+      await page.type("#one-time-code", run.args[3]);
+      await page.keyboard.press("Enter");
+    }
+    const wanted = run.args[4];
+    if (wanted !== undefined) {
+      await untilSeen(run, ".card");
+      const card = `[...document.querySelectorAll(".card")].find((card) => card.textContent.includes(${JSON.stringify(wanted)}))`;
+      if (!(await page.evaluate(`${card} !== undefined`))) throw new Error(`no session is called ${wanted}`);
+      await page.evaluate(`${card}.click()`);
+    }
+    run.say({ step: "exact", ...(await untilExact(run)) });
+    run.write(path, await page.screenshot({ type: "png" }));
+    run.say({ step: "picture", path });
   },
 
   /** picture FILE [MILLISECONDS]: a screenshot of the page, for people to look at. */

@@ -45,6 +45,15 @@ export class Cursor {
     this.apply();
   }
 
+  /** No shape of the session's stays. */
+  clear(): void {
+    this.image = null;
+    this.picture = null;
+    this.sprite.width = 1;
+    this.sprite.height = 1;
+    this.sprite.hidden = true;
+  }
+
   /** Shape and scale again, after the window or its pixel ratio changed. */
   apply(): void {
     const { image, picture } = this;

@@ -1,4 +1,4 @@
-// What the gateway says over HTTP: how to connect, and which sessions there are.
+// What the gateway says over HTTP: how to connect, who is there, which sessions there are, and the tickets to them.
 
 import type { KnownBad } from "../viewer/roads.ts";
 
@@ -8,6 +8,40 @@ export interface ConnectInfo {
   certificate_sha256: string[];
   websocket: string;
   known_bad: KnownBad[];
+  /** Null where an access code opens sessions. */
+  sign_in: SignInOffer | null;
+}
+
+export interface SignInOffer {
+  password: boolean;
+  providers: Provider[];
+  card: boolean;
+}
+
+/** Another place that says who somebody is; `url` begins there and comes back to this page. */
+export interface Provider {
+  id: string;
+  title: string;
+  url: string;
+}
+
+export interface User {
+  name: string;
+  title: string;
+  role: string;
+  groups: string[];
+}
+
+export interface SignedIn {
+  user: User;
+  seat: string;
+}
+
+export interface Credentials {
+  name: string;
+  password: string;
+  code?: string;
+  seat?: string;
 }
 
 export interface SessionInfo {
@@ -17,29 +51,93 @@ export interface SessionInfo {
   width: number;
   height: number;
   viewers: number;
+  /** Where it is open now; a gateway without sign-in does not say. */
+  holder?: { title: string; seat: string; you: boolean } | null;
 }
+
+const PATIENCE_MS = 15_000;
 
 /** The gateway answered, but not with what was asked for. */
 export class GatewayError extends Error {
-  constructor(readonly status: number) {
-    super(`the gateway answered ${status}`);
+  constructor(
+    readonly status: number,
+    /** The gateway's word for it, as "refused"; empty if it gave none. */
+    readonly reason = "",
+  ) {
+    super(`the gateway answered ${status} ${reason}`);
   }
 }
 
-/** Rejects with TypeError when the gateway cannot be reached, with GatewayError when it refuses. */
+// Each rejects with GatewayError when the gateway refuses, and with another error when it cannot be reached.
+
 export async function fetchConnectInfo(): Promise<ConnectInfo> {
-  return (await get("api/connect", {})) as ConnectInfo;
+  const info = (await (await ask("GET", "api/connect")).json()) as ConnectInfo;
+  return { ...info, sign_in: info.sign_in ?? null };
 }
 
-export async function fetchSessions(ticket: string): Promise<SessionInfo[]> {
-  const answer = await get("api/sessions", { Authorization: `Bearer ${headerSafe(ticket)}` });
+/** Who the cookie says is there. */
+export async function fetchMe(): Promise<SignedIn> {
+  return (await (await ask("GET", "api/me")).json()) as SignedIn;
+}
+
+export async function postSignIn(credentials: Credentials): Promise<SignedIn> {
+  return (await (await ask("POST", "api/sign-in", credentials)).json()) as SignedIn;
+}
+
+export async function postSignOut(given: AbortSignal): Promise<void> {
+  await ask("POST", "api/sign-out", {}, {}, given);
+}
+
+/** With an access code what it opens; without, what the cookie's user may open. */
+export async function fetchSessions(code: string | null): Promise<SessionInfo[]> {
+  const headers: Record<string, string> = code === null ? {} : { Authorization: `Bearer ${headerSafe(code)}` };
+  const answer = await (await ask("GET", "api/sessions", undefined, headers)).json();
   return (answer as { sessions: SessionInfo[] }).sessions;
 }
 
-async function get(path: string, headers: Record<string, string>): Promise<unknown> {
-  const response = await fetch(new URL(path, document.baseURI), { headers, cache: "no-store" });
-  if (!response.ok) throw new GatewayError(response.status);
-  return response.json();
+/** A ticket for this session, of use only with the secret that has this hash. */
+export async function postTicket(session: string, secretHash: string): Promise<string> {
+  const answer = await (await ask("POST", "api/tickets", { session, holder: { secret: secretHash } })).json();
+  return (answer as { ticket: string }).ticket;
+}
+
+async function ask(
+  method: "GET" | "POST",
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+  given?: AbortSignal,
+): Promise<Response> {
+  const patience = AbortSignal.timeout(PATIENCE_MS);
+  const response = await fetch(new URL(path, document.baseURI), {
+    method,
+    headers: body === undefined ? headers : { ...headers, "Content-Type": "application/json" },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    cache: "no-store",
+    credentials: "same-origin",
+    signal: given === undefined ? patience : eitherOf(given, patience),
+  });
+  if (!response.ok) throw new GatewayError(response.status, await reasonOf(response));
+  return response;
+}
+
+/** AbortSignal.any is younger than the browsers served. */
+function eitherOf(first: AbortSignal, second: AbortSignal): AbortSignal {
+  const either = new AbortController();
+  for (const signal of [first, second]) {
+    if (signal.aborted) either.abort();
+    signal.addEventListener("abort", () => either.abort(), { once: true });
+  }
+  return either.signal;
+}
+
+async function reasonOf(response: Response): Promise<string> {
+  try {
+    const { error } = (await response.json()) as { error?: unknown };
+    return typeof error === "string" ? error : "";
+  } catch {
+    return "";
+  }
 }
 
 /** A header carries bytes: what is not ASCII in a code could never be right. */

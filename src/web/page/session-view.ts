@@ -8,6 +8,7 @@ import { element, remember, words } from "./dom.ts";
 import { Glass } from "./glass.ts";
 import { KeyboardEvents, flagsOf } from "./keyboard-events.ts";
 import { Keyboard, platformOf } from "./keyboard.ts";
+import { Pane } from "./pane.ts";
 import { PointerEvents } from "./pointer-events.ts";
 import { StatusBar } from "./status-bar.ts";
 
@@ -31,11 +32,11 @@ export interface SessionOutcome {
 
 export class SessionView {
   status: Status | null = null;
-  private readonly worker = new Worker(new URL("worker.js", document.baseURI));
   private readonly stage = element("stage", HTMLDivElement);
   private readonly view = element("session", HTMLDivElement);
   private readonly field = element("keys", HTMLTextAreaElement);
   private readonly glass = new Glass(this.stage);
+  private readonly pane: Pane;
   private readonly cursor = new Cursor(this.glass, element("drawn-cursor", HTMLCanvasElement));
   private readonly bar = new StatusBar();
   private readonly stopped = new AbortController();
@@ -50,11 +51,14 @@ export class SessionView {
 
   constructor(
     options: Omit<StartOptions, "width" | "height">,
+    private readonly renewTicket: () => Promise<string | null>,
     private readonly over: (outcome: SessionOutcome) => void,
   ) {
     this.view.hidden = false;
-    this.worker.onmessage = (event: MessageEvent<FromWorker>) => this.hear(event.data);
-    this.worker.onerror = (event) => this.end({ code: CloseCode.internal, reason: event.message, broken: true });
+    const worker = new Worker(new URL("worker.js", document.baseURI));
+    this.pane = new Pane(this.glass.canvas, worker);
+    worker.onmessage = (event: MessageEvent<FromWorker>) => this.hear(event.data);
+    worker.onerror = (event) => this.end({ code: CloseCode.internal, reason: event.message, broken: true });
     const canvas = this.glass.canvas.transferControlToOffscreen();
     this.tell({ type: "start", canvas, options: { ...options, ...this.glass.wantedSize() } }, [canvas]);
     const send = (events: InputEvent[]): void => this.tell({ type: "input", events });
@@ -76,7 +80,7 @@ export class SessionView {
   }
 
   private tell(message: ToWorker, transfer: Transferable[] = []): void {
-    this.worker.postMessage(message, transfer);
+    this.pane.tell(message, transfer);
   }
 
   private listen(): void {
@@ -134,6 +138,7 @@ export class SessionView {
   // What the worker says
 
   private hear(message: FromWorker): void {
+    if (this.ended) return;
     switch (message.type) {
       case "status":
         return this.takeStatus(message.status);
@@ -146,6 +151,8 @@ export class SessionView {
         return this.showPhase();
       case "inputRefused":
         return this.showRefused();
+      case "ticketWanted":
+        return void this.renewTicket().then((ticket) => this.tell({ type: "ticket", ticket }));
       case "roadMemory":
         return remember("local", ROAD_MEMORY, message.memory === null ? null : JSON.stringify(message.memory));
       case "pixels":
@@ -218,23 +225,36 @@ export class SessionView {
   }
 
   disconnect(): void {
-    this.tell({ type: "stop" });
+    this.end({ code: CloseCode.done, reason: "", broken: false });
   }
 
   private end(outcome: SessionOutcome): void {
     if (this.ended) return;
+    this.pane.leave();
+    this.clear();
+    this.over(outcome);
+  }
+
+  close(): void {
+    this.pane.close();
+    if (!this.ended) this.clear();
+  }
+
+  /** What the page itself shows of the session. */
+  private clear(): void {
     this.ended = true;
+    this.view.hidden = true;
+    this.cursor.clear();
     this.stopped.abort();
     this.keys.stop();
     this.pointer.stop();
-    // The worker gets a moment to send its last words.
-    setTimeout(() => this.worker.terminate(), 300);
+    this.field.value = "";
+    this.field.removeAttribute("aria-label");
     if (document.fullscreenElement !== null) void document.exitFullscreen();
+    element("help", HTMLDialogElement).close();
     this.hideOverlay();
     this.view.classList.remove("away");
-    this.view.hidden = true;
-    this.stage.replaceChildren();
+    element("announce", HTMLParagraphElement).textContent = "";
     document.title = "chevet";
-    this.over(outcome);
   }
 }

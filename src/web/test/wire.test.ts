@@ -83,6 +83,7 @@ const controlValue: { [N in Message["type"]]: (v: any) => Omit<Extract<Message, 
   Busy: (v) => v,
   VideoFailed: (v) => v,
   Policy: (v) => v,
+  Ticket: (v) => ({ ticket: fromHex(v.ticket) }),
 };
 
 function updateValue(v: any): Update {
@@ -213,6 +214,8 @@ test("what is too large is refused before it is kept", () => {
   assert.throws(() => new ControlStream().take(long), ProtocolError);
   const name = new Writer().varint(1).varint(0).text("x".repeat(limits.MAX_NAME + 1)).done();
   assert.throws(() => new ControlStream().take(new Writer().varint(2).lengthAndBytes(name).done()), ProtocolError);
+  const ticket = new Writer().varint(limits.MAX_TICKET + 1).raw(new Uint8Array(limits.MAX_TICKET + 1)).done();
+  assert.throws(() => new ControlStream().take(new Writer().varint(24).lengthAndBytes(ticket).done()), ProtocolError);
   const cursor = new Writer().varint(257).varint(1).varint(0).varint(0).done();
   assert.throws(() => new ControlStream().take(new Writer().varint(7).lengthAndBytes(cursor).done()), ProtocolError);
   const hashes = new Writer().varint(1).varint(limits.MAX_TILES + 1).done();

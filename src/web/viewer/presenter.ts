@@ -78,6 +78,16 @@ export class Presenter {
     return this.image;
   }
 
+  /** Forgets the picture: nothing of it stays on the canvas, and nothing is painted until the next `present`. */
+  wipe(): void {
+    this.screen = null;
+    this.image = null;
+    this.scheduled = false;
+    // Setting its size empties a canvas.
+    this.canvas.width = 1;
+    this.canvas.height = 1;
+  }
+
   /** The canvas' own pixels, read back, after everything applied has been painted. */
   readBack(): ImageData | null {
     this.paint();

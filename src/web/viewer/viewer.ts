@@ -7,6 +7,7 @@ import { type InputEvent, encodePointerDatagram } from "../wire/input.ts";
 import { Attachment, type Attach, type Attached, type AttachmentOwner } from "./attachment.ts";
 import { InputLog } from "./input-log.ts";
 import { type RoadMemory, Roads, WEBSOCKET_HEAD_START_MS } from "./roads.ts";
+import { TicketInHand } from "./ticket.ts";
 import type { Codec, ViewerScreen } from "./screen.ts";
 import type { TileCache } from "./cache.ts";
 import type { OpenDecoder } from "./videos.ts";
@@ -46,11 +47,17 @@ export interface Environment {
   message(message: Message): void;
   inputRefused(count: number): void;
   remember(memory: RoadMemory | null): void;
+  /** The ticket was refused: `renewed` takes another. */
+  ticketWanted(): void;
+  /** The viewer has ended: no pixel of it may stay. */
+  wipe(): void;
 }
 
 export interface Target {
   session: string;
   ticket: Uint8Array;
+  /** Shown with the ticket; empty for an access code. */
+  secret: string;
   width: number;
   height: number;
 }
@@ -66,6 +73,7 @@ export class Viewer implements AttachmentOwner {
   private token: Uint8Array | null = null;
   private readonly log = new InputLog();
   private readonly roads: Roads;
+  private readonly ticket: TicketInHand;
   private readonly startedAt: number;
   /** The screen of a link that is gone, from which the next goes on. */
   private lastScreen: ViewerScreen | null = null;
@@ -92,6 +100,7 @@ export class Viewer implements AttachmentOwner {
     this.codec = environment.codec;
     this.openDecoder = environment.openDecoder;
     this.startedAt = environment.now();
+    this.ticket = new TicketInHand(target.ticket, target.secret);
     this.roads = new Roads(webTransportUsable, memory, (kept) => environment.remember(kept));
     const quicFirst = this.roads.webTransportFirst(environment.wallClock());
     this.socketDue = this.startedAt + (quicFirst ? WEBSOCKET_HEAD_START_MS : 0);
@@ -130,6 +139,7 @@ export class Viewer implements AttachmentOwner {
   // Dialling
 
   private dial(road: Road): void {
+    if (this.ticket.isAwaited) return;
     const same = this.candidates.filter((candidate) => candidate.road === road && candidate.attachedAs === null);
     if (same.length >= CANDIDATES_A_ROAD) this.discard(same[0] as Attachment, "another attempt replaces it");
     const attachment = new Attachment(this, road, CACHE_BYTES);
@@ -287,11 +297,11 @@ export class Viewer implements AttachmentOwner {
   attach(): { attach: Attach; screen: ViewerScreen | null; cache: TileCache | null } {
     const shown = this.active?.screen ?? this.lastScreen;
     const screen = shown?.hasPicture === true ? shown.resumed() : null;
-    const { session, ticket, width, height } = this.target;
+    const { session, width, height } = this.target;
     const attach: Attach = {
       type: "Attach",
       session,
-      ticket,
+      ticket: this.ticket.shown,
       width,
       height,
       cacheBytes: CACHE_BYTES,
@@ -328,6 +338,7 @@ export class Viewer implements AttachmentOwner {
   /** The race is over when the shown link has all. */
   private endRace(): void {
     const active = this.active as Attachment;
+    this.ticket.worked();
     if (active.road === "webtransport") {
       this.quicProven = true;
       this.roads.webTransportWorked();
@@ -360,6 +371,7 @@ export class Viewer implements AttachmentOwner {
   }
 
   message(attachment: Attachment, message: Message): void {
+    if (message.type === "Ticket") return this.ticket.replace(message.ticket);
     if (attachment !== this.active) {
       if (message.type === "Busy") this.adoptIfWhole(attachment);
       return;
@@ -372,11 +384,14 @@ export class Viewer implements AttachmentOwner {
 
   closed(attachment: Attachment, code: number | null, reason: string): void {
     this.candidates = this.candidates.filter((other) => other !== attachment);
+    if (attachment !== this.active && code === CloseCode.refused && !this.isWorking && this.askNewTicket()) return;
     if (attachment.road === "webtransport" && attachment.attachedAs === null) {
-      this.quicFailed();
+      // A road that carries a refusal works.
+      if (code !== CloseCode.refused) this.quicFailed();
       if (this.socketDue !== null) this.socketDue = this.now();
     }
     if (attachment === this.active) this.lost(attachment, code, reason);
+    else if (!this.isWorking && (code === CloseCode.takenOver || (code === CloseCode.refused && this.ticket.isSpent))) this.end(code, reason);
     else if (this.active === null && this.candidates.length === 0 && this.socketDue === null) this.refusedAtAll(code, reason);
     if (this.phase !== "ended") this.tick();
   }
@@ -385,6 +400,7 @@ export class Viewer implements AttachmentOwner {
     this.active = null;
     if (attachment.screen?.hasPicture === true) this.lastScreen = attachment.screen;
     this.lostAt = this.now();
+    if (code === CloseCode.refused && this.askNewTicket()) return;
     if (endsForGood(code)) return this.end(code as number, reason);
     if (attachment.road === "webtransport" && code === null) this.quicFailed();
     const whole = this.candidates.find((candidate) => candidate.isWhole);
@@ -394,6 +410,29 @@ export class Viewer implements AttachmentOwner {
     if (this.lostAt - this.dialledAfterLossAt < 2 * REDIAL_MS) return;
     this.dialledAfterLossAt = this.lostAt;
     this.raceAgain(0, 0);
+  }
+
+  /** Somebody is shown this session, over a link that is heard or was a moment ago. */
+  private get isWorking(): boolean {
+    return this.phase === "live" && this.active !== null;
+  }
+
+  /** All that is on the way shows the ticket that was refused: nothing is dialled until another is here. */
+  private askNewTicket(): boolean {
+    if (!this.ticket.refused()) return false;
+    this.socketDue = null;
+    for (const candidate of this.candidates) candidate.close(CloseCode.done, "its ticket is refused");
+    this.candidates = [];
+    this.environment.ticketWanted();
+    return true;
+  }
+
+  /** Another ticket, or null if the gateway did not answer: it is asked again at the next refusal. */
+  renewed(ticket: Uint8Array | null): void {
+    if (this.phase === "ended" || !this.ticket.isAwaited) return;
+    this.ticket.answered(ticket);
+    this.nextRedialAt = this.now() + REDIAL_MS;
+    if (ticket !== null) this.raceAgain(0, 0);
   }
 
   private refusedAtAll(code: number | null, reason: string): void {
@@ -410,6 +449,8 @@ export class Viewer implements AttachmentOwner {
     for (const link of this.everyLink()) link.close(CloseCode.done, "the viewer ends");
     this.candidates = [];
     this.active = null;
+    this.lastScreen = null;
+    this.environment.wipe();
     this.environment.changed();
   }
 

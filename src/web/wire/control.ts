@@ -4,7 +4,7 @@ import { ProtocolError, Reader, Writer, varintSize } from "./bytes.ts";
 import * as limits from "./limits.ts";
 
 export const MAJOR = 1;
-export const MINOR = 1;
+export const MINOR = 2;
 
 /** Bits of Attach's features: what a viewer can do. */
 export const Feature = { h264: 1n, parts: 2n } as const;
@@ -76,7 +76,8 @@ export type Message =
   | { type: "Offer"; session: string; title: string; secret: Uint8Array }
   | { type: "Busy"; busy: boolean }
   | { type: "VideoFailed"; video: number }
-  | { type: "Policy"; policy: Policy };
+  | { type: "Policy"; policy: Policy }
+  | { type: "Ticket"; ticket: Uint8Array };
 
 type Name = Message["type"];
 type Of<N extends Name> = Extract<Message, { type: N }>;
@@ -146,7 +147,7 @@ const layouts: { [N in Name]: Layout<N> } = {
     read: (r) => ({
       type: "Attach",
       session: r.textUpTo(limits.MAX_NAME, "the session's name"),
-      ticket: r.bytesUpTo(limits.MAX_SECRET, "the ticket").slice(),
+      ticket: r.bytesUpTo(limits.MAX_TICKET, "the ticket").slice(),
       width: side(r, "the width wanted"),
       height: side(r, "the height wanted"),
       cacheBytes: r.varint(),
@@ -289,7 +290,7 @@ const layouts: { [N in Name]: Layout<N> } = {
       type: "Offer",
       session: r.textUpTo(limits.MAX_NAME, "the session's name"),
       title: r.textUpTo(limits.MAX_NAME, "the session's title"),
-      secret: r.bytesUpTo(limits.MAX_SECRET, "the secret").slice(),
+      secret: r.bytesUpTo(limits.MAX_TICKET, "the secret").slice(),
     }),
     write: (w, m) => w.text(m.session).text(m.title).lengthAndBytes(m.secret),
   },
@@ -307,6 +308,11 @@ const layouts: { [N in Name]: Layout<N> } = {
     number: 23,
     read: (r) => ({ type: "Policy", policy: readPolicy(r) }),
     write: (w, m) => writePolicy(w, m.policy),
+  },
+  Ticket: {
+    number: 24,
+    read: (r) => ({ type: "Ticket", ticket: r.bytesUpTo(limits.MAX_TICKET, "the ticket").slice() }),
+    write: (w, m) => w.lengthAndBytes(m.ticket),
   },
 };
 

@@ -3,7 +3,8 @@
 export const MAX_CONTROL_MESSAGE = 1 << 20;
 export const MAX_NAME = 256;
 export const MAX_REASON = 1024;
-export const MAX_SECRET = 1024;
+/** Of a ticket with its secret, and of a host's secret. */
+export const MAX_TICKET = 2048;
 export const MAX_INPUT_TEXT = 4096;
 export const MAX_SIDE = 16_384;
 export const MAX_PIXELS = 7680 * 4320;

@@ -1,0 +1,114 @@
+// Where people sign in: the faces of a visit on this page.
+
+import { remember, remembered, element, words } from "./dom.ts";
+import { type SignInOffer, fetchMe, fetchSessions, postSignIn, postSignOut, postTicket } from "./gateway.ts";
+import type { Opening } from "./opening.ts";
+import { problemOf, showEnded, showOutcome, showPart, wordRefusals } from "./panel.ts";
+import type { SessionOutcome } from "./session-view.ts";
+import { forgetSessions, showSessions } from "./sessions.ts";
+import { SignInForm } from "./sign-in-form.ts";
+import { Visit } from "./visit.ts";
+import { leftByUser } from "./by-code.ts";
+
+const SESSION = "chevet.session";
+const LEAVING = "chevet.leaving";
+const SEAT = "chevet.seat";
+
+/** The place of this screen, once it was named by the address. */
+export function rememberSeat(seat: string | null): void {
+  if (seat !== null) remember("local", SEAT, seat === "" ? null : seat);
+}
+
+const memory = {
+  get session(): string {
+    return remembered("session", SESSION) ?? "";
+  },
+  set session(name: string) {
+    remember("session", SESSION, name === "" ? null : name);
+  },
+  get leaving(): boolean {
+    return remembered("local", LEAVING) !== null;
+  },
+  set leaving(leaving: boolean) {
+    remember("local", LEAVING, leaving ? "1" : null);
+  },
+};
+
+export class ByAccount {
+  private readonly visit: Visit;
+  private readonly form: SignInForm;
+  /** What the button beside a notice does. */
+  private again: () => void = () => undefined;
+
+  constructor(offer: SignInOffer, opening: Opening) {
+    wordRefusals((status) => (status === 403 ? words().sessionNotYours : words().signInAgain));
+    const desk = {
+      me: fetchMe,
+      signIn: postSignIn,
+      signOut: postSignOut,
+      sessions: () => fetchSessions(null),
+      ticket: postTicket,
+    };
+    this.visit = new Visit(desk, {
+      askToSignIn: (problem, name) => {
+        forgetSessions();
+        element("who", HTMLSpanElement).textContent = "";
+        this.form.show(problem, name);
+      },
+      list: (user, sessions, problem) => {
+        const show = (): void => {
+          showPart("sessions", problem === null ? "" : words()[problem], show);
+          element("who", HTMLSpanElement).textContent = user.title === "" ? user.name : user.title;
+          showSessions(sessions, true, (name) => void this.visit.open(name));
+        };
+        show();
+      },
+      trouble: (error, again) => {
+        this.again = again;
+        showEnded(() => words().troubleTitle, () => "", () => words().tryAgain, () => problemOf(error));
+      },
+    }, memory, opening);
+    this.form = new SignInForm(offer, (credentials) => {
+      const seat = remembered("local", SEAT);
+      return this.visit.signIn(seat === null ? credentials : { ...credentials, seat });
+    });
+    this.markControls();
+  }
+
+  /** The controls of this way in place of the other's. */
+  private markControls(): void {
+    element("change-code", HTMLButtonElement).hidden = true;
+    const leave = element("disconnect", HTMLButtonElement);
+    leave.dataset["word"] = "leave";
+    leave.dataset["title"] = "leaveDetail";
+    for (const id of ["lock", "sign-out", "ended-sign-out"]) {
+      const button = element(id, HTMLButtonElement);
+      button.hidden = false;
+      button.addEventListener("click", () => this.visit.signOut());
+    }
+  }
+
+  begin(session: string): void {
+    if (session !== "") memory.session = session;
+    void this.visit.begin();
+  }
+
+  over(outcome: SessionOutcome, session: string): void {
+    this.again = () => void this.visit.open(session);
+    if (leftByUser(outcome)) return void this.visit.list(false);
+    this.visit.ended();
+    showOutcome(outcome, true);
+  }
+
+  list(): void {
+    void this.visit.list(false);
+  }
+
+  reopen(): void {
+    this.again();
+  }
+
+  toSessions(): void {
+    void this.visit.list(false);
+  }
+}

@@ -1,0 +1,185 @@
+// Somebody's stay at this screen, from sign-in to sign-out. What it shows and whom it asks is given to it.
+
+import { type Credentials, GatewayError, type SessionInfo, type SignedIn, type User } from "./gateway.ts";
+import { Opening, type Right } from "./opening.ts";
+import { hashOf, newSecret } from "./secret.ts";
+import type { PlainWord } from "./words.ts";
+
+/** The gateway's answers, as page/gateway.ts asks for them. */
+export interface Desk {
+  me(): Promise<SignedIn>;
+  signIn(credentials: Credentials): Promise<SignedIn>;
+  signOut(given: AbortSignal): Promise<void>;
+  sessions(): Promise<SessionInfo[]>;
+  ticket(session: string, secretHash: string): Promise<string>;
+}
+
+export interface Faces {
+  /** The form, with a reason why it is there again and the name of who was there. */
+  askToSignIn(reason: PlainWord | null, name: string): void;
+  /** The list; null while it is being looked for. */
+  list(user: User, sessions: SessionInfo[] | null, problem: PlainWord | null): void;
+  /** Something went wrong that may pass. */
+  trouble(error: unknown, again: () => void): void;
+}
+
+/** What the browser keeps for this page: no secrets. */
+export interface Memory {
+  /** The session that is open here, so that a reload goes on with it. */
+  session: string;
+  /** Somebody signed out, and the gateway has not heard of it yet. */
+  leaving: boolean;
+}
+
+const SIGN_OUT_EVERY_MS = 2000;
+
+export class Visit {
+  private user: User | null = null;
+  private lastName = "";
+  private turn = 0;
+  private tellingSignOut = new AbortController();
+
+  constructor(
+    private readonly desk: Desk,
+    private readonly faces: Faces,
+    private readonly memory: Memory,
+    private readonly opening: Opening,
+  ) {}
+
+  /** The page was loaded: who is there, by the cookie? */
+  async begin(): Promise<void> {
+    if (this.memory.leaving) return this.signOut();
+    const turn = ++this.turn;
+    try {
+      const signedIn = await this.desk.me();
+      if (turn === this.turn) await this.enter(signedIn);
+    } catch (error) {
+      if (turn === this.turn) this.refused(error, null, () => void this.begin());
+    }
+  }
+
+  /** Rejects with what the gateway said. */
+  async signIn(credentials: Credentials): Promise<void> {
+    // Told now, a sign-out would end the stay that begins.
+    this.tellingSignOut.abort();
+    let signedIn: SignedIn;
+    try {
+      signedIn = await this.desk.signIn(credentials);
+    } catch (error) {
+      if (this.memory.leaving) this.tellSignOut();
+      throw error;
+    }
+    this.memory.leaving = false;
+    await this.enter(signedIn);
+  }
+
+  private async enter({ user }: SignedIn): Promise<void> {
+    this.opening.close();
+    if (this.lastName !== "" && this.lastName !== user.name) this.memory.session = "";
+    this.user = user;
+    this.lastName = user.name;
+    if (this.memory.session === "") return this.list(true);
+    return this.open(this.memory.session);
+  }
+
+  /** Shows the sessions; with `mayOpen` the only one is opened at once, unless somebody else has it. */
+  async list(mayOpen: boolean, problem: PlainWord | null = null): Promise<void> {
+    this.opening.close();
+    const { user } = this;
+    if (user === null) return this.faces.askToSignIn(null, "");
+    const turn = ++this.turn;
+    this.memory.session = "";
+    this.faces.list(user, null, problem);
+    try {
+      const sessions = await this.desk.sessions();
+      if (turn !== this.turn) return;
+      const [only] = sessions;
+      if (mayOpen && sessions.length === 1 && only !== undefined && only.holder?.you !== false) return await this.open(only.name);
+      this.faces.list(user, sessions, problem);
+    } catch (error) {
+      if (turn === this.turn) this.refused(error, null, () => void this.list(mayOpen, problem));
+    }
+  }
+
+  async open(session: string): Promise<void> {
+    const turn = ++this.turn;
+    this.memory.session = session;
+    try {
+      await this.opening.open(session, (isCurrent) => this.rightTo(session, isCurrent));
+    } catch (error) {
+      if (turn === this.turn) this.refused(error, session, () => void this.open(session));
+    }
+  }
+
+  private async rightTo(session: string, isCurrent: () => boolean): Promise<Right> {
+    const secret = newSecret();
+    const hash = await hashOf(secret);
+    const ticket = await this.desk.ticket(session, hash);
+    const renew = async (): Promise<string | null> => {
+      try {
+        return await this.desk.ticket(session, hash);
+      } catch (error) {
+        // What may pass is asked again at the next refusal.
+        const final = error instanceof GatewayError && [401, 403, 404].includes(error.status);
+        if (final && isCurrent()) this.refused(error, session, () => undefined);
+        return null;
+      }
+    };
+    return { ticket, secret, renew };
+  }
+
+  private refused(error: unknown, session: string | null, again: () => void): void {
+    this.opening.close();
+    const status = error instanceof GatewayError ? error.status : 0;
+    if (status === 401) {
+      const name = this.user?.name ?? "";
+      this.user = null;
+      this.faces.askToSignIn(name === "" ? null : "signInAgain", name);
+    } else if (session !== null && (status === 403 || status === 404)) {
+      void this.list(false, status === 403 ? "sessionNotYours" : "endedNoSession");
+    } else {
+      this.faces.trouble(error, again);
+    }
+  }
+
+  /** The session's pixels are gone first; then everything else of whoever was there. */
+  signOut(): void {
+    this.opening.close();
+    this.turn++;
+    this.user = null;
+    this.memory.session = "";
+    this.memory.leaving = true;
+    this.faces.askToSignIn(null, "");
+    this.tellSignOut();
+  }
+
+  private tellSignOut(): void {
+    this.tellingSignOut.abort();
+    this.tellingSignOut = new AbortController();
+    void this.keepTelling(this.tellingSignOut.signal);
+  }
+
+  private async keepTelling(given: AbortSignal): Promise<void> {
+    while (!given.aborted) {
+      try {
+        await this.desk.signOut(given);
+        this.memory.leaving = false;
+        return;
+      } catch (error) {
+        if (given.aborted) return;
+        // Whoever is not signed in need not be signed out.
+        if (error instanceof GatewayError && error.status === 401) {
+          this.memory.leaving = false;
+          return;
+        }
+        this.faces.askToSignIn("signOutUntold", "");
+      }
+      await new Promise((resolve) => setTimeout(resolve, SIGN_OUT_EVERY_MS));
+    }
+  }
+
+  /** The session that was shown has ended here, perhaps taken elsewhere: a reload does not fetch it back. */
+  ended(): void {
+    this.memory.session = "";
+  }
+}

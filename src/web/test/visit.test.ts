@@ -1,0 +1,207 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import { type ConnectInfo, GatewayError, type SessionInfo, type SignedIn } from "../page/gateway.ts";
+import { Opening, type Start } from "../page/opening.ts";
+import { Visit } from "../page/visit.ts";
+
+const info: ConnectInfo = {
+  version: "1",
+  udp_port: null,
+  certificate_sha256: [],
+  websocket: "chevet",
+  known_bad: [],
+  sign_in: { password: true, providers: [], card: false },
+};
+const anne: SignedIn = { user: { name: "aroy", title: "Anne Roy", role: "nurse", groups: [] }, seat: "" };
+const paul: SignedIn = { user: { name: "pmay", title: "Paul May", role: "doctor", groups: [] }, seat: "" };
+const session = (name: string, holder: SessionInfo["holder"] = null): SessionInfo =>
+  ({ name, title: name, state: "live", width: 10, height: 10, viewers: 0, holder });
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A screen, and a gateway whose answers the test sets; what happens is noted in order. */
+class Screen {
+  readonly done: string[] = [];
+  readonly starts: Start[] = [];
+  readonly hashes: string[] = [];
+  cookie: SignedIn | null = null;
+  offered: SessionInfo[] = [session("desk")];
+  ticketError: Error | null = null;
+  signOutError: Error | null = null;
+  /** Set, it holds a ticket's answer back until it is called. */
+  hold = false;
+  letGo: () => void = () => undefined;
+  readonly memory = { session: "", leaving: false };
+  readonly opening = new Opening(() => Promise.resolve(info), (start) => {
+    this.starts.push(start);
+    this.done.push(`show ${start.session} with ${start.ticket}`);
+    return { close: () => this.done.push(`close ${start.session}`) };
+  });
+  readonly visit = new Visit({
+    me: async () => {
+      if (this.cookie === null) throw new GatewayError(401);
+      return this.cookie;
+    },
+    signIn: async ({ name }) => {
+      this.cookie = name === "aroy" ? anne : paul;
+      return this.cookie;
+    },
+    signOut: async () => {
+      this.done.push("tell sign-out");
+      if (this.signOutError !== null) throw this.signOutError;
+      this.cookie = null;
+    },
+    sessions: async () => this.offered,
+    ticket: async (name, hash) => {
+      this.hashes.push(hash);
+      if (this.hold) await new Promise<void>((resolve) => (this.letGo = resolve));
+      if (this.ticketError !== null) throw this.ticketError;
+      return `c1.${name}.${this.hashes.length}`;
+    },
+  }, {
+    askToSignIn: (reason, name) => this.done.push(`form ${reason ?? "plain"} ${name}`.trim()),
+    list: (user, sessions, problem) => {
+      if (sessions !== null) this.done.push(`list of ${sessions.length} for ${user.name} ${problem ?? ""}`.trim());
+    },
+    trouble: () => this.done.push("trouble"),
+  }, this.memory, this.opening);
+
+  /** What has happened since the last time this was asked. */
+  async happened(): Promise<string[]> {
+    await settled();
+    return this.done.splice(0);
+  }
+
+  signIn(name = "aroy"): Promise<void> {
+    return this.visit.signIn({ name, password: "p" });
+  }
+}
+
+test("without a cookie the form is shown; with one the page goes on without it", async () => {
+  const screen = new Screen();
+  await screen.visit.begin();
+  assert.deepEqual(await screen.happened(), ["form plain"]);
+  screen.cookie = anne;
+  screen.memory.session = "desk";
+  await screen.visit.begin();
+  assert.deepEqual(await screen.happened(), ["show desk with c1.desk.1"]);
+});
+
+test("the only session is opened at once, unless its user just came back from it or somebody else has it", async () => {
+  const screen = new Screen();
+  await screen.signIn();
+  assert.deepEqual(await screen.happened(), ["show desk with c1.desk.1"]);
+  await screen.visit.list(false);
+  assert.deepEqual(await screen.happened(), ["close desk", "list of 1 for aroy"]);
+  screen.offered = [session("desk", { title: "Paul May", seat: "", you: false })];
+  await screen.visit.list(true);
+  assert.deepEqual(await screen.happened(), ["list of 1 for aroy"]);
+  screen.offered = [session("desk"), session("other")];
+  await screen.visit.list(true);
+  assert.deepEqual(await screen.happened(), ["list of 2 for aroy"]);
+});
+
+test("each opening has a secret of its own, and asks for its ticket by the secret's hash", async () => {
+  const screen = new Screen();
+  await screen.signIn();
+  await screen.visit.open("desk");
+  const [first, second] = screen.starts;
+  assert.ok(first !== undefined && second !== undefined);
+  assert.notEqual(first.secret, second.secret);
+  assert.match(first.secret, /^[\w-]{43}$/);
+  const wanted = screen.starts.map(({ secret }) => createHash("sha256").update(secret).digest("base64url"));
+  assert.deepEqual(screen.hashes, wanted);
+});
+
+test("a new ticket for the session that is open is asked for with the same secret", async () => {
+  const screen = new Screen();
+  await screen.signIn();
+  assert.equal(await screen.starts[0]?.renew(), "c1.desk.2");
+  assert.equal(screen.hashes[0], screen.hashes[1]);
+  screen.ticketError = new GatewayError(503);
+  assert.equal(await screen.starts[0]?.renew(), null);
+  assert.deepEqual(await screen.happened(), ["show desk with c1.desk.1"], "what may pass disturbs nobody");
+});
+
+test("when no new ticket is to be had without signing in, the pixels go, the form says why, and the same session opens again", async () => {
+  const screen = new Screen();
+  screen.offered = [session("desk"), session("other")];
+  await screen.signIn();
+  await screen.visit.open("other");
+  await screen.happened();
+  screen.ticketError = new GatewayError(401, "sign-in");
+  assert.equal(await screen.starts[0]?.renew(), null);
+  assert.deepEqual(await screen.happened(), ["close other", "form signInAgain aroy"]);
+  screen.ticketError = null;
+  await screen.signIn();
+  assert.deepEqual(await screen.happened(), ["show other with c1.other.3"]);
+});
+
+test("a session that is not the user's any more leads back to the list, which says so", async () => {
+  for (const [error, word] of [[new GatewayError(403, "not-yours"), "sessionNotYours"], [new GatewayError(404), "endedNoSession"]] as const) {
+    const screen = new Screen();
+    await screen.signIn();
+    await screen.happened();
+    screen.ticketError = error;
+    await screen.visit.open("desk");
+    assert.deepEqual(await screen.happened(), ["close desk", `list of 1 for aroy ${word}`]);
+    assert.equal(screen.memory.session, "");
+  }
+});
+
+test("signing out closes the session before anything else, then forgets it, and then tells the gateway", async () => {
+  const screen = new Screen();
+  await screen.signIn();
+  await screen.happened();
+  screen.visit.signOut();
+  assert.equal(screen.memory.session, "");
+  assert.deepEqual(await screen.happened(), ["close desk", "form plain", "tell sign-out"]);
+  assert.equal(screen.memory.leaving, false);
+});
+
+test("another user's session is asked for only after the earlier one is closed, and not the earlier one's", async () => {
+  const screen = new Screen();
+  await screen.signIn();
+  await screen.happened();
+  screen.offered = [session("pauls")];
+  await screen.signIn("pmay");
+  assert.deepEqual(await screen.happened(), ["close desk", "show pauls with c1.pauls.2"]);
+});
+
+test("a session that was being opened when its user signed out does not appear", async () => {
+  const screen = new Screen();
+  screen.hold = true;
+  void screen.signIn();
+  await settled();
+  screen.visit.signOut();
+  screen.letGo();
+  assert.deepEqual(await screen.happened(), ["form plain", "tell sign-out"]);
+  assert.deepEqual(screen.starts, []);
+});
+
+test("a sign-out that the gateway has not heard is told again, also after a reload, and ends with the next sign-in", async (context) => {
+  const screen = new Screen();
+  await screen.signIn();
+  await screen.happened();
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  screen.signOutError = new TypeError("network");
+  screen.visit.signOut();
+  assert.deepEqual(await screen.happened(), ["close desk", "form plain", "tell sign-out", "form signOutUntold"]);
+  context.mock.timers.tick(2000);
+  assert.deepEqual(await screen.happened(), ["tell sign-out", "form signOutUntold"]);
+  await screen.visit.begin();
+  assert.deepEqual(await screen.happened(), ["form plain", "tell sign-out", "form signOutUntold"], "the cookie lets nobody in");
+  await screen.signIn();
+  assert.equal(screen.memory.leaving, false);
+  await screen.happened();
+  context.mock.timers.tick(10_000);
+  assert.deepEqual(await screen.happened(), [], "it would end the new stay");
+});
+
+test("after a session has ended here, a reload does not fetch it back by name", async () => {
+  const screen = new Screen();
+  await screen.signIn();
+  assert.equal(screen.memory.session, "desk");
+  screen.visit.ended();
+  assert.equal(screen.memory.session, "");
+});
