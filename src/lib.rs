@@ -5,6 +5,8 @@
 //! `docs/architecture.md` is the map, `docs/protocol.md` the wire.
 
 #[cfg(feature = "net")]
+pub mod audit;
+#[cfg(feature = "net")]
 pub mod client;
 #[cfg(feature = "net")]
 pub mod clock;

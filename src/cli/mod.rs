@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod demo;
 mod gateway;
 mod heap;
@@ -39,6 +40,7 @@ enum Command {
     Host(host::Host),
     View(view::View),
     Load(load::Load),
+    Audit(audit::Audit),
     Doctor(DoctorCommand),
 }
 
@@ -58,7 +60,7 @@ impl Cli {
         heap::give_back_large_blocks();
         let quiet = matches!(
             self.command,
-            Command::View(_) | Command::Demo(_) | Command::Doctor(_) | Command::Load(_)
+            Command::View(_) | Command::Demo(_) | Command::Doctor(_) | Command::Load(_) | Command::Audit(_)
         );
         let level = if quiet { "warn" } else { "info" };
         let filter = EnvFilter::try_from_env("CHEVET_LOG").unwrap_or_else(|_| EnvFilter::new(level));
@@ -69,6 +71,7 @@ impl Cli {
             Command::Host(host) => runtime()?.block_on(host.run())?,
             Command::View(view) => runtime()?.block_on(view.run())?,
             Command::Load(load) => return runtime()?.block_on(load.run()),
+            Command::Audit(audit) => return Ok(audit.run()),
             Command::Doctor(doctor) => return doctor.run(),
         }
         Ok(ExitCode::SUCCESS)

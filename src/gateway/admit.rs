@@ -1,19 +1,25 @@
 //! Who is let in: the first messages of a link, and what must be shown.
 
 use super::config::Config;
-use super::{Registry, Shared, is_name};
+use super::{Shared, is_name};
+use crate::audit::{Event, Record};
 use crate::link::{self, Closed, Inbox, Incoming, Link};
+use crate::session::Session;
 use crate::wire::{self, Attach, CloseCode, Control, Role};
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::io::Write;
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A peer has this long from its connection to its Attach or Offer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Why nobody is let in while the audit trail is not kept.
+const UNRECORDED: &str =
+    "the gateway cannot keep its audit trail, and lets nobody in without; its operators are told in its log";
 
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
@@ -100,33 +106,66 @@ enum Wish {
 }
 
 /// Hears what a new link wants, and hands it to its session; or closes it with the reason.
-pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox) {
-    let heard = tokio::time::timeout(PATIENCE, hear(&shared.door, &link, &mut inbox)).await;
-    let refused = match heard {
-        Ok(Ok(Wish::View(attach))) => match shared.registry.session(&attach.session) {
-            Some(session) => return session.attach(link, inbox, attach).await,
-            None => refusal(CloseCode::NO_SESSION, no_session(&attach.session)),
+pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox, peer: IpAddr) {
+    let road = link.road().name();
+    let mut role = None;
+    let heard = tokio::time::timeout(PATIENCE, hear(&shared.door, &link, &mut inbox, &mut role)).await;
+    let (refused, session) = match heard {
+        Ok(Ok(Wish::View(attach))) => match view(shared, &link, &attach.session, peer).await {
+            Ok(session) => {
+                session.attach(link.clone(), inbox, attach).await;
+                let reason = link.ended().await.to_string().into();
+                let left = Record::new(Event::Detached { road: road.into(), reason });
+                return shared.audit.record(left.session(session.name()).peer(peer));
+            }
+            Err(refused) => (refused, Some(attach.session)),
         },
         Ok(Ok(Wish::Offer { session, title })) => {
-            return offer(&shared.registry, &session, &title, link, inbox).await;
+            return offer(shared, &session, &title, link, inbox, peer).await;
         }
-        Ok(Err(closed)) => closed,
-        Err(_) => refusal(CloseCode::IDLE, "nothing was asked for within 5 s".into()),
+        Ok(Err(closed)) => (closed, None),
+        Err(_) => (refusal(CloseCode::IDLE, "nothing was asked for within 5 s".into()), None),
     };
-    tracing::info!(road = link.road().name(), reason = %refused, "link refused");
+    tracing::info!(road, reason = %refused, "link refused");
     link.close(refused.code, &refused.reason);
+    let (road, reason) = (road.into(), refused.to_string().into());
+    let event = match role {
+        Some(Role::Host) => Event::OfferRefused { road, reason },
+        _ => Event::AttachRefused { road, reason },
+    };
+    let record = Record::new(event).peer(peer);
+    shared.audit.refused(match session {
+        Some(session) => record.session(session),
+        None => record,
+    });
 }
 
-async fn offer(registry: &Registry, session: &str, title: &str, link: Link, inbox: Inbox) {
+/// The session that a viewer may see, once that it may is recorded.
+async fn view(shared: &Shared, link: &Link, name: &str, peer: IpAddr) -> Result<Session, Closed> {
+    let session = shared.registry.session(name);
+    let session = session.ok_or_else(|| refusal(CloseCode::NO_SESSION, no_session(name)))?;
+    let attached = Record::new(Event::Attached { road: link.road().name().into() });
+    let granted = shared.audit.grant(attached.session(name).peer(peer)).await;
+    granted.map_err(|_| refusal(CloseCode::LIMIT, UNRECORDED.into()))?;
+    Ok(session)
+}
+
+async fn offer(shared: &Shared, session: &str, title: &str, link: Link, inbox: Inbox, peer: IpAddr) {
+    let road = link.road().name();
+    let offered = Record::new(Event::SessionOffered { road: road.into() }).session(session).peer(peer);
+    if shared.audit.grant(offered).await.is_err() {
+        return link.close(CloseCode::LIMIT, UNRECORDED);
+    }
     link.welcome_updates();
     tracing::info!(session, "a host offers a session");
-    if let Err(error) = registry.offer(session, title, link, inbox).await {
+    if let Err(error) = shared.registry.offer(session, title, link, inbox).await {
         tracing::warn!(session, %error, "the offer was refused");
+        let event = Event::OfferRefused { road: road.into(), reason: error.to_string().into() };
+        shared.audit.refused(Record::new(event).session(session).peer(peer));
     }
 }
 
-async fn hear(door: &Door, link: &Link, inbox: &mut Inbox) -> Result<Wish, Closed> {
-    let mut role = None;
+async fn hear(door: &Door, link: &Link, inbox: &mut Inbox, role: &mut Option<Role>) -> Result<Wish, Closed> {
     loop {
         let message = match inbox.next().await? {
             Incoming::Control(message) => message,
@@ -135,14 +174,14 @@ async fn hear(door: &Door, link: &Link, inbox: &mut Inbox) -> Result<Wish, Close
                 return Err(refusal(CloseCode::PROTOCOL, "the first message must be Hello".into()));
             }
         };
-        match (message, role) {
+        match (message, *role) {
             (Control::Hello { major, minor, role: said, .. }, None) => {
                 if major != wire::MAJOR {
                     let ours = format!("{}.{}", wire::MAJOR, wire::MINOR);
                     let reason = format!("this gateway speaks {ours}, not {major}.{minor}");
                     return Err(refusal(CloseCode::VERSION, reason));
                 }
-                role = Some(said);
+                *role = Some(said);
                 link.control(&Control::Welcome {
                     major: wire::MAJOR,
                     minor: wire::MINOR,

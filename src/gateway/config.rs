@@ -1,6 +1,7 @@
 //! The gateway's configuration: one TOML file.
 
 use super::origins::is_origin;
+use crate::audit;
 use crate::wire::Policy;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -38,6 +39,8 @@ pub enum ConfigError {
     TwiceNamed(String),
     #[error("session {0:?}: a name has 1 to 64 letters, digits, dots, dashes or underlines")]
     BadName(String),
+    #[error(transparent)]
+    Audit(#[from] audit::ConfigError),
     #[error("session {0:?} needs either `display` or `pattern`")]
     NoSource(String),
 }
@@ -52,6 +55,7 @@ pub struct Config {
     pub state_directory: Option<PathBuf>,
     pub tls: Tls,
     pub access: Access,
+    pub audit: audit::Config,
     #[serde(rename = "session")]
     pub sessions: Vec<SessionConfig>,
 }
@@ -118,6 +122,7 @@ impl Default for Config {
             state_directory: None,
             tls: Tls::default(),
             access: Access::default(),
+            audit: audit::Config::default(),
             sessions: Vec::new(),
         }
     }
@@ -157,6 +162,7 @@ impl Config {
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return Err(ConfigError::HalfTls);
         }
+        self.audit.check(self.state_directory.is_some())?;
         for (index, session) in self.sessions.iter().enumerate() {
             if !is_name(&session.name) {
                 return Err(ConfigError::BadName(session.name.clone()));

@@ -8,7 +8,7 @@ use aws_lc_rs::hmac;
 use axum::Extension;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -24,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A TCP connection's place among those that there may be, for as long as somebody holds it.
 pub(super) type Place = Arc<OwnedSemaphorePermit>;
+
+/// The address that a TCP connection comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Peer(pub IpAddr);
 
 pub(super) struct Listeners {
     pub addresses: Vec<SocketAddr>,
@@ -93,7 +97,7 @@ async fn serve_quic(connection: quinn::Connection, shared: &Shared) {
     )
     .await
     {
-        Ok(Ok((link, inbox))) => admit::admit(shared, link, inbox).await,
+        Ok(Ok((link, inbox))) => admit::admit(shared, link, inbox, connection.remote_address().ip()).await,
         Ok(Err(reason)) => {
             tracing::debug!(%reason, "a connection made no link");
             connection.close(CloseCode::PROTOCOL.0.into(), b"no link was made of this connection");
@@ -109,9 +113,9 @@ pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
     let handshakes = Handshakes::default();
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        let (stream, handshake) = match listener.accept().await {
+        let (stream, handshake, from) = match listener.accept().await {
             Ok((stream, from)) => match handshakes.begin(from.ip()) {
-                Some(handshake) => (stream, handshake),
+                Some(handshake) => (stream, handshake, from.ip()),
                 None => continue,
             },
             Err(error) => {
@@ -127,7 +131,7 @@ pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
             // What is urgent must not wait behind what the kernel has taken long before the path does.
             let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
             // A WebSocket keeps its place after HTTP has let it go.
-            let router = router.layer(Extension(Place::new(place)));
+            let router = router.layer(Extension(Place::new(place))).layer(Extension(Peer(from)));
             let _ = serve_connection(stream, &shared, router, handshake).await;
         });
     }

@@ -13,6 +13,7 @@ pub use admit::{AccessError, Door};
 pub use config::{Access, Config, ConfigError, DEFAULT_CONFIG, PatternConfig, SessionConfig, Tls, is_name};
 pub use registry::{Registry, RegistryError};
 
+use crate::audit::{Audit, AuditError, Event, Record};
 use crate::link::{Certificate, TlsError, fingerprint_text};
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -21,6 +22,10 @@ use tokio::task::JoinSet;
 
 /// How often it is looked for sessions that may be forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(300);
+/// How often it is looked for refusals that were counted and are to be written down.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+/// A stopping gateway waits this long for its last record to be on disk.
+const LAST_RECORD: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
@@ -34,6 +39,8 @@ pub enum GatewayError {
     Access(#[from] AccessError),
     #[error(transparent)]
     Keep(#[from] keep::KeepError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error(
         "cannot listen on TCP {address}: {source}; if another program has the port, choose another one in \
          `listen`"
@@ -54,6 +61,7 @@ pub(crate) struct Shared {
     door: Door,
     origins: origins::Origins,
     registry: Registry,
+    audit: Arc<Audit>,
     certificate: RwLock<Arc<Certificate>>,
     udp_port: Option<u16>,
     tls: bool,
@@ -71,11 +79,13 @@ impl Gateway {
         config.check()?;
         let certificate = Arc::new(keep::certificate(config)?);
         let (door, key_secret) = Door::new(config)?;
+        let audit = Arc::new(Audit::open(&config.audit, config.state_directory.as_deref(), &key_secret)?);
         let listeners = listen::bind(config, &certificate, &key_secret).await?;
         let shared = Arc::new(Shared {
             door,
             origins: origins::Origins::new(&config.access.origins),
             registry: Registry::new(key_secret),
+            audit,
             certificate: RwLock::new(certificate.clone()),
             udp_port: config.udp.then(|| listeners.addresses[0].port()),
             tls: config.tcp_is_tls(),
@@ -83,8 +93,11 @@ impl Gateway {
         for session in &config.sessions {
             shared.registry.start_local(session)?;
         }
+        let version = env!("CARGO_PKG_VERSION").into();
+        shared.audit.record(Record::new(Event::GatewayStarted { version }));
         let mut tasks = JoinSet::new();
         tasks.spawn(forget_gone(shared.clone()));
+        tasks.spawn(tell_counted(shared.audit.clone()));
         for endpoint in &listeners.udp {
             tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone()));
         }
@@ -105,6 +118,11 @@ impl Gateway {
     /// The running sessions.
     pub fn registry(&self) -> &Registry {
         &self.shared.registry
+    }
+
+    /// What is recorded of who was let in and refused.
+    pub fn audit(&self) -> &Audit {
+        &self.shared.audit
     }
 
     /// Where a browser finds a session, ready to be clicked.
@@ -138,6 +156,11 @@ impl Gateway {
             endpoint.close(crate::wire::CloseCode::GOING_AWAY.0.into(), b"the gateway is stopping");
             let _ = tokio::time::timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
         }
+        let stopped = Record::new(Event::GatewayStopped { reason: "asked to".into() });
+        if !matches!(tokio::time::timeout(LAST_RECORD, self.shared.audit.durable(stopped)).await, Ok(Ok(())))
+        {
+            tracing::error!("the gateway's end is not in the audit journal");
+        }
     }
 }
 
@@ -145,6 +168,13 @@ async fn forget_gone(shared: Arc<Shared>) {
     loop {
         shared.registry.forget_gone(Instant::now());
         tokio::time::sleep(FORGET_EVERY).await;
+    }
+}
+
+async fn tell_counted(audit: Arc<Audit>) {
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        audit.tell_counted();
     }
 }
 

@@ -1,7 +1,8 @@
 //! The page that browsers load, what it asks, and its WebSocket.
 
-use super::listen::Place;
+use super::listen::{Peer, Place};
 use super::{Shared, admit};
+use crate::audit::{Event, Record};
 use crate::link::{self, WebSocketFault, Written, fingerprint_text};
 use crate::wire;
 use crate::wire::limits::MAX_WEBSOCKET;
@@ -88,10 +89,16 @@ async fn connect(State(shared): State<Arc<Shared>>) -> Json<Value> {
     }))
 }
 
-async fn sessions(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+async fn sessions(
+    State(shared): State<Arc<Shared>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
     let shown =
         headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     if !shared.door.admits_viewer(shown.unwrap_or_default()) {
+        let reason = "the ticket shown for the list of sessions is not valid".into();
+        shared.audit.refused(Record::new(Event::TicketRefused { reason }).peer(peer));
         let error = json!({"error": "the ticket is not valid"});
         return (StatusCode::UNAUTHORIZED, Json(error)).into_response();
     }
@@ -101,6 +108,7 @@ async fn sessions(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Resp
 async fn websocket(
     State(shared): State<Arc<Shared>>,
     Extension(place): Extension<Place>,
+    Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -115,7 +123,7 @@ async fn websocket(
         .write_buffer_size(0)
         .on_upgrade(async move |socket| {
             let (link, inbox) = join(socket);
-            admit::admit(&shared, link.clone(), inbox).await;
+            admit::admit(&shared, link.clone(), inbox, peer).await;
             link.ended().await;
             drop(place);
         })
