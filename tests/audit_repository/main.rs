@@ -1,6 +1,7 @@
 //! The audit trail against a real repository: Debian's rsyslog over TLS. What was recorded arrives, whole and in order, whatever
 //! becomes of the server and of the gateway in between.
 
+mod message;
 mod server;
 
 use aws_lc_rs::hmac;
