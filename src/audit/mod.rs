@@ -142,15 +142,21 @@ impl Audit {
     /// Takes a refusal. Many of the same address in a short time are counted rather than written one by one, so that nobody
     /// fills the journal by being refused.
     pub fn refused(&self, record: Record) {
-        let now = Instant::now();
-        let records = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).take(record, now);
-        records.into_iter().for_each(|record| self.record(record));
+        self.tell(|refusals| refusals.take(record, Instant::now()));
     }
 
     /// Writes down how many refusals were counted whose time is over. To be called every few seconds.
     pub fn tell_counted(&self) {
-        let now = Instant::now();
-        let records = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).over(now);
+        self.tell(|refusals| refusals.over(Instant::now()));
+    }
+
+    /// Writes down all that were counted: the gateway is stopping.
+    pub fn tell_all_counted(&self) {
+        self.tell(Refusals::all);
+    }
+
+    fn tell(&self, which: impl FnOnce(&mut Refusals) -> Vec<Record>) {
+        let records = which(&mut self.refusals.lock().unwrap_or_else(PoisonError::into_inner));
         records.into_iter().for_each(|record| self.record(record));
     }
 

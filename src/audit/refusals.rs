@@ -56,6 +56,11 @@ impl Refusals {
         });
         records
     }
+
+    /// What is to be written of all addresses.
+    pub fn all(&mut self) -> Vec<Record> {
+        self.addresses.drain().filter_map(|(address, seen)| seen.counted(address)).collect()
+    }
 }
 
 impl Seen {

@@ -156,6 +156,7 @@ impl Gateway {
             endpoint.close(crate::wire::CloseCode::GOING_AWAY.0.into(), b"the gateway is stopping");
             let _ = tokio::time::timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
         }
+        self.shared.audit.tell_all_counted();
         let stopped = Record::new(Event::GatewayStopped { reason: "asked to".into() });
         if !matches!(tokio::time::timeout(LAST_RECORD, self.shared.audit.durable(stopped)).await, Ok(Ok(())))
         {
