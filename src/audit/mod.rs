@@ -85,7 +85,7 @@ impl Audit {
         };
         let in_state = state.map(|state| state.join("audit"));
         let Some(directory) = config.directory.clone().or(in_state) else {
-            tracing::warn!(
+            tracing::info!(
                 "no audit journal is kept: give [audit] a `directory`, or the gateway a `state_directory`"
             );
             return Ok(audit);

@@ -125,6 +125,11 @@ pub enum Event {
         road: Text,
         reason: Text,
     },
+    /// The host's link ended; the session waits for it.
+    OfferEnded {
+        road: Text,
+        reason: Text,
+    },
     SessionStarted,
     SessionEnded {
         reason: Text,

@@ -158,11 +158,15 @@ async fn offer(shared: &Shared, session: &str, title: &str, link: Link, inbox: I
     }
     link.welcome_updates();
     tracing::info!(session, "a host offers a session");
-    if let Err(error) = shared.registry.offer(session, title, link, inbox).await {
-        tracing::warn!(session, %error, "the offer was refused");
-        let event = Event::OfferRefused { road: road.into(), reason: error.to_string().into() };
-        shared.audit.refused(Record::new(event).session(session).peer(peer));
-    }
+    let event = match shared.registry.offer(session, title, link.clone(), inbox).await {
+        Ok(()) => Event::OfferEnded { road: road.into(), reason: link.ended().await.to_string().into() },
+        Err(error) => {
+            tracing::warn!(session, %error, "the offer was refused");
+            let event = Event::OfferRefused { road: road.into(), reason: error.to_string().into() };
+            return shared.audit.refused(Record::new(event).session(session).peer(peer));
+        }
+    };
+    shared.audit.record(Record::new(event).session(session).peer(peer));
 }
 
 async fn hear(door: &Door, link: &Link, inbox: &mut Inbox, role: &mut Option<Role>) -> Result<Wish, Closed> {

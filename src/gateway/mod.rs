@@ -90,11 +90,12 @@ impl Gateway {
             udp_port: config.udp.then(|| listeners.addresses[0].port()),
             tls: config.tcp_is_tls(),
         });
-        for session in &config.sessions {
-            shared.registry.start_local(session)?;
-        }
         let version = env!("CARGO_PKG_VERSION").into();
         shared.audit.record(Record::new(Event::GatewayStarted { version }));
+        for session in &config.sessions {
+            shared.registry.start_local(session)?;
+            shared.audit.record(Record::new(Event::SessionStarted).session(session.name.as_str()));
+        }
         let mut tasks = JoinSet::new();
         tasks.spawn(forget_gone(shared.clone()));
         tasks.spawn(tell_counted(shared.audit.clone()));
@@ -167,7 +168,10 @@ impl Gateway {
 
 async fn forget_gone(shared: Arc<Shared>) {
     loop {
-        shared.registry.forget_gone(Instant::now());
+        for session in shared.registry.forget_gone(Instant::now()) {
+            let reason = "its host has been gone for a day".into();
+            shared.audit.record(Record::new(Event::SessionEnded { reason }).session(session));
+        }
         tokio::time::sleep(FORGET_EVERY).await;
     }
 }

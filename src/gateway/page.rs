@@ -114,6 +114,9 @@ async fn websocket(
 ) -> Response {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     if !shared.origins.admit(text(header::ORIGIN), text(header::HOST)) {
+        let reason = "a page of another site dialled".into();
+        let refused = Event::AttachRefused { road: link::Road::WebSocket.name().into(), reason };
+        shared.audit.refused(Record::new(refused).peer(peer));
         return (StatusCode::FORBIDDEN, "this page belongs to another site\n").into_response();
     }
     upgrade

@@ -37,7 +37,8 @@ fn after(event: &Event) -> Option<Event> {
         E::Locked { .. } => E::Unlocked { method: text() },
         E::Unlocked { .. } => E::SessionOffered { road: text() },
         E::SessionOffered { .. } => E::OfferRefused { road: text(), reason: text() },
-        E::OfferRefused { .. } => E::SessionStarted,
+        E::OfferRefused { .. } => E::OfferEnded { road: text(), reason: text() },
+        E::OfferEnded { .. } => E::SessionStarted,
         E::SessionStarted => E::SessionEnded { reason: text() },
         E::SessionEnded { .. } => E::PolicyChanged { policy: text(), from: text(), to: text() },
         E::PolicyChanged { .. } => E::AdminAction { action: text(), object: text() },
@@ -85,7 +86,7 @@ fn every_kind_of_record_is_an_audit_message_that_the_schema_allows() {
             files.push(file);
         }
     }
-    assert_eq!(files.len(), 2 * 37);
+    assert_eq!(files.len(), 2 * 38);
     let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audit_repository/audit-message.rng");
     let judged = Command::new("xmllint").args(["--noout", "--relaxng", schema]).args(&files).output();
     let judged = judged.expect("xmllint: install the packages that scripts/install.sh has under `test`");

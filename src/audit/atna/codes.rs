@@ -69,7 +69,8 @@ pub fn of(event: &Event) -> (Family, Option<Code>) {
         | E::AttachRefused { .. }
         | E::RefusedAgain { .. }
         | E::SessionOffered { .. }
-        | E::OfferRefused { .. } => (F::Security, NODE_AUTHENTICATION),
+        | E::OfferRefused { .. }
+        | E::OfferEnded { .. } => (F::Security, NODE_AUTHENTICATION),
         E::Attached { .. }
         | E::Takeover { .. }
         | E::Detached { .. }
