@@ -189,7 +189,7 @@ async fn a_journal_that_somebody_changed_is_found_broken_where_it_is() {
     std::fs::write(&file, text.replacen("127.0.0.1", "127.0.0.2", 1)).unwrap();
     let (status, said) = state.verify(&[]);
     assert_eq!(status, Some(1));
-    assert!(said.contains(".jsonl:2: the line is not what it was"), "{said}");
+    assert!(said.contains(".jsonl:3: the line is not what it was"), "{said}");
     let output = chevet(&["show", state.journal().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("1 lines are not as they were written"));
