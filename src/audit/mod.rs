@@ -26,6 +26,7 @@ use atna::{Cursor, Repository, Sender, Target, TlsFiles};
 use refusals::Refusals;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,8 @@ pub struct Audit {
     spool_bytes: u64,
     when_full: WhenFull,
     refusals: Mutex<Refusals>,
+    /// The log has said that the spool is full.
+    full_said: AtomicBool,
 }
 
 impl Audit {
@@ -82,6 +85,7 @@ impl Audit {
             spool_bytes: config.spool_megabytes << 20,
             when_full: config.when_spool_full,
             refusals: Mutex::default(),
+            full_said: AtomicBool::new(false),
         };
         let in_state = state.map(|state| state.join("audit"));
         let Some(directory) = config.directory.clone().or(in_state) else {
@@ -101,8 +105,17 @@ impl Audit {
         let failed = |source| AuditError::Owed { path: directory.clone(), source };
         let journal = Arc::new(Journal::open(&directory, config.file_megabytes << 20, key)?);
         let kept = journal.kept();
-        let cursor = Cursor::open(&directory).map_err(failed)?;
+        let mut cursor = Cursor::open(&directory).map_err(failed)?;
         let newest = *kept.borrow();
+        if cursor.next() > newest + 1 {
+            let (next, newest) = (cursor.next(), newest);
+            tracing::warn!(
+                next,
+                newest,
+                "the journal is not the one that was sent before; all of it is sent"
+            );
+            cursor.advance(1).map_err(failed)?;
+        }
         audit.owed_at_start =
             owed(&directory, cursor.next(), newest).map_err(failed)?.saturating_sub(journal.written());
         let (host, port) = config::split(address).ok_or_else(|| ConfigError::Repository(address.clone()))?;
@@ -201,6 +214,22 @@ impl Audit {
     /// Whether more is owed to the repository than the spool may hold.
     pub fn spool_is_full(&self) -> bool {
         self.owed_bytes() > self.spool_bytes
+    }
+
+    /// Says in the log when the spool has become full, and when it no longer is. To be called every few seconds.
+    pub fn log_spool(&self) {
+        let (full, owed) = (self.spool_is_full(), self.owed_bytes());
+        match (full, self.full_said.swap(full, Ordering::Relaxed)) {
+            (true, false) if self.when_full == WhenFull::Refuse => {
+                tracing::error!(
+                    owed,
+                    "the audit spool is full: nobody is let in until the repository takes records"
+                );
+            }
+            (true, false) => tracing::error!(owed, "the audit spool is full; records stay in the journal"),
+            (false, true) => tracing::warn!(owed, "the audit spool has room again"),
+            _ => {}
+        }
     }
 
     /// Bytes of the journal that the repository has given no receipt for.

@@ -154,7 +154,9 @@ async fn offer(shared: &Shared, session: &str, title: &str, link: Link, inbox: I
     let road = link.road().name();
     let offered = Record::new(Event::SessionOffered { road: road.into() }).session(session).peer(peer);
     if shared.audit.grant(offered).await.is_err() {
-        return link.close(CloseCode::LIMIT, UNRECORDED);
+        link.close(CloseCode::LIMIT, UNRECORDED);
+        let event = Event::OfferRefused { road: road.into(), reason: UNRECORDED.into() };
+        return shared.audit.refused(Record::new(event).session(session).peer(peer));
     }
     link.welcome_updates();
     tracing::info!(session, "a host offers a session");

@@ -180,6 +180,7 @@ async fn tell_counted(audit: Arc<Audit>) {
     loop {
         tokio::time::sleep(TELL_EVERY).await;
         audit.tell_counted();
+        audit.log_spool();
     }
 }
 

@@ -6,7 +6,7 @@ mod server;
 
 use aws_lc_rs::hmac;
 use base64::Engine;
-use chevet::audit::{Audit, Config, Event, Record, WhenFull};
+use chevet::audit::{Audit, Config, Event, Journal, Record, WhenFull};
 use server::{Clients, Folder, Server, settle};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -148,6 +148,47 @@ fn what_is_owed_outlives_the_gateway() {
     audit.record(attached(301));
     expect_all(&server, 302);
     assert_eq!(server.received().len(), arrived + 1);
+}
+
+#[test]
+fn what_is_gone_from_the_journal_is_said_not_to_have_been_sent() {
+    let (mut server, journal) = (Server::new(Clients::Anybody), Folder::new());
+    let config = config(&server, &journal);
+    let directory = config.directory.clone().unwrap();
+    for index in 0..30 {
+        // A file has room for a few of them.
+        let kept = Journal::open(&directory, 2_000, None).unwrap();
+        kept.record(attached(index));
+    }
+    let files = chevet::audit::list(&directory).unwrap();
+    assert!(files.len() > 4);
+    std::fs::remove_file(&files[0].path).unwrap();
+    std::fs::remove_file(&files[2].path).unwrap();
+    let audit = open(&config);
+    server.start();
+    settle("the repository is told of both gaps", || {
+        let told =
+            server.received().iter().filter(|message| message.contains("csd-code=\"not_sent\"")).count();
+        (told != 2).then(|| format!("{told}"))
+    });
+    let told: Vec<_> = server.received().into_iter().filter(|message| message.contains("not_sent")).collect();
+    let (first, last) = (files[2].first.to_string(), (files[3].first - 1).to_string());
+    assert_eq!(detail(&told[0], "last"), (files[1].first - 1).to_string());
+    assert_eq!((detail(&told[1], "first"), detail(&told[1], "last")), (first, last));
+    settle("nothing is owed", || (audit.owed_bytes() > 0).then(|| audit.owed_bytes().to_string()));
+}
+
+#[test]
+fn a_journal_that_was_begun_anew_is_sent_from_its_beginning() {
+    let (mut server, journal) = (Server::new(Clients::Anybody), Folder::new());
+    server.start();
+    let config = config(&server, &journal);
+    let directory = config.directory.clone().unwrap();
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("repository.next"), "500\n").unwrap();
+    let audit = open(&config);
+    (0..3).for_each(|index| audit.record(attached(index)));
+    expect_all(&server, 3);
 }
 
 #[test]
