@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
@@ -20,6 +20,8 @@ const QUEUE: usize = 4_096;
 /// Records that are synced at once.
 const BATCH: usize = 1_024;
 const RETRY: Duration = Duration::from_millis(500);
+/// How often an idle journal looks whether something was lost.
+const LOOK: Duration = Duration::from_secs(2);
 /// When the gateway ends while nothing can be written.
 const LAST_TRIES: u32 = 4;
 
@@ -114,19 +116,17 @@ impl Journal {
     }
 
     fn send(&self, order: Order) -> Result<(), NotKept> {
-        let sent = self.orders.as_ref().map(|orders| orders.try_send(order));
-        match sent {
-            Some(Ok(())) => Ok(()),
-            Some(Err(TrySendError::Full(order) | TrySendError::Disconnected(order))) => {
-                let lost = self.state.lost.fetch_add(1, Ordering::SeqCst) + 1;
-                if lost.is_power_of_two() {
-                    let event = order.record.event.name();
-                    tracing::error!(lost, event, "the audit journal cannot keep up; a record is lost");
-                }
-                Err(NotKept)
-            }
-            None => Err(NotKept),
+        let Some(orders) = &self.orders else { return Err(NotKept) };
+        let order = match orders.try_send(order) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Full(order) | TrySendError::Disconnected(order)) => order,
+        };
+        let lost = self.state.lost.fetch_add(1, Ordering::SeqCst) + 1;
+        if lost.is_power_of_two() {
+            let event = order.record.event.name();
+            tracing::error!(lost, event, "the audit journal cannot keep up; a record is lost");
         }
+        Err(NotKept)
     }
 
     /// Whether every record so far is kept or about to be.
@@ -210,8 +210,14 @@ impl Writer {
     }
 
     fn run(mut self, orders: &Receiver<Order>, state: &State) {
-        while let Ok(first) = orders.recv() {
-            let mut batch = vec![first];
+        loop {
+            let mut batch = match orders.recv_timeout(LOOK) {
+                Ok(first) => vec![first],
+                // One that found no place may have been counted when the queue had just been emptied.
+                Err(RecvTimeoutError::Timeout) if state.lost.load(Ordering::SeqCst) == 0 => continue,
+                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             batch.extend(orders.try_iter().take(BATCH - 1));
             self.keep(batch, state);
         }
