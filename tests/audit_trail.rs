@@ -200,8 +200,15 @@ struct Program(Child);
 
 impl Program {
     fn start(config: &Path, address: std::net::SocketAddr) -> Program {
-        let child = Command::new(env!("CARGO_BIN_EXE_chevet"))
-            .args(["gateway", "--config", config.to_str().unwrap()])
+        Program::start_under(&[], config, address)
+    }
+
+    /// Behind these words of a command line.
+    fn start_under(words: &[&str], config: &Path, address: std::net::SocketAddr) -> Program {
+        let chevet = [env!("CARGO_BIN_EXE_chevet"), "gateway", "--config", config.to_str().unwrap()];
+        let all = [words, &chevet].concat();
+        let child = Command::new(all[0])
+            .args(&all[1..])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -223,9 +230,8 @@ impl Drop for Program {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_is_killed_leaves_a_journal_that_goes_on() {
-    let state = State::new();
+/// A configuration under `refuse`, its address, and the page's.
+fn strict(state: &State) -> (PathBuf, std::net::SocketAddr, String) {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let config = state.0.join("chevet.toml");
     let text = format!(
@@ -235,10 +241,56 @@ async fn a_gateway_that_is_killed_leaves_a_journal_that_goes_on() {
         state.0
     );
     std::fs::write(&config, text).unwrap();
+    let page = format!("http://{address}/#session=pattern&ticket={}", TICKET.replace(' ', "+"));
+    (config, address, page)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_takes_half_a_record_and_later_the_rest_has_every_record_once() {
+    let state = State::new();
+    let (config, address, page) = strict(&state);
+    // No file may grow beyond 3,000 bytes: a write over that limit is cut short there, then fails.
+    let limit = ["env", "--ignore-signal=XFSZ", "prlimit", "--fsize=3000:"];
+    let program = Program::start_under(&limit, &config, address);
+    let found = Address::find(&page).await.expect("the gateway says how it is reached");
+    let mut let_in = 0;
+    let refused = loop {
+        match watch(found.clone()).await {
+            Ok(client) => client.close().await,
+            Err(error) => break error,
+        }
+        let_in += 1;
+        assert!(let_in < 20, "the limit is never met");
+    };
+    assert!(refused.contains("audit trail"), "{refused}");
+    let journal = std::fs::read_dir(state.journal()).unwrap().map(|entry| entry.unwrap());
+    let longest = journal.map(|entry| entry.metadata().unwrap().len()).max().unwrap();
+    assert!((2_000..=3_000).contains(&longest), "{longest} bytes");
+    let id = program.0.id().to_string();
+    assert!(Command::new("prlimit").args(["--pid", &id, "--fsize=1000000000:"]).status().unwrap().success());
+    let end = Instant::now() + Duration::from_secs(20);
+    while let Err(error) = watch(found.clone()).await {
+        assert!(Instant::now() < end, "{error}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    drop(program);
+    state.expect_whole();
+    let attached = state.events(&["--event", "attached"]).len();
+    assert!(attached > let_in, "{attached} of {let_in} and one");
+    let refused = state.events(&["--event", "attach_refused"]);
+    assert!(
+        refused.iter().any(|event| event["reason"].as_str().unwrap().contains("audit trail")),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_killed_leaves_a_journal_that_goes_on() {
+    let state = State::new();
+    let (config, address, page) = strict(&state);
     let mut let_in = 0;
     for _ in 0..4 {
         let program = Program::start(&config, address);
-        let page = format!("http://{address}/#session=pattern&ticket={}", TICKET.replace(' ', "+"));
         let found = Address::find(&page).await.expect("the gateway says how it is reached");
         for _ in 0..3 {
             // Dropped without a word, so that there is something under way when the gateway dies.

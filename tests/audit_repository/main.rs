@@ -236,6 +236,17 @@ fn a_repository_that_asks_for_a_certificate_is_shown_one() {
 }
 
 #[test]
+fn a_repository_that_has_no_tls_1_3_is_sent_to_by_1_2() {
+    let mut server = Server::with_versions(Clients::Anybody, "NORMAL:-VERS-TLS1.3:-VERS-TLS1.1:-VERS-TLS1.0");
+    let journal = Folder::new();
+    server.start();
+    let audit = open(&config(&server, &journal));
+    audit.record(attached(0));
+    expect_all(&server, 1);
+    settle("there is a receipt", || (audit.owed_bytes() > 0).then(|| audit.owed_bytes().to_string()));
+}
+
+#[test]
 fn a_server_of_another_authority_is_sent_nothing() {
     let (mut server, journal) = (Server::new(Clients::Anybody), Folder::new());
     server.start();

@@ -47,6 +47,11 @@ pub struct Server {
 impl Server {
     /// Certificates and configuration; started by [`Server::start`].
     pub fn new(clients: Clients) -> Server {
+        Server::with_versions(clients, "NORMAL")
+    }
+
+    /// With the versions of TLS that GnuTLS's priority string allows.
+    pub fn with_versions(clients: Clients, versions: &str) -> Server {
         let folder = Folder::new();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         certificates(&folder);
@@ -58,7 +63,8 @@ impl Server {
             r#"global(workDirectory="{folder}" maxMessageSize="64k" defaultNetstreamDriver="gtls"
   defaultNetstreamDriverCAFile="{folder}/ca.pem" defaultNetstreamDriverCertFile="{folder}/server.pem"
   defaultNetstreamDriverKeyFile="{folder}/server-key.pem")
-module(load="imtcp" streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="{authentication}")
+module(load="imtcp" streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="{authentication}"
+  gnutlsPriorityString="{versions}")
 template(name="whole" type="string" string="%rawmsg%\n")
 ruleset(name="all") {{ action(type="omfile" file="{folder}/received" template="whole") }}
 input(type="imtcp" port="{port}" address="127.0.0.1" ruleset="all")
