@@ -136,6 +136,20 @@ async fn what_a_gateway_grants_and_refuses_stands_in_its_journal_without_a_secre
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_attached_when_the_gateway_stops_is_recorded_to_have_left_before_it() {
+    let state = State::new();
+    let gateway = Gateway::start(&state.config(WhenFull::GoOn)).await.unwrap();
+    let client = connect(&gateway.native_url("pattern")).await.unwrap();
+    gateway.stop().await;
+    drop(client);
+    let events = state.events(&[]);
+    let names: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(names.last(), Some(&"gateway_stopped"), "{names:?}");
+    let left = events.iter().find(|event| event["event"] == "detached").expect("it left");
+    assert!(left["reason"].as_str().unwrap().contains("the session has ended"), "{left}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_wrong_tickets_fills_no_journal() {
     let state = State::new();
     let gateway = Gateway::start(&state.config(WhenFull::Refuse)).await.unwrap();

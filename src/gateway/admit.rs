@@ -113,10 +113,13 @@ pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox, peer: I
     let (refused, session) = match heard {
         Ok(Ok(Wish::View(attach))) => match view(shared, &link, &attach.session, peer).await {
             Ok(session) => {
+                let name = session.name().to_owned();
                 session.attach(link.clone(), inbox, attach).await;
+                // A session ends with its last handle, so this one must not wait for the viewer.
+                drop(session);
                 let reason = link.ended().await.to_string().into();
                 let left = Record::new(Event::Detached { road: road.into(), reason });
-                return shared.audit.record(left.session(session.name()).peer(peer));
+                return shared.audit.record(left.session(name).peer(peer));
             }
             Err(refused) => (refused, Some(attach.session)),
         },
