@@ -79,8 +79,8 @@ impl Gateway {
         config.check()?;
         let certificate = Arc::new(keep::certificate(config)?);
         let (door, key_secret) = Door::new(config)?;
-        let audit = Arc::new(Audit::open(&config.audit, config.state_directory.as_deref(), &key_secret)?);
         let listeners = listen::bind(config, &certificate, &key_secret).await?;
+        let audit = Arc::new(Audit::open(&config.audit, config.state_directory.as_deref(), &key_secret)?);
         let shared = Arc::new(Shared {
             door,
             origins: origins::Origins::new(&config.access.origins),
