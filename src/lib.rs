@@ -4,6 +4,7 @@
 //!
 //! `docs/architecture.md` is the map, `docs/protocol.md` the wire.
 
+pub mod audit;
 #[cfg(feature = "net")]
 pub mod broker;
 #[cfg(feature = "net")]

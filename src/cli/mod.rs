@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod demo;
 mod gateway;
 mod heap;
@@ -41,6 +42,7 @@ enum Command {
     View(view::View),
     Load(load::Load),
     User(user::User),
+    Audit(audit::Audit),
     Doctor(DoctorCommand),
 }
 
@@ -60,7 +62,12 @@ impl Cli {
         heap::give_back_large_blocks();
         let quiet = matches!(
             self.command,
-            Command::View(_) | Command::Demo(_) | Command::User(_) | Command::Doctor(_) | Command::Load(_)
+            Command::View(_)
+                | Command::Demo(_)
+                | Command::User(_)
+                | Command::Doctor(_)
+                | Command::Load(_)
+                | Command::Audit(_)
         );
         let level = if quiet { "warn" } else { "info" };
         let filter = EnvFilter::try_from_env("CHEVET_LOG").unwrap_or_else(|_| EnvFilter::new(level));
@@ -72,6 +79,7 @@ impl Cli {
             Command::View(view) => runtime()?.block_on(view.run())?,
             Command::User(user) => runtime()?.block_on(user.run())?,
             Command::Load(load) => return runtime()?.block_on(load.run()),
+            Command::Audit(audit) => return Ok(audit.run()),
             Command::Doctor(doctor) => return doctor.run(),
         }
         Ok(ExitCode::SUCCESS)

@@ -1,22 +1,27 @@
 //! Who is let in: the first messages of a link, and what must be shown.
 
 use super::config::Config;
-use super::{Registry, Shared, is_name};
+use super::{Shared, is_name};
+use crate::audit::{Event, Record};
 use crate::identity::Keys;
 use crate::identity::ticket::Claims;
 use crate::link::{self, Closed, Inbox, Incoming, Link};
-use crate::session::Grant;
+use crate::session::{Grant, Session};
 use crate::wire::{self, Attach, CloseCode, Control, Role};
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::io::Write;
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A peer has this long from its connection to its Attach or Offer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Why nobody is let in while the audit trail is not kept.
+const UNRECORDED: &str =
+    "the gateway cannot keep its audit trail, and lets nobody in without; its operators are told in its log";
 
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
@@ -117,39 +122,107 @@ enum Wish {
 }
 
 /// Hears what a new link wants, and hands it to its session; or closes it with the reason.
-pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox) {
-    let heard = tokio::time::timeout(PATIENCE, hear(shared, &link, &mut inbox)).await;
-    let refused = match heard {
-        Ok(Ok(Wish::View(attach, claims, grant))) => match shared.registry.session(&attach.session) {
-            Some(session) => {
-                session.attach(link.clone(), inbox, attach, grant.clone()).await;
-                if let (Some(people), Some(claims)) = (shared.people.clone(), claims) {
-                    tokio::spawn(async move { people.accompany(&link, &claims, &grant).await });
+pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox, peer: IpAddr) {
+    let road = link.road().name();
+    let mut role = None;
+    let heard = tokio::time::timeout(PATIENCE, hear(shared, &link, &mut inbox, &mut role)).await;
+    let (refused, session) = match heard {
+        Ok(Ok(Wish::View(attach, claims, grant))) => {
+            let of = Viewing { session: attach.session.clone(), road, peer, claims };
+            match view(shared, &of, &grant).await {
+                Ok(session) => {
+                    session.attach(link.clone(), inbox, attach, grant.clone()).await;
+                    // A session ends with its last handle, so this one must not wait for the viewer.
+                    drop(session);
+                    if let (Some(people), Some(claims)) = (&shared.people, &of.claims) {
+                        people.accompany(&link, claims, &grant).await;
+                    }
+                    let reason = link.ended().await.to_string().into();
+                    return shared.audit.record(of.record(Event::Detached { road: road.into(), reason }));
                 }
-                return;
+                Err(refused) => (refused, Some(of.session)),
             }
-            None => refusal(CloseCode::NO_SESSION, no_session(&attach.session)),
-        },
-        Ok(Ok(Wish::Offer { session, title })) => {
-            return offer(&shared.registry, &session, &title, link, inbox).await;
         }
-        Ok(Err(closed)) => closed,
-        Err(_) => refusal(CloseCode::IDLE, "nothing was asked for within 5 s".into()),
+        Ok(Ok(Wish::Offer { session, title })) => {
+            return offer(shared, &session, &title, link, inbox, peer).await;
+        }
+        Ok(Err(closed)) => (closed, None),
+        Err(_) => (refusal(CloseCode::IDLE, "nothing was asked for within 5 s".into()), None),
     };
-    tracing::info!(road = link.road().name(), reason = %refused, "link refused");
+    tracing::info!(road, reason = %refused, "link refused");
     link.close(refused.code, &refused.reason);
+    let (road, reason) = (road.into(), refused.to_string().into());
+    let event = match role {
+        Some(Role::Host) => Event::OfferRefused { road, reason },
+        _ => Event::AttachRefused { road, reason },
+    };
+    let record = Record::new(event).peer(peer);
+    shared.audit.refused(match session {
+        Some(session) => record.session(session),
+        None => record,
+    });
 }
 
-async fn offer(registry: &Registry, session: &str, title: &str, link: Link, inbox: Inbox) {
-    link.welcome_updates();
-    tracing::info!(session, "a host offers a session");
-    if let Err(error) = registry.offer(session, title, link, inbox).await {
-        tracing::warn!(session, %error, "the offer was refused");
+/// Who views which session, for the records.
+struct Viewing {
+    session: String,
+    road: &'static str,
+    peer: IpAddr,
+    claims: Option<Claims>,
+}
+
+impl Viewing {
+    fn record(&self, event: Event) -> Record {
+        let record = Record::new(event).session(self.session.as_str()).peer(self.peer);
+        match &self.claims {
+            Some(claims) => {
+                record.user(claims.user.as_str(), claims.title.as_str()).seat(claims.seat.as_str())
+            }
+            None => record,
+        }
     }
 }
 
-async fn hear(shared: &Shared, link: &Link, inbox: &mut Inbox) -> Result<Wish, Closed> {
-    let mut role = None;
+/// The session that a viewer may see, once that it may is recorded.
+async fn view(shared: &Shared, of: &Viewing, grant: &Grant) -> Result<Session, Closed> {
+    let session = shared.registry.session(&of.session);
+    let session = session.ok_or_else(|| refusal(CloseCode::NO_SESSION, no_session(&of.session)))?;
+    let granted = shared.audit.grant(of.record(Event::Attached { road: of.road.into() })).await;
+    granted.map_err(|_| refusal(CloseCode::LIMIT, UNRECORDED.into()))?;
+    if let Some(before) = session.status().held_by.filter(|before| before.grant < grant.number) {
+        let (from_seat, to_seat) = ((&*before.seat).into(), (&*grant.seat).into());
+        shared.audit.record(of.record(Event::Takeover { from_seat, to_seat }));
+    }
+    Ok(session)
+}
+
+async fn offer(shared: &Shared, session: &str, title: &str, link: Link, inbox: Inbox, peer: IpAddr) {
+    let road = link.road().name();
+    let offered = Record::new(Event::SessionOffered { road: road.into() }).session(session).peer(peer);
+    if shared.audit.grant(offered).await.is_err() {
+        link.close(CloseCode::LIMIT, UNRECORDED);
+        let event = Event::OfferRefused { road: road.into(), reason: UNRECORDED.into() };
+        return shared.audit.refused(Record::new(event).session(session).peer(peer));
+    }
+    link.welcome_updates();
+    tracing::info!(session, "a host offers a session");
+    let event = match shared.registry.offer(session, title, link.clone(), inbox).await {
+        Ok(()) => Event::OfferEnded { road: road.into(), reason: link.ended().await.to_string().into() },
+        Err(error) => {
+            tracing::warn!(session, %error, "the offer was refused");
+            let event = Event::OfferRefused { road: road.into(), reason: error.to_string().into() };
+            return shared.audit.refused(Record::new(event).session(session).peer(peer));
+        }
+    };
+    shared.audit.record(Record::new(event).session(session).peer(peer));
+}
+
+async fn hear(
+    shared: &Shared,
+    link: &Link,
+    inbox: &mut Inbox,
+    role: &mut Option<Role>,
+) -> Result<Wish, Closed> {
     loop {
         let message = match inbox.next().await? {
             Incoming::Control(message) => message,
@@ -158,14 +231,14 @@ async fn hear(shared: &Shared, link: &Link, inbox: &mut Inbox) -> Result<Wish, C
                 return Err(refusal(CloseCode::PROTOCOL, "the first message must be Hello".into()));
             }
         };
-        match (message, role) {
+        match (message, *role) {
             (Control::Hello { major, minor, role: said, .. }, None) => {
                 if major != wire::MAJOR {
                     let ours = format!("{}.{}", wire::MAJOR, wire::MINOR);
                     let reason = format!("this gateway speaks {ours}, not {major}.{minor}");
                     return Err(refusal(CloseCode::VERSION, reason));
                 }
-                role = Some(said);
+                *role = Some(said);
                 link.control(&Control::Welcome {
                     major: wire::MAJOR,
                     minor: wire::MINOR,

@@ -6,6 +6,7 @@
 use super::people::People;
 use super::registry::Listed;
 use super::{Place, Shared};
+use crate::audit::{Event, Record};
 use crate::broker::BrokerError;
 use crate::clock;
 use crate::identity::ticket::Holder;
@@ -121,11 +122,20 @@ async fn sign_in(
     let identity = people.identity();
     let code = asked.code.as_deref();
     let checked = identity.check_password(&asked.name, &asked.password, code, place.from(), now).await;
-    let user = checked.map_err(|error| not_signed_in(&error))?;
+    let refused = |error: SignInError| {
+        shared.audit.refused(refusal_record(&error, "password").peer(place.from()));
+        not_signed_in(&error)
+    };
+    let user = checked.map_err(refused)?;
     let seat = asked.seat.unwrap_or_default();
     let (person, secret) =
         identity.begin(user, "password", &seat, now).await.map_err(|e| not_signed_in(&e))?;
-    tracing::info!(user = person.user.name, method = "password", "signed in");
+    let signed_in = about(&person, Event::SignedIn { method: "password".into() }).peer(place.from());
+    if shared.audit.grant(signed_in).await.is_err() {
+        // Nobody is let in whose coming cannot be recorded.
+        let _ = identity.end(&person).await;
+        return Err(unavailable(&"the sign-in could not be recorded"));
+    }
     let mut response =
         answer(json!({"user": shown_user(&person.user), "seat": person.sign_in.seat, "token": Value::Null}));
     // A program that is no browser keeps the secret itself.
@@ -137,6 +147,26 @@ async fn sign_in(
         response.headers_mut().insert(header::SET_COOKIE, cookie(&shared, &secret, age));
     }
     Ok(response)
+}
+
+/// A record of what somebody did who is signed in.
+pub(super) fn about(person: &Person, event: Event) -> Record {
+    let Person { user, sign_in } = person;
+    let record = Record::new(event).user(user.name.as_str(), user.title.as_str()).seat(sign_in.seat.as_str());
+    record.roles([user.role.name()])
+}
+
+/// Who was refused is named only if there is such a user: what was typed may be a password in the wrong field.
+fn refusal_record(error: &SignInError, method: &str) -> Record {
+    let (user, reason) = match error {
+        SignInError::Refused { user, reason } => (user.as_deref(), (*reason).to_owned()),
+        other => (None, other.to_string()),
+    };
+    let event = Event::SignInRefused { method: method.into(), reason: reason.into() };
+    match user {
+        Some(user) => Record::new(event).user(user.name.as_str(), user.title.as_str()),
+        None => Record::new(event),
+    }
 }
 
 fn cookie(shared: &Shared, secret: &str, age_seconds: i64) -> HeaderValue {
@@ -151,11 +181,7 @@ fn unreadable(error: JsonRejection) -> Response {
 
 fn not_signed_in(error: &SignInError) -> Response {
     let (status, name) = match error {
-        SignInError::Refused { user, reason } => {
-            let user = user.as_ref().map(|user| user.name.as_str()).unwrap_or_default();
-            tracing::info!(user, reason, "a sign-in was refused");
-            (StatusCode::UNAUTHORIZED, "refused")
-        }
+        SignInError::Refused { .. } => (StatusCode::UNAUTHORIZED, "refused"),
         SignInError::CodeNeeded => (StatusCode::UNAUTHORIZED, "code-needed"),
         SignInError::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too-many"),
         SignInError::Store(_) | SignInError::Broken(_) => return unavailable(error),
@@ -163,14 +189,19 @@ fn not_signed_in(error: &SignInError) -> Response {
     refusal(status, name, &error.to_string())
 }
 
-async fn sign_out(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Response> {
+async fn sign_out(
+    State(shared): State<Arc<Shared>>,
+    Extension(place): Extension<Place>,
+    headers: HeaderMap,
+) -> Result<Response, Response> {
     own_page(&shared, &headers)?;
     if let Ok(person) = person(&shared, &headers).await {
         let people = people(&shared)?;
         people.identity().end(&person).await.map_err(|error| unavailable(&error))?;
         people.broker().sign_in_ended(&person.sign_in.id, clock::unix_ms());
         shared.registry.dismiss(&person.sign_in.id, CloseCode::SIGNED_OUT, "signed out").await;
-        tracing::info!(user = person.user.name, "signed out");
+        let event = Event::SignedOut { reason: "asked for".into() };
+        shared.audit.record(about(&person, event).peer(place.from()));
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
     response.headers_mut().insert(header::SET_COOKIE, cookie(&shared, "", 0));
@@ -182,9 +213,15 @@ async fn me(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Res
     Ok(answer(json!({"user": shown_user(&person.user), "seat": person.sign_in.seat})))
 }
 
-async fn sessions(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Response> {
+async fn sessions(
+    State(shared): State<Arc<Shared>>,
+    Extension(place): Extension<Place>,
+    headers: HeaderMap,
+) -> Result<Response, Response> {
     if shared.people.is_none() {
         if !shared.door.admits_viewer(shown_secret(&headers).unwrap_or_default().as_bytes()) {
+            let reason = "the ticket shown for the list of sessions is not valid".into();
+            shared.audit.refused(Record::new(Event::TicketRefused { reason }).peer(place.from()));
             return Err(refusal(StatusCode::UNAUTHORIZED, "ticket", "the ticket is not valid"));
         }
         return Ok(answer(json!({"sessions": shared.registry.list()})));
@@ -219,6 +256,7 @@ struct TicketWish {
 
 async fn ticket(
     State(shared): State<Arc<Shared>>,
+    Extension(place): Extension<Place>,
     headers: HeaderMap,
     wish: Result<Json<TicketWish>, JsonRejection>,
 ) -> Result<Response, Response> {
@@ -228,6 +266,10 @@ async fn ticket(
     let broker = people(&shared)?.broker();
     // Who may not have a session does not learn whether it exists.
     let granted = broker.grant(&person, &wish.session, wish.holder, clock::unix_ms()).await;
+    let record = |event| about(&person, event).session(wish.session.as_str()).peer(place.from());
+    if let Err(error) = &granted {
+        shared.audit.refused(record(Event::TicketRefused { reason: error.to_string().into() }));
+    }
     let granted = granted.map_err(|error| match &error {
         BrokerError::NotYours(_) => refusal(StatusCode::FORBIDDEN, "not-yours", &error.to_string()),
         BrokerError::Holder => refusal(StatusCode::BAD_REQUEST, "request", &error.to_string()),
@@ -236,6 +278,6 @@ async fn ticket(
     if shared.registry.session(&wish.session).is_none() {
         return Err(refusal(StatusCode::NOT_FOUND, "no-session", "there is no such session now"));
     }
-    tracing::info!(user = person.user.name, session = wish.session, grant = granted.number, "ticket given");
+    shared.audit.record(record(Event::TicketGranted));
     Ok(answer(json!({"ticket": granted.ticket})))
 }

@@ -1,6 +1,7 @@
 //! The gateway's configuration: one TOML file.
 
 use super::origins::is_origin;
+use crate::audit;
 use crate::broker::Publication;
 use crate::store::Store;
 use crate::wire::Policy;
@@ -49,6 +50,8 @@ pub enum ConfigError {
     TwiceNamed(String),
     #[error("session {0:?}: a name has 1 to 64 letters, digits, dots, dashes or underlines")]
     BadName(String),
+    #[error(transparent)]
+    Audit(#[from] audit::ConfigError),
     #[error("session {0:?} needs either `display` or `pattern`")]
     NoSource(String),
 }
@@ -66,6 +69,7 @@ pub struct Config {
     pub store: StoreConfig,
     pub sign_in: Option<SignInConfig>,
     pub publish: Vec<Publication>,
+    pub audit: audit::Config,
     #[serde(rename = "session")]
     pub sessions: Vec<SessionConfig>,
 }
@@ -164,6 +168,7 @@ impl Default for Config {
             store: StoreConfig::default(),
             sign_in: None,
             publish: Vec::new(),
+            audit: audit::Config::default(),
             sessions: Vec::new(),
         }
     }
@@ -207,6 +212,7 @@ impl Config {
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return Err(ConfigError::HalfTls);
         }
+        self.audit.check(self.state_directory.is_some())?;
         for (index, session) in self.sessions.iter().enumerate() {
             if !is_name(&session.name) {
                 return Err(ConfigError::BadName(session.name.clone()));

@@ -2,6 +2,7 @@
 
 use super::handshakes::{Handshake, Handshakes};
 use super::{Config, GatewayError, Shared, admit, page};
+use crate::audit::{Event, Record};
 use crate::link::{self, Certificate, Exporter};
 use crate::wire::CloseCode;
 use aws_lc_rs::hmac;
@@ -108,9 +109,12 @@ async fn serve_quic(connection: quinn::Connection, shared: &Shared) {
     )
     .await
     {
-        Ok(Ok((link, inbox))) => admit::admit(shared, link, inbox).await,
+        Ok(Ok((link, inbox))) => admit::admit(shared, link, inbox, connection.remote_address().ip()).await,
         Ok(Err(reason)) => {
             tracing::debug!(%reason, "a connection made no link");
+            let reason = reason.to_string().into();
+            let refused = Event::AttachRefused { road: link::Road::Quic.name().into(), reason };
+            shared.audit.refused(Record::new(refused).peer(connection.remote_address().ip()));
             connection.close(CloseCode::PROTOCOL.0.into(), b"no link was made of this connection");
         }
         Err(_) => connection.close(CloseCode::IDLE.0.into(), b"no control stream was opened within 10 s"),

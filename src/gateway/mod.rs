@@ -19,10 +19,10 @@ pub use config::{
 pub use people::PeopleError;
 pub use registry::{Registry, RegistryError};
 
+use crate::audit::{Audit, AuditError, Event, Record};
+use crate::link::{Certificate, TlsError, fingerprint_text};
 use listen::Place;
 use people::People;
-
-use crate::link::{Certificate, TlsError, fingerprint_text};
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -30,6 +30,10 @@ use tokio::task::JoinSet;
 
 /// How often it is looked for sessions that may be forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(300);
+/// How often it is looked for refusals that were counted and are to be written down.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+/// A stopping gateway waits this long for its last record to be on disk.
+const LAST_RECORD: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
@@ -45,6 +49,8 @@ pub enum GatewayError {
     People(#[from] PeopleError),
     #[error(transparent)]
     Keep(#[from] keep::KeepError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error(
         "cannot listen on TCP {address}: {source}; if another program has the port, choose another one in \
          `listen`"
@@ -66,6 +72,7 @@ pub(crate) struct Shared {
     people: Option<Arc<People>>,
     origins: origins::Origins,
     registry: Registry,
+    audit: Arc<Audit>,
     certificate: RwLock<Arc<Certificate>>,
     udp_port: Option<u16>,
     tls: bool,
@@ -85,23 +92,29 @@ impl Gateway {
         let (door, key_secret) = Door::new(config)?;
         let people = People::open(config, &key_secret).await?;
         let listeners = listen::bind(config, &certificate, &key_secret).await?;
+        let audit = Arc::new(Audit::open(&config.audit, config.state_directory.as_deref(), &key_secret)?);
         let shared = Arc::new(Shared {
             door,
             people,
             origins: origins::Origins::new(&config.access.origins),
             registry: Registry::new(key_secret),
+            audit,
             certificate: RwLock::new(certificate.clone()),
             udp_port: config.udp.then(|| listeners.addresses[0].port()),
             tls: config.tcp_is_tls(),
         });
+        let version = env!("CARGO_PKG_VERSION").into();
+        shared.audit.record(Record::new(Event::GatewayStarted { version }));
         for session in &config.sessions {
             shared.registry.start_local(session)?;
+            shared.audit.record(Record::new(Event::SessionStarted).session(session.name.as_str()));
         }
         let mut tasks = JoinSet::new();
         tasks.spawn(forget_gone(shared.clone()));
         if let Some(people) = shared.people.clone() {
             tasks.spawn(async move { people.tidy().await });
         }
+        tasks.spawn(tell_counted(shared.audit.clone()));
         for endpoint in &listeners.udp {
             tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone()));
         }
@@ -122,6 +135,11 @@ impl Gateway {
     /// The running sessions.
     pub fn registry(&self) -> &Registry {
         &self.shared.registry
+    }
+
+    /// What is recorded of who was let in and refused.
+    pub fn audit(&self) -> &Audit {
+        &self.shared.audit
     }
 
     /// Where a browser finds a session, ready to be clicked.
@@ -163,13 +181,30 @@ impl Gateway {
             endpoint.close(crate::wire::CloseCode::GOING_AWAY.0.into(), b"the gateway is stopping");
             let _ = tokio::time::timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
         }
+        self.shared.audit.tell_all_counted();
+        let stopped = Record::new(Event::GatewayStopped { reason: "asked to".into() });
+        if !matches!(tokio::time::timeout(LAST_RECORD, self.shared.audit.durable(stopped)).await, Ok(Ok(())))
+        {
+            tracing::error!("the gateway's end is not in the audit journal");
+        }
     }
 }
 
 async fn forget_gone(shared: Arc<Shared>) {
     loop {
-        shared.registry.forget_gone(Instant::now());
+        for session in shared.registry.forget_gone(Instant::now()) {
+            let reason = "its host has been gone for a day".into();
+            shared.audit.record(Record::new(Event::SessionEnded { reason }).session(session));
+        }
         tokio::time::sleep(FORGET_EVERY).await;
+    }
+}
+
+async fn tell_counted(audit: Arc<Audit>) {
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        audit.tell_counted();
+        audit.log_spool();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The page that browsers load, what it asks, and its WebSocket.
 
 use super::{Place, Shared, admit, api};
+use crate::audit::{Event, Record};
 use crate::link::{self, WebSocketFault, Written, fingerprint_text};
 use crate::wire;
 use crate::wire::limits::MAX_WEBSOCKET;
@@ -96,6 +97,9 @@ async fn websocket(
 ) -> Response {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     if !shared.origins.admit(text(header::ORIGIN), text(header::HOST)) {
+        let reason = "a page of another site dialled".into();
+        let refused = Event::AttachRefused { road: link::Road::WebSocket.name().into(), reason };
+        shared.audit.refused(Record::new(refused).peer(place.from()));
         return (StatusCode::FORBIDDEN, "this page belongs to another site\n").into_response();
     }
     upgrade
@@ -105,7 +109,7 @@ async fn websocket(
         .write_buffer_size(0)
         .on_upgrade(async move |socket| {
             let (link, inbox) = join(socket, place.exporter());
-            admit::admit(&shared, link.clone(), inbox).await;
+            admit::admit(&shared, link.clone(), inbox, place.from()).await;
             link.ended().await;
             drop(place);
         })

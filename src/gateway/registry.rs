@@ -226,15 +226,18 @@ impl Registry {
         }
     }
 
-    /// Ends the offered sessions whose hosts have been gone for a day. To be called every few minutes.
-    pub fn forget_gone(&self, now: Instant) {
+    /// Ends the offered sessions whose hosts have been gone for a day, and names them. To be called every few minutes.
+    pub fn forget_gone(&self, now: Instant) -> Vec<String> {
+        let mut gone = Vec::new();
         self.lock().retain(|name, entry| {
             let over = entry.is_over(now);
             if over {
                 tracing::info!(session = name, "forgotten: its host has been gone for a day");
+                gone.push(name.clone());
             }
             !over
         });
+        gone
     }
 
     /// Ends every session.

@@ -58,4 +58,7 @@ pub struct HeldBy {
     pub seat: Arc<str>,
     #[serde(skip)]
     pub sign_in: Arc<str>,
+    /// The number of the grant.
+    #[serde(skip)]
+    pub grant: i64,
 }

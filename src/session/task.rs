@@ -121,6 +121,7 @@ impl Task {
                 title: grant.title.clone(),
                 seat: grant.seat.clone(),
                 sign_in: grant.sign_in.clone(),
+                grant: grant.number,
             }),
         }
     }

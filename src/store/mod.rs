@@ -14,7 +14,7 @@ pub use users::{Attempt, NewUser, Password, Role, User};
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{AnyPool, Executor};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 use std::path::Path;
 use std::time::Duration;
 
@@ -71,6 +71,20 @@ impl Store {
             true => format!("{url}?mode=rwc"),
             false => url.to_owned(),
         };
+        // A pool would try again and again to open what no trial mends.
+        let probed = async {
+            let mut connection = AnyConnection::connect(&address).await?;
+            connection.execute("SELECT 1").await?;
+            if sqlite {
+                connection.execute("PRAGMA schema_version").await?;
+            }
+            connection.close().await
+        };
+        let probed = tokio::time::timeout(PATIENCE, probed).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+        probed.map_err(|source| match is_damage(&source) {
+            true => StoreError::Damaged { place: place.clone(), reason: source.to_string() },
+            false => StoreError::Open { place: place.clone(), source },
+        })?;
         // One writer at a time is what SQLite has; more connections would only wait for each other.
         let options = AnyPoolOptions::new().acquire_timeout(PATIENCE).max_connections(CONNECTIONS);
         let options = options.after_connect(move |connection, _| {
