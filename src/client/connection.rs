@@ -453,6 +453,11 @@ impl Client {
     }
 
     /// The screen, once the first update has come.
+    /// Where the session is, with the ticket that would be shown now.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
     pub fn screen(&self) -> Option<&Framebuffer> {
         self.attachment.viewer().framebuffer()
     }

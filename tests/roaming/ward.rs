@@ -1,0 +1,196 @@
+//! A ward: a gateway where people sign in, and two sessions that remember what was typed into them.
+
+use chevet::client::{Client, ClientError, Event, Roads, SignInFailed, SignedIn, Site};
+use chevet::gateway::{Access, Config, Gateway, SignInConfig, Tls};
+use chevet::identity::{Hasher, TotpSecret, add_user, sha256_hex};
+use chevet::link::parse_fingerprint;
+use chevet::screen::HashKey;
+use chevet::session::Session;
+use chevet::source::{Canvas, Source, SourceEvent, SourceState};
+use chevet::store::{Role, Store};
+use chevet::wire::{CloseCode, InputEvent, Policy};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+pub const PASSWORD: &str = "a long enough password";
+const SECRET: &str = "the hosts' secret of these tests";
+
+pub struct Ward {
+    pub gateway: Gateway,
+    pub store: Store,
+    config: Config,
+    folder: PathBuf,
+    pins: Vec<[u8; 32]>,
+    typed: Arc<Mutex<Vec<InputEvent>>>,
+}
+
+/// A desktop that remembers what was typed.
+struct Listening(Arc<Mutex<Vec<InputEvent>>>);
+
+impl Source for Listening {
+    fn input(&self, event: InputEvent) {
+        self.0.lock().unwrap().push(event);
+    }
+    fn resize(&self, _: u32, _: u32) {}
+}
+
+impl Ward {
+    /// Anne and Paul are nurses and may have "desk"; Eve may have nothing. `tls`: the TCP port speaks TLS.
+    pub async fn open(name: &str, tls: bool) -> Ward {
+        let folder = std::env::temp_dir().join(format!("chevet-ward-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut config = Config {
+            listen: vec![([127, 0, 0, 1], 0).into()],
+            access: Access { host_secret: Some(SECRET.into()), ..Access::default() },
+            state_directory: Some(folder.join("state")),
+            sign_in: Some(SignInConfig::default()),
+            publish: toml_publications(),
+            ..Config::default()
+        };
+        let mut pins = Vec::new();
+        if tls {
+            let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]);
+            let made = made.unwrap();
+            pins.extend(parse_fingerprint(&sha256_hex(made.cert.der())));
+            let (certificate, key) = (folder.join("chain.pem"), folder.join("key.pem"));
+            std::fs::write(&certificate, made.cert.pem()).unwrap();
+            std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+            config.tls = Tls { certificate: Some(certificate), key: Some(key) };
+        }
+        let gateway = Gateway::start(&config).await.unwrap();
+        let store = Store::open(&config.store_url().unwrap()).await.unwrap();
+        for (name, title, groups) in [
+            ("anne", "Anne Roy", vec!["nurses".to_owned()]),
+            ("paul", "Paul Petit", vec!["nurses".to_owned()]),
+            ("eve", "Eve", vec![]),
+        ] {
+            let id = add_user(&store, name, title, Role::User, &groups, 0).await.unwrap();
+            store.set_password(&id, &Hasher::default().hash(PASSWORD).await.unwrap()).await.unwrap();
+        }
+        let ward = Ward { gateway, store, config, folder, pins, typed: Arc::default() };
+        ward.offer("desk", 0x0030_6090).await;
+        ward.offer("secret", 0x0090_3010).await;
+        ward
+    }
+
+    /// A host offers a session of one colour.
+    async fn offer(&self, name: &'static str, colour: u32) {
+        let canvas = Arc::new(Canvas::new(640, 400).unwrap());
+        {
+            let mut painting = canvas.lock();
+            for y in 0..400 {
+                painting.framebuffer.row_mut(0, y, 640).fill(colour);
+            }
+        }
+        canvas.notify();
+        let (events, to_session) = mpsc::channel(8);
+        events.send(SourceEvent::State(SourceState::Live)).await.unwrap();
+        let source = Arc::new(Listening(self.typed.clone()));
+        let session =
+            Session::start(name, name, HashKey(3), Policy::default(), canvas, source, to_session).unwrap();
+        let mut target = chevet::client::Address::parse(&self.gateway.native_url(name)).unwrap().target;
+        target.pins.extend(&self.pins);
+        tokio::spawn(async move {
+            let _events = events;
+            chevet::host::offer(&session, &target, SECRET.as_bytes()).await
+        });
+        let live = || {
+            let list = self.gateway.registry().list();
+            list.iter().any(|listed| listed.name == name && listed.state == "live" && listed.width == 640)
+        };
+        while !live() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub fn site(&self) -> Site {
+        let pins = self.pins.clone();
+        let address = self.gateway.addresses()[0];
+        Site { host: address.ip().to_string(), port: address.port(), tls: !pins.is_empty(), pins }
+    }
+
+    pub async fn sign_in(&self, name: &str, seat: &str) -> Result<SignedIn, SignInFailed> {
+        SignedIn::with_password(self.site(), name, PASSWORD, None, seat).await
+    }
+
+    /// Signs in and shows a session, to the pixel.
+    pub async fn view(&self, name: &str, seat: &str, session: &str, roads: Roads) -> (SignedIn, Client) {
+        let person = self.sign_in(name, seat).await.unwrap();
+        let address = person.address(session).await.unwrap();
+        let mut client = Client::connect_by(address, roads, (0, 0)).await.unwrap();
+        until_exact(&mut client).await;
+        (person, client)
+    }
+
+    /// The characters that reached the sessions.
+    pub fn typed(&self) -> String {
+        let typed = self.typed.lock().unwrap();
+        let characters = typed.iter().filter_map(|event| match event {
+            InputEvent::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        characters.collect()
+    }
+
+    /// Gives a user a secret for one-time codes.
+    pub async fn give_totp(&self, name: &str) -> TotpSecret {
+        let user = self.store.user_named(name).await.unwrap().unwrap();
+        let secret = TotpSecret::new(name);
+        let keys = chevet::gateway::kept_keys(&self.config).unwrap();
+        self.store.set_totp(&user.id, Some(&secret.seal(&user.id, &keys))).await.unwrap();
+        secret
+    }
+
+    /// What the audit journal says, a line a record.
+    pub async fn journal(&self) -> String {
+        // Records are written by a thread of their own.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let directory = self.folder.join("state/audit");
+        let mut files: Vec<PathBuf> =
+            std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect()
+    }
+}
+
+impl Drop for Ward {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn toml_publications() -> Vec<chevet::broker::Publication> {
+    let publish: Config = toml::from_str("[[publish]]\nsession = 'desk'\ngroups = ['nurses']").unwrap();
+    publish.publish
+}
+
+pub async fn until_exact(client: &mut Client) {
+    let exact = async {
+        loop {
+            match client.next().await {
+                Ok(Event::Exact) => return,
+                Ok(_) => {}
+                Err(error) => panic!("it was to become exact: {error}"),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), exact).await.expect("it becomes exact within 10 s");
+}
+
+/// Drives a client until its session is gone for good, and says why.
+pub async fn until_closed(client: &mut Client, within: Duration) -> (CloseCode, String) {
+    let closed = async {
+        loop {
+            if let Err(error) = client.next().await {
+                match error {
+                    ClientError::Closed(closed) => return (closed.code, closed.reason),
+                    other => panic!("{other}"),
+                }
+            }
+        }
+    };
+    tokio::time::timeout(within, closed).await.expect("the session is closed to it")
+}
