@@ -256,25 +256,36 @@ impl Link {
         self.shared.closed.subscribe()
     }
 
-    /// Counts bytes of an update stream in; refuses what no honest session sends.
+    /// Takes the next bytes of an update stream; refuses what no honest session sends.
     fn gather(&self, stream: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Closed> {
+        self.count(bytes.len(), stream.len() + bytes.len())?;
+        stream.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Counts bytes of an update stream in, which is at least as long as `stream` then.
+    fn count(&self, bytes: usize, stream: usize) -> Result<(), Closed> {
         let violation =
             |reason: &str| Closed { code: CloseCode::PROTOCOL, reason: reason.to_owned(), by_peer: false };
-        if !self.shared.updates_welcome.load(Ordering::Relaxed) {
+        if !self.expects_updates() {
             return Err(violation("an update stream where none is expected"));
         }
-        let gathering = self.shared.gathering.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
-        self.shared.update_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
-        stream.extend_from_slice(bytes);
-        if stream.len() > MAX_UPDATE || gathering > 2 * MAX_UPDATE {
+        let gathering = self.shared.gathering.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.shared.update_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if stream > MAX_UPDATE || gathering > 2 * MAX_UPDATE {
             return Err(violation("update streams beyond the limit of bytes"));
         }
         Ok(())
     }
 
-    /// Part of a stream that will not be handed over: it was cut short.
-    fn abandoned(&self, stream: &[u8]) {
-        self.shared.gathering.fetch_sub(stream.len(), Ordering::Relaxed);
+    /// So many bytes of a stream will not be handed over: it was cut short.
+    fn abandoned(&self, bytes: usize) {
+        self.shared.gathering.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether this side is the viewer.
+    fn expects_updates(&self) -> bool {
+        self.shared.updates_welcome.load(Ordering::Relaxed)
     }
 }
 
