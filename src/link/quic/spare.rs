@@ -14,6 +14,8 @@ const SHORT: Duration = Duration::from_millis(5);
 const AFTER: Duration = Duration::from_millis(1);
 /// How often the path is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+/// A path that has become longer is believed, a part of so many at each look.
+const FORGET: u32 = 32;
 /// A path loses packets if more than one of so many is lost.
 const LOSES: u64 = 400;
 /// What is known before anything was sent: one of so many is lost.
@@ -33,6 +35,7 @@ const HEADS: usize = 28;
 pub(super) struct Spare {
     losses: Losses,
     looked_at: Instant,
+    /// The shortest of late: a machine that is busy makes a short path seem long.
     round_trip: Duration,
     packet: usize,
     /// Bytes of parity that may be sent.
@@ -48,7 +51,7 @@ impl Spare {
         Spare {
             losses: Losses::default(),
             looked_at: Instant::now() - 2 * LOOK,
-            round_trip: Duration::ZERO,
+            round_trip: Duration::MAX,
             packet: 0,
             saved: u64::MAX,
             due: None,
@@ -99,7 +102,7 @@ impl Spare {
         let path = connection.stats().path;
         let passed = now.saturating_duration_since(self.looked_at);
         self.looked_at = now;
-        self.round_trip = path.rtt;
+        self.round_trip = path.rtt.min(self.round_trip.saturating_add(self.round_trip / FORGET));
         self.packet = usize::from(path.current_mtu).saturating_sub(HEADS);
         self.losses.count(path.sent_packets, path.lost_packets);
         // The window is twice what the path carries in a round trip.
