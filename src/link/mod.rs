@@ -17,8 +17,10 @@ pub use websocket::{WebSocketFault, Written, join};
 use crate::wire::limits::MAX_UPDATE;
 use crate::wire::{CloseCode, Control, InputEvent, Motion, Path, WireError};
 use bytes::Bytes;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use tokio::sync::{mpsc, watch};
 
 /// Messages that wait to be taken from a link before its peer is held back.
@@ -102,6 +104,8 @@ pub struct Link {
 pub struct Inbox {
     messages: mpsc::Receiver<Incoming>,
     shared: Arc<Shared>,
+    /// Waits for why the link ended.
+    ending: Option<Pin<Box<dyn Future<Output = Closed> + Send>>>,
 }
 
 struct Shared {
@@ -143,7 +147,7 @@ impl Link {
             transport: Box::new(transport),
         });
         let link = Link { road, outbox, shared: shared.clone() };
-        (link, Inbox { messages, shared }, to_send, arrived)
+        (link, Inbox { messages, shared, ending: None }, to_send, arrived)
     }
 
     pub fn road(&self) -> Road {
@@ -236,9 +240,7 @@ impl Link {
 
     /// Waits for the link's end.
     pub async fn ended(&self) -> Closed {
-        let mut watch = self.watch_end();
-        let closed = watch.wait_for(Option::is_some).await.ok().and_then(|closed| closed.clone());
-        closed.unwrap_or_else(|| Closed::lost("the connection ended"))
+        why_ended(self.watch_end()).await
     }
 
     /// What the transport measures of the path, if it does.
@@ -311,24 +313,39 @@ impl Drop for Inbox {
 impl Inbox {
     /// The next message, or why there will be none.
     pub async fn next(&mut self) -> Result<Incoming, Closed> {
-        match self.messages.recv().await {
-            Some(message) => {
-                if let Incoming::Update(stream) = &message {
-                    self.shared.gathering.fetch_sub(stream.len(), Ordering::Relaxed);
-                }
-                Ok(message)
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// The same, for who waits for several links.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Incoming, Closed>> {
+        match ready!(self.messages.poll_recv(context)) {
+            Some(message) => Poll::Ready(Ok(self.taken(message))),
+            None => {
+                let shared = &self.shared;
+                let ending =
+                    self.ending.get_or_insert_with(|| Box::pin(why_ended(shared.closed.subscribe())));
+                ending.as_mut().poll(context).map(Err)
             }
-            None => Err(self.reason().await),
         }
     }
 
-    async fn reason(&mut self) -> Closed {
-        let gone = || Closed::lost("the connection ended");
-        match self.shared.closed.subscribe().wait_for(Option::is_some).await {
-            Ok(closed) => closed.clone().unwrap_or_else(gone),
-            Err(_) => gone(),
-        }
+    /// The next message if it is there.
+    pub fn try_next(&mut self) -> Option<Incoming> {
+        let message = self.messages.try_recv().ok()?;
+        Some(self.taken(message))
     }
+
+    fn taken(&self, message: Incoming) -> Incoming {
+        if let Incoming::Update(stream) = &message {
+            self.shared.gathering.fetch_sub(stream.len(), Ordering::Relaxed);
+        }
+        message
+    }
+}
+
+async fn why_ended(mut watch: watch::Receiver<Option<Closed>>) -> Closed {
+    let closed = watch.wait_for(Option::is_some).await.ok().and_then(|closed| closed.clone());
+    closed.unwrap_or_else(|| Closed::lost("the connection ended"))
 }
 
 /// What this program calls itself in Hello, Welcome and Offer.
