@@ -167,7 +167,8 @@ impl Mending {
         fold(&mut parity, &self.bytes);
         self.bytes.resize(length, 0);
         holes.into_iter().flatten().for_each(|at| self.bytes[at] = parity[at % period]);
-        self.received = vec![0..length];
+        self.received.clear();
+        self.received.push(0..length);
         true
     }
 

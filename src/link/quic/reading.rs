@@ -187,7 +187,10 @@ pub(super) async fn read_streams(
         let (link, spares, arrived) = (link.clone(), spares.clone(), arrived.clone());
         tokio::spawn(async move {
             let result = match here_already {
-                true => Ok(drain(stream).await),
+                true => {
+                    drain(stream).await;
+                    Ok(())
+                }
                 false => read_stream(stream, &link, &spares, arrived).await,
             };
             if let Err(closed) = result {
