@@ -17,8 +17,10 @@ pub use websocket::{WebSocketFault, Written, exporter_of, join};
 use crate::wire::limits::MAX_UPDATE;
 use crate::wire::{CloseCode, Control, InputEvent, Motion, Path, WireError};
 use bytes::Bytes;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use tokio::sync::{mpsc, watch};
 
 /// Messages that wait to be taken from a link before its peer is held back.
@@ -102,6 +104,8 @@ pub struct Link {
 pub struct Inbox {
     messages: mpsc::Receiver<Incoming>,
     shared: Arc<Shared>,
+    /// Waits for why the link ended.
+    ending: Option<Pin<Box<dyn Future<Output = Closed> + Send>>>,
 }
 
 struct Shared {
@@ -150,7 +154,7 @@ impl Link {
             transport: Box::new(transport),
         });
         let link = Link { road, outbox, shared: shared.clone() };
-        (link, Inbox { messages, shared }, to_send, arrived)
+        (link, Inbox { messages, shared, ending: None }, to_send, arrived)
     }
 
     pub fn road(&self) -> Road {
@@ -243,9 +247,7 @@ impl Link {
 
     /// Waits for the link's end.
     pub async fn ended(&self) -> Closed {
-        let mut watch = self.watch_end();
-        let closed = watch.wait_for(Option::is_some).await.ok().and_then(|closed| closed.clone());
-        closed.unwrap_or_else(|| Closed::lost("the connection ended"))
+        why_ended(self.watch_end()).await
     }
 
     /// What the transport measures of the path, if it does.
@@ -268,25 +270,36 @@ impl Link {
         self.shared.closed.subscribe()
     }
 
-    /// Counts bytes of an update stream in; refuses what no honest session sends.
+    /// Takes the next bytes of an update stream; refuses what no honest session sends.
     fn gather(&self, stream: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Closed> {
+        self.count(bytes.len(), stream.len() + bytes.len())?;
+        stream.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Counts bytes of an update stream in, which is at least as long as `stream` then.
+    fn count(&self, bytes: usize, stream: usize) -> Result<(), Closed> {
         let violation =
             |reason: &str| Closed { code: CloseCode::PROTOCOL, reason: reason.to_owned(), by_peer: false };
-        if !self.shared.updates_welcome.load(Ordering::Relaxed) {
+        if !self.expects_updates() {
             return Err(violation("an update stream where none is expected"));
         }
-        let gathering = self.shared.gathering.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
-        self.shared.update_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
-        stream.extend_from_slice(bytes);
-        if stream.len() > MAX_UPDATE || gathering > 2 * MAX_UPDATE {
+        let gathering = self.shared.gathering.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.shared.update_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if stream > MAX_UPDATE || gathering > 2 * MAX_UPDATE {
             return Err(violation("update streams beyond the limit of bytes"));
         }
         Ok(())
     }
 
-    /// Part of a stream that will not be handed over: it was cut short.
-    fn abandoned(&self, stream: &[u8]) {
-        self.shared.gathering.fetch_sub(stream.len(), Ordering::Relaxed);
+    /// So many bytes of a stream will not be handed over: it was cut short.
+    fn abandoned(&self, bytes: usize) {
+        self.shared.gathering.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether this side is the viewer.
+    fn expects_updates(&self) -> bool {
+        self.shared.updates_welcome.load(Ordering::Relaxed)
     }
 }
 
@@ -312,24 +325,39 @@ impl Drop for Inbox {
 impl Inbox {
     /// The next message, or why there will be none.
     pub async fn next(&mut self) -> Result<Incoming, Closed> {
-        match self.messages.recv().await {
-            Some(message) => {
-                if let Incoming::Update(stream) = &message {
-                    self.shared.gathering.fetch_sub(stream.len(), Ordering::Relaxed);
-                }
-                Ok(message)
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// The same, for who waits for several links.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Incoming, Closed>> {
+        match ready!(self.messages.poll_recv(context)) {
+            Some(message) => Poll::Ready(Ok(self.taken(message))),
+            None => {
+                let shared = &self.shared;
+                let ending =
+                    self.ending.get_or_insert_with(|| Box::pin(why_ended(shared.closed.subscribe())));
+                ending.as_mut().poll(context).map(Err)
             }
-            None => Err(self.reason().await),
         }
     }
 
-    async fn reason(&mut self) -> Closed {
-        let gone = || Closed::lost("the connection ended");
-        match self.shared.closed.subscribe().wait_for(Option::is_some).await {
-            Ok(closed) => closed.clone().unwrap_or_else(gone),
-            Err(_) => gone(),
-        }
+    /// The next message if it is there.
+    pub fn try_next(&mut self) -> Option<Incoming> {
+        let message = self.messages.try_recv().ok()?;
+        Some(self.taken(message))
     }
+
+    fn taken(&self, message: Incoming) -> Incoming {
+        if let Incoming::Update(stream) = &message {
+            self.shared.gathering.fetch_sub(stream.len(), Ordering::Relaxed);
+        }
+        message
+    }
+}
+
+async fn why_ended(mut watch: watch::Receiver<Option<Closed>>) -> Closed {
+    let closed = watch.wait_for(Option::is_some).await.ok().and_then(|closed| closed.clone());
+    closed.unwrap_or_else(|| Closed::lost("the connection ended"))
 }
 
 /// What this program calls itself in Hello, Welcome and Offer.

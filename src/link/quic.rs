@@ -1,14 +1,22 @@
 //! QUIC and WebTransport on one UDP port, told apart by ALPN.
 
+mod line;
+mod parity;
+mod reading;
+mod spare;
+
 use super::congestion::SteadyConfig;
 use super::{
-    Certificate, Closed, EXPORTER_LABEL, Exporter, Inbox, Incoming, Link, Outgoing, Road, TlsError, Transport,
+    Certificate, Closed, EXPORTER_LABEL, Exporter, Inbox, Link, Outgoing, Road, TlsError, Transport,
 };
 use crate::wire::limits::MAX_WAITING;
-use crate::wire::{self, CloseCode, Control, ControlReader, InputReader, Motion, Path, stream_kind};
+use crate::wire::{self, CloseCode, Path};
 use aws_lc_rs::hmac;
 use bytes::Bytes;
+use line::Which;
 use quinn::VarInt;
+use reading::{Spares, read_control, read_datagrams, read_streams};
+use spare::Spare;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
@@ -16,6 +24,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use web_transport_quinn::{self as wt, RecvStream, SendStream, Session, SessionError};
 
 /// The code of a reset update stream.
@@ -23,7 +32,6 @@ const SUPERSEDED: u32 = 1;
 /// How long a closing link may still send what it holds.
 const FAREWELL: Duration = Duration::from_millis(200);
 const CHUNK: usize = 64 << 10;
-const CHUNKS: usize = 32;
 /// What a session may have under way to one viewer.
 const RECEIVE_WINDOW: u32 = 64 << 20;
 /// What a viewer, or a peer of whom nothing is known yet, may have under way to this side.
@@ -152,12 +160,14 @@ fn start(session: Session, road: Road, send: SendStream, receive: RecvStream) ->
             }
         }
     };
-    let (ended, control) = (end.clone(), arrived.clone());
-    tokio::spawn(async move { ended(read_control(receive, control).await) });
-    let (ended, datagrams, on) = (end.clone(), arrived.clone(), session.clone());
-    tokio::spawn(async move { ended(read_datagrams(on, datagrams).await) });
+    let spares = Arc::new(Spares::default());
+    let (ended, with, control) = (end.clone(), spares.clone(), arrived.clone());
+    tokio::spawn(async move { ended(read_control(receive, &with, control).await) });
+    let (ended, of, on) = (end.clone(), link.clone(), session.clone());
+    let (with, datagrams) = (spares.clone(), arrived.clone());
+    tokio::spawn(async move { ended(read_datagrams(on, of, with, datagrams).await) });
     let streams_of = link.clone();
-    tokio::spawn(async move { end(read_streams(session, streams_of, arrived).await) });
+    tokio::spawn(async move { end(read_streams(session, streams_of, spares, arrived).await) });
     (link, inbox)
 }
 
@@ -194,20 +204,23 @@ async fn send_all(
     mut to_send: mpsc::Receiver<Outgoing>,
 ) {
     let mut ended = link.watch_end();
-    let mut updates = Updates::new(session.clone());
+    let mut updates = Updates::new(session.clone(), link.road());
     let mut input = None;
     let mut whole = true;
     let result = loop {
+        updates.spare.send(&session);
         let message = tokio::select! {
             biased;
             message = to_send.recv() => message,
             _ = ended.wait_for(Option::is_some) => None,
+            () = until(updates.spare.due()) => continue,
         };
         // A peer that gives no room to write may not hold up the link's end.
         let sent = match message {
             None => break Ok(()),
             Some(Outgoing::Control(bytes)) => {
                 link.control_left(bytes.len());
+                updates.noted(Which::Control, &bytes);
                 tokio::select! {
                     sent = control.write_chunk(bytes) => sent.map_err(lost),
                     _ = ended.wait_for(Option::is_some) => {
@@ -216,10 +229,13 @@ async fn send_all(
                     }
                 }
             }
-            Some(Outgoing::Input(bytes)) => tokio::select! {
-                sent = write_input(&session, &mut input, bytes) => sent,
-                _ = ended.wait_for(Option::is_some) => break Ok(()),
-            },
+            Some(Outgoing::Input(bytes)) => {
+                updates.noted(Which::Input, &bytes);
+                tokio::select! {
+                    sent = write_input(&session, &mut input, bytes) => sent,
+                    _ = ended.wait_for(Option::is_some) => break Ok(()),
+                }
+            }
             Some(Outgoing::Datagram(bytes)) => {
                 // A datagram may be lost; so one that does not fit the moment is simply not sent.
                 let _ = session.send_datagram(bytes);
@@ -281,6 +297,9 @@ async fn write_input(session: &Session, input: &mut Option<SendStream>, bytes: B
 struct Updates {
     session: Session,
     under_way: VecDeque<(u64, UnderWay)>,
+    /// A browser reads streams in order and could not mend one.
+    takes_spares: bool,
+    spare: Spare,
 }
 
 enum UnderWay {
@@ -307,8 +326,16 @@ impl UnderWay {
 }
 
 impl Updates {
-    fn new(session: Session) -> Self {
-        Updates { session, under_way: VecDeque::new() }
+    fn new(session: Session, road: Road) -> Self {
+        let takes_spares = road == Road::Quic;
+        Updates { session, under_way: VecDeque::new(), takes_spares, spare: Spare::new() }
+    }
+
+    /// Messages go out on the control or the input stream.
+    fn noted(&mut self, which: Which, bytes: &[u8]) {
+        if self.takes_spares {
+            self.spare.noted(&self.session, which, bytes);
+        }
     }
 
     async fn start(&mut self, number: u64, bytes: Bytes) {
@@ -324,7 +351,7 @@ impl Updates {
         let under_way = match at_once(&mut open).await {
             Some(Ok(mut stream)) => {
                 let _ = stream.set_priority(priority_of(number));
-                let mut left = [bytes];
+                let mut left = [bytes.clone()];
                 let written = at_once(async {
                     while !left[0].is_empty() {
                         stream.write_chunks(&mut left).await.map_err(lost)?;
@@ -334,6 +361,9 @@ impl Updates {
                 match written.await {
                     Some(Ok(())) => {
                         let _ = stream.finish();
+                        if self.takes_spares {
+                            self.spare.written(&self.session, stream.quic_id().index(), &bytes);
+                        }
                         UnderWay::Written(stream)
                     }
                     Some(Err(_)) => return,
@@ -364,6 +394,13 @@ impl Updates {
 /// Lower numbers go first.
 fn priority_of(number: u64) -> i32 {
     -(number.min(i32::MAX as u64 / 2) as i32)
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// What a future gives without waiting, if it does.
@@ -399,118 +436,6 @@ async fn write_update(
         let _ = stream.reset(SUPERSEDED);
     }
     Ok(())
-}
-
-async fn read_control(mut stream: RecvStream, arrived: mpsc::Sender<Incoming>) -> Result<(), Closed> {
-    let mut reader = ControlReader::new();
-    let mut parting = None;
-    while let Some(chunk) = stream.read_chunk(CHUNK, true).await.map_err(lost_reading)? {
-        reader.push(&chunk.bytes);
-        while let Some(message) = reader.next().map_err(|error| Closed::violation(&error))? {
-            if let Control::Closing { code, reason } = &message {
-                parting = Some(Closed::by_peer(*code, reason));
-            }
-            if arrived.send(Incoming::Control(message)).await.is_err() {
-                return Ok(());
-            }
-        }
-    }
-    Err(parting.unwrap_or_else(|| Closed::by_peer(CloseCode::DONE, "the control stream ended")))
-}
-
-async fn read_datagrams(session: Session, arrived: mpsc::Sender<Incoming>) -> Result<(), Closed> {
-    loop {
-        let datagram = session.read_datagram().await.map_err(closed)?;
-        if let Some(motion) = Motion::read(&datagram).map_err(|error| Closed::violation(&error))? {
-            // A motion that finds no room is out of date by the time there is.
-            if let Err(mpsc::error::TrySendError::Closed(_)) = arrived.try_send(Incoming::Motion(motion)) {
-                return Ok(());
-            }
-        }
-    }
-}
-
-async fn read_streams(session: Session, link: Link, arrived: mpsc::Sender<Incoming>) -> Result<(), Closed> {
-    loop {
-        let stream = session.accept_uni().await.map_err(closed)?;
-        let (link, arrived) = (link.clone(), arrived.clone());
-        tokio::spawn(async move {
-            if let Err(closed) = read_stream(stream, &link, arrived).await {
-                link.end(closed);
-            }
-        });
-    }
-}
-
-async fn read_stream(
-    mut stream: RecvStream,
-    link: &Link,
-    arrived: mpsc::Sender<Incoming>,
-) -> Result<(), Closed> {
-    let Ok(Some(first)) = stream.read_chunk(CHUNK, true).await else { return Ok(()) };
-    match first.bytes.first().copied().map(u64::from) {
-        Some(stream_kind::INPUT) => {
-            link.begin_input()?;
-            read_input(stream, first.bytes, arrived).await
-        }
-        Some(stream_kind::UPDATE) => {
-            let mut gathered = Vec::new();
-            match gather(&mut stream, first.bytes, &mut gathered, link).await? {
-                true => drop(arrived.send(Incoming::Update(gathered.into())).await),
-                false => link.abandoned(&gathered),
-            }
-            Ok(())
-        }
-        // Streams of a kind that this version does not know are passed over.
-        _ => {
-            let _ = stream.stop(0);
-            Ok(())
-        }
-    }
-}
-
-async fn read_input(
-    mut stream: RecvStream,
-    first: Bytes,
-    arrived: mpsc::Sender<Incoming>,
-) -> Result<(), Closed> {
-    let mut reader = InputReader::new();
-    let mut next = Some(first);
-    while let Some(bytes) = next {
-        reader.push(&bytes);
-        while let Some((number, event)) = reader.next().map_err(|error| Closed::violation(&error))? {
-            if arrived.send(Incoming::Input(number, event)).await.is_err() {
-                return Ok(());
-            }
-        }
-        let chunk = stream.read_chunk(CHUNK, true).await.map_err(lost_reading)?;
-        next = chunk.map(|chunk| chunk.bytes);
-    }
-    Ok(())
-}
-
-/// Reads an update stream to its end; `false` if it was reset.
-async fn gather(
-    stream: &mut RecvStream,
-    first: Bytes,
-    gathered: &mut Vec<u8>,
-    link: &Link,
-) -> Result<bool, Closed> {
-    link.gather(gathered, &first)?;
-    // A packet fills a chunk: many are taken at once, so that the connection is locked once for all of them.
-    let mut chunks: [Bytes; CHUNKS] = Default::default();
-    loop {
-        match stream.read_chunks(&mut chunks).await {
-            Ok(Some(count)) => {
-                for chunk in &mut chunks[..count] {
-                    link.gather(gathered, &std::mem::take(chunk))?;
-                }
-            }
-            Ok(None) => return Ok(true),
-            // A reset: the session says Dropped for it. A lost connection is told by the other tasks.
-            Err(_) => return Ok(false),
-        }
-    }
 }
 
 fn lost(error: wt::WriteError) -> Closed {

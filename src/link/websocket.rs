@@ -278,7 +278,7 @@ async fn take_frame(
         }
         Frame::Reset { stream, .. } => {
             if let Some(Arriving::Update(gathered)) = streams.remove(&stream) {
-                link.abandoned(&gathered);
+                link.abandoned(gathered.len());
             }
         }
         Frame::Stream { stream, end, data } => {

@@ -7,7 +7,7 @@ use super::viewer::Viewer;
 use super::{Arrival, Grant, HeldBy, Order, Status};
 use crate::clock;
 use crate::codec::video;
-use crate::link::{Closed, Incoming};
+use crate::link::{Closed, Inbox, Incoming};
 use crate::screen::{HashKey, SizeError};
 use crate::source::{Canvas, CursorShape, Source, SourceEvent, SourceState};
 use crate::sync::{Delivery, Micros, Pointer, Scene};
@@ -15,6 +15,7 @@ use crate::wire::limits::MAX_VIEWERS;
 use crate::wire::{Attached, CloseCode, Control, Cursor, InputEvent, Motion, Policy, Token, features};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -31,13 +32,39 @@ const TICK: Duration = Duration::from_millis(100);
 const IDLE_TICK: Duration = Duration::from_millis(1_000);
 /// Nobody watches, nothing happens: time brings nothing about.
 const NO_TICK: Duration = Duration::from_secs(3_600);
-/// Messages of all viewers that wait for the session: few, since who sends many must not delay the others.
-const QUEUE: usize = 64;
+/// Messages of one viewer that are looked at together, before the others' turn.
+const AT_ONCE: usize = 32;
 /// The screen takes no new size more often than this, whoever asks.
 const RESIZE_PERIOD: Micros = 200_000;
 
 pub(super) type ViewerId = u64;
-type FromViewer = (ViewerId, Result<Incoming, Closed>);
+
+/// What the viewers send: the one that was heard last is asked last.
+#[derive(Default)]
+struct Inboxes(Vec<(ViewerId, Inbox)>);
+
+impl Inboxes {
+    async fn next(&mut self) -> (ViewerId, Result<Incoming, Closed>) {
+        std::future::poll_fn(|context| {
+            for at in 0..self.0.len() {
+                let (viewer, inbox) = &mut self.0[at];
+                if let Poll::Ready(message) = inbox.poll_next(context) {
+                    let viewer = *viewer;
+                    self.0[at..].rotate_left(1);
+                    return Poll::Ready((viewer, message));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// What else is there already of the viewer that was heard last.
+    fn rest_of_last(&mut self) -> impl Iterator<Item = Incoming> {
+        let mut last = self.0.last_mut();
+        std::iter::from_fn(move || last.as_mut()?.1.try_next())
+    }
+}
 
 pub(super) struct Task {
     title: String,
@@ -133,7 +160,7 @@ impl Task {
         mut frames: mpsc::Receiver<Made>,
         report: watch::Sender<Status>,
     ) {
-        let (to_session, mut from_viewers) = mpsc::channel::<FromViewer>(QUEUE);
+        let mut inboxes = Inboxes::default();
         let mut source_is_there = true;
         let mut last_tick = Instant::now();
         let mut busy_since = None;
@@ -149,13 +176,17 @@ impl Task {
             // What a viewer says concerns itself alone; all else may concern all.
             let mut concerned = None;
             tokio::select! {
-                Some((viewer, message)) = from_viewers.recv() => {
+                (viewer, message) = inboxes.next() => {
                     self.on_message(viewer, message);
+                    // What came in one packet is answered in one.
+                    for message in inboxes.rest_of_last().take(AT_ONCE) {
+                        self.on_message(viewer, Ok(message));
+                    }
                     concerned = Some(viewer);
                 }
                 () = self.canvas.changed(), if !self.holds_back() => self.on_damage(),
                 order = orders.recv() => match order {
-                    Some(Order::Arrive(arrival)) => self.on_arrival(*arrival, &to_session),
+                    Some(Order::Arrive(arrival)) => self.on_arrival(*arrival, &mut inboxes),
                     Some(Order::Dismiss { sign_in, code, reason }) => self.dismiss(&sign_in, code, &reason),
                     None => break,
                 },
@@ -173,6 +204,9 @@ impl Task {
                 }
                 // Delivering is all there is to do then.
                 () = sleep_until(wake_at(self.wake_at)), if self.wake_at.is_some() => {}
+            }
+            if inboxes.0.len() != self.viewers.len() {
+                inboxes.0.retain(|(viewer, _)| self.viewers.contains_key(viewer));
             }
             self.deliver(concerned);
             report.send_if_modified(|status| {
@@ -202,8 +236,8 @@ impl Task {
         waiting || self.wanted_size.is_some()
     }
 
-    fn on_arrival(&mut self, arrival: Arrival, to_session: &mpsc::Sender<FromViewer>) {
-        let Arrival { link, mut inbox, attach, grant } = arrival;
+    fn on_arrival(&mut self, arrival: Arrival, inboxes: &mut Inboxes) {
+        let Arrival { link, inbox, attach, grant } = arrival;
         if let Err(place) = self.take_over(&grant) {
             link.close(CloseCode::TAKEN_OVER, &place);
             return;
@@ -244,16 +278,7 @@ impl Task {
         self.next_viewer += 1;
         tracing::info!(viewer = id, road = link.road().name(), session = self.title, "viewer attached");
         self.viewers.insert(id, Viewer::new(link, token, grant, delivery, decodes_video, now));
-        let to_session = to_session.clone();
-        tokio::spawn(async move {
-            loop {
-                let message = inbox.next().await;
-                let ended = message.is_err();
-                if to_session.send((id, message)).await.is_err() || ended {
-                    break;
-                }
-            }
-        });
+        inboxes.0.push((id, inbox));
     }
 
     /// The newest grant has the session: who held it goes dark and is told where it went. An older one than that is refused,

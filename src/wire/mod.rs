@@ -13,6 +13,8 @@ pub use control::{Attach, Attached, Control, ControlReader, Cursor, KnownScreen,
 pub use input::{Button, InputEvent, InputReader, Motion, write_event, write_input_start};
 pub use policy::{Policy, UnknownPolicy};
 pub use update::{CachedTile, CopyRect, TilePart, UpdateHeader, VideoFrame, read_update};
+#[cfg(feature = "net")]
+pub(crate) use value::put_varint;
 pub use value::{Reader, WireError};
 pub use websocket::{Frame, read_frame, write_frame};
 

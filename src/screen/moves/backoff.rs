@@ -3,8 +3,9 @@
 use super::Move;
 use crate::screen::{Grid, TileSet};
 
-/// After this many searches in vain a tile rests longest: for `2^MAX_MISSES - 1` changes.
-const MAX_MISSES: u8 = 4;
+/// After this many searches in vain a tile rests longest: for `2^(MAX_MISSES - 1) - 1` changes. After one it does not rest: what
+/// has just come up for the first time is scrolled next.
+const MAX_MISSES: u8 = 5;
 
 #[derive(Clone, Copy, Default)]
 struct Tile {
@@ -56,7 +57,7 @@ impl BackOff {
                 .any(|m| !m.from.intersect(&rect).is_empty() || !m.target().intersect(&rect).is_empty());
             let state = &mut self.tiles[tile as usize];
             state.misses = if moved { 0 } else { (state.misses + 1).min(MAX_MISSES) };
-            state.rest = (1 << state.misses) - 1;
+            state.rest = (1 << state.misses.saturating_sub(1)) - 1;
         }
     }
 }
@@ -79,7 +80,7 @@ mod tests {
                 backoff.learn(&seek, &[]);
             }
         }
-        assert_eq!(searches, [0, 2, 6, 14, 30, 46]);
+        assert_eq!(searches, [0, 1, 3, 7, 15, 31, 47]);
         while seek.is_empty() {
             backoff.choose(grid, &changed, &mut seek);
         }
