@@ -232,8 +232,8 @@ fn a_part_over_an_update_on_the_way_waits_for_it_and_that_is_not_dropped() {
         };
     paint(Rect::new(64, 0, 64, 64), 1, &mut delivery, &mut sent);
     paint(Rect::new(0, 0, 64, 64), 2, &mut delivery, &mut sent);
-    paint(Rect::new(5, 5, 9, 22), 3, &mut delivery, &mut sent);
-    let dropped = paint(Rect::new(0, 0, 64, 64), 4, &mut delivery, &mut sent);
+    let mut dropped = paint(Rect::new(5, 5, 9, 22), 3, &mut delivery, &mut sent);
+    dropped.extend(paint(Rect::new(0, 0, 64, 64), 4, &mut delivery, &mut sent));
     let [whole, part] = [&sent[sent.len() - 3].0, &sent[sent.len() - 2].0];
     assert_eq!((part.parts.len(), part.after), (1, whole.number));
     assert!(!dropped.contains(&whole.number), "{dropped:?}");
