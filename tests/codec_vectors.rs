@@ -73,22 +73,29 @@ fn write_the_vectors() {
     let mut text =
         String::from("Golden payloads of docs/codec.md; hashes are keyed tile hashes, one for each tile.\n");
     let mut encoder = Encoder::new();
-    let mut put = |name: &str, screen: &Framebuffer, tiles: &[TileId]| {
+    let mut write = |name: &str, screen: &Framebuffer, tiles: &[TileId], small: bool| {
         let mut payload = Vec::new();
-        encoder.encode(screen, tiles, &mut payload);
+        let places = tiles.iter().map(|&tile| screen.grid().rect(tile));
+        match small {
+            true => encoder.encode_parts(screen, places, &mut payload),
+            false => encoder.encode(screen, tiles, &mut payload),
+        };
         let hashes = hashes(screen, tiles).iter().map(|hash| format!(" {hash:016x}")).collect::<String>();
         block(&mut text, name, screen.grid(), tiles, &payload, &format!("hashes{hashes}"));
         payload
     };
+    let text_like = |x: u32, y: u32| match noise(x / 2 + y / 20 * 977) % 4 {
+        0 if y % 20 < 13 => 0x20_2020 + noise(x * 7 + y % 20) % 12 * 0x11_1111,
+        _ => 0xFA_FAF0,
+    };
+    let line = screen(80, 30, |x, y| if y < 20 { text_like(x, y) } else { 0xFF_FFFF });
+    let small = write("a line of text, context-coded", &line, &[0, 1], true);
+    let mut put = |name: &str, screen: &Framebuffer, tiles: &[TileId]| write(name, screen, tiles, false);
     put("one pixel of 112233", &screen(1, 1, |_, _| 0x11_2233), &[0]);
     put("one flat tile", &screen(64, 64, |_, _| 0xFF_FFFF), &[0]);
     let stored =
         put("four by four colours, stored", &screen(4, 4, |x, y| noise(x + y * 4) & 0xFF_FFFF), &[0]);
     put("forty flat tiles, a long run", &screen(64 * 40, 3, |x, _| x / 64), &(0..40).collect::<Vec<_>>());
-    let text_like = |x: u32, y: u32| match noise(x / 2 + y / 20 * 977) % 4 {
-        0 if y % 20 < 13 => 0x20_2020 + noise(x * 7 + y % 20) % 12 * 0x11_1111,
-        _ => 0xFA_FAF0,
-    };
     let page = screen(150, 139, text_like);
     put("lines of text, edge tiles of 22x11", &page, &(0..9).collect::<Vec<_>>());
     put("some tiles of lines of text", &page, &[1, 2, 5, 8]);
@@ -130,7 +137,13 @@ fn write_the_vectors() {
     put("every class in one payload", &screen(200, 40, mixed), &[0, 1, 2, 3]);
     let grid = Grid::new(65, 66);
     let tiles = [0, 1, 2, 3];
-    block(&mut text, "an unknown class", grid, &tiles, &[3], "refused");
+    block(&mut text, "an unknown class", grid, &tiles, &[4], "refused");
+    let cut = &small[..small.len() - 1];
+    block(&mut text, "context-coded tiles that end early", Grid::new(80, 30), &[0, 1], cut, "refused");
+    let longer: Vec<u8> = small.iter().copied().chain([0]).collect();
+    block(&mut text, "context-coded tiles and a byte", Grid::new(80, 30), &[0, 1], &longer, "refused");
+    let much = [3 << 3 | 3, 0];
+    block(&mut text, "too many context-coded pixels", Grid::new(128, 65), &[0, 1, 2, 3], &much, "refused");
     block(&mut text, "an empty payload", grid, &tiles, &[], "refused");
     block(&mut text, "a run longer than the tiles", grid, &tiles, &[4 << 3], "refused");
     block(&mut text, "half a payload", grid, &tiles, &noisy_payload[..noisy_payload.len() / 2], "refused");

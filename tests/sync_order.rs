@@ -206,3 +206,40 @@ fn scrolled(scene: &mut Scene) -> Framebuffer {
     source.copy_within(Rect::new(0, 20, width, height - 20), 0, 0);
     source
 }
+
+#[test]
+fn a_part_over_an_update_on_the_way_waits_for_it_and_that_is_not_dropped() {
+    let mut scene = Scene::new(KEY, 128, 64).unwrap();
+    let mut delivery = Delivery::new(&scene, 0, None, 0);
+    delivery.take_parts();
+    let (mut source, mut encoder) = (Framebuffer::new(128, 64).unwrap(), Encoder::new());
+    let mut attachment = attachment();
+    let mut sent = Vec::new();
+    let mut paint =
+        |at: Rect, colour: u32, delivery: &mut Delivery, sent: &mut Vec<(UpdateHeader, Bytes)>| {
+            (at.y..at.bottom()).for_each(|y| source.row_mut(at.x, y, at.width).fill(colour));
+            if let Some(change) = scene.absorb(&source, &TileSet::full(2), 0) {
+                delivery.changed(&scene, &change, 0);
+            }
+            while let Some(header) = delivery.next(&scene, None, 0, 0) {
+                let mut stream = Vec::new();
+                header.write(&mut stream);
+                encoder.encode_parts(scene.framebuffer(), header.places(), &mut stream);
+                delivery.sent(&header, stream.len(), 0);
+                sent.push((header, stream.into()));
+            }
+            delivery.superseded(&scene, SECOND)
+        };
+    paint(Rect::new(64, 0, 64, 64), 1, &mut delivery, &mut sent);
+    paint(Rect::new(0, 0, 64, 64), 2, &mut delivery, &mut sent);
+    let mut dropped = paint(Rect::new(5, 5, 9, 22), 3, &mut delivery, &mut sent);
+    dropped.extend(paint(Rect::new(0, 0, 64, 64), 4, &mut delivery, &mut sent));
+    let [whole, part] = [&sent[sent.len() - 3].0, &sent[sent.len() - 2].0];
+    assert_eq!((part.parts.len(), part.after), (1, whole.number));
+    assert!(!dropped.contains(&whole.number), "{dropped:?}");
+    // The part overtakes what it goes over.
+    for (_, stream) in sent.iter().rev() {
+        attachment.update(stream.clone(), || 1).unwrap();
+    }
+    assert!(attachment.viewer().framebuffer() == Some(scene.framebuffer()));
+}

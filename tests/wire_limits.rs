@@ -178,6 +178,29 @@ fn an_update_has_at_most_4096_tiles_with_pixels() {
     assert_limit(4, |tiles| update(128, 128, 0, 0, &[(0, tiles as u64)]), read);
 }
 
+#[test]
+fn tiles_given_in_part_count_as_tiles_with_pixels() {
+    let read = |stream: &[u8]| read_update(stream).map(|_| ());
+    // 64 tiles in each row of parts, and the rest whole in the rows below.
+    let mixed = |tiles: usize| {
+        let whole = tiles as u64 - 64;
+        let mut stream = update(4_096, 8_000, 0, 0, &[(64, whole)]);
+        stream[56] = 32;
+        stream.extend(varints(&[1, 0, 3, 4_096, 1]));
+        stream
+    };
+    assert_limit(MAX_UPDATE_TILES, mixed, read);
+    let two = |y: u64| {
+        let mut stream = update(128, 128, 0, 0, &[]);
+        stream[56] = 32;
+        stream.extend(varints(&[2, 0, 0, 128, 10, 0, y, 10, 10]));
+        stream
+    };
+    assert!(read(&two(64)).is_ok());
+    assert!(matches!(read(&two(50)), Err(WireError::Meaningless { .. })), "a tile in two parts");
+    assert!(matches!(read(&two(119)), Err(WireError::Meaningless { .. })), "a part outside the screen");
+}
+
 fn waiting(number: u64, payload: usize) -> Bytes {
     let header = UpdateHeader {
         number,

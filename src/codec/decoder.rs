@@ -1,5 +1,6 @@
 //! The decoder: classes first, then each section's tiles.
 
+use super::context::ContextDecoder;
 use super::entropy::Unpacker;
 use super::interface::InterfaceDecoder;
 use super::natural::NaturalDecoder;
@@ -11,6 +12,7 @@ pub struct Decoder {
     unpacker: Unpacker,
     interface: InterfaceDecoder,
     natural: NaturalDecoder,
+    context: ContextDecoder,
     classes: Vec<Class>,
 }
 
@@ -26,6 +28,7 @@ impl Decoder {
             unpacker: Unpacker::new(),
             interface: InterfaceDecoder::new(),
             natural: NaturalDecoder::new(),
+            context: ContextDecoder::new(),
             classes: Vec::new(),
         }
     }
@@ -33,7 +36,7 @@ impl Decoder {
     /// Decodes a payload that holds exactly `tiles` of `grid`, in this order.
     ///
     /// `sink` is called once a tile with its index in `tiles`, its place, and its pixels, row by row
-    /// without gaps; interface tiles come first, then the others. A damaged payload ends in an error,
+    /// without gaps; interface tiles come first, then natural, then context-coded ones. A damaged payload ends in an error,
     /// perhaps after some tiles were handed over: those may be wrong, and must be asked for again.
     /// Memory is bounded by the tiles' pixels, whatever the payload says.
     pub fn decode(
@@ -78,9 +81,13 @@ impl Decoder {
         if interface().next().is_some() {
             self.interface.decode(&mut self.unpacker, &mut reader, interface, sink)?;
         }
-        let natural = || places().filter(|tile| tile.class != Class::Interface);
+        let natural = || places().filter(|tile| matches!(tile.class, Class::Grey | Class::Colour));
         if natural().next().is_some() {
             self.natural.decode(&mut self.unpacker, &mut reader, natural, sink)?;
+        }
+        let context = || places().filter(|tile| tile.class == Class::Context);
+        if context().next().is_some() {
+            self.context.decode(&mut reader, context, sink)?;
         }
         reader.end()
     }

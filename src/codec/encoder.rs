@@ -1,6 +1,7 @@
 //! The encoder: each tile to its class, each class to its section.
 
 use super::classify::classify;
+use super::context::{self, ContextEncoder};
 use super::entropy::Packer;
 use super::interface::InterfaceEncoder;
 use super::natural::NaturalEncoder;
@@ -24,7 +25,10 @@ pub struct Encoder {
     packer: Packer,
     interface: InterfaceEncoder,
     natural: NaturalEncoder,
+    context: ContextEncoder,
     classes: Vec<Class>,
+    small: Vec<Rect>,
+    scratch: Vec<u8>,
 }
 
 impl Default for Encoder {
@@ -39,7 +43,10 @@ impl Encoder {
             packer: Packer::new(),
             interface: InterfaceEncoder::new(),
             natural: NaturalEncoder::new(),
+            context: ContextEncoder::new(),
             classes: Vec::new(),
+            small: Vec::new(),
+            scratch: Vec::new(),
         }
     }
 
@@ -47,12 +54,59 @@ impl Encoder {
     /// The decoder needs the same tiles in the same order; ascending compresses best.
     pub fn encode(&mut self, framebuffer: &Framebuffer, tiles: &[TileId], out: &mut Vec<u8>) -> EncodeStats {
         let grid = framebuffer.grid();
-        self.encode_parts(framebuffer, tiles.iter().map(|&tile| grid.rect(tile)), out)
+        self.encode_sections(framebuffer, tiles.iter().map(|&tile| grid.rect(tile)), out)
     }
 
-    /// The same for any rectangles of the framebuffer that are no larger than a tile, such as parts of tiles. The decoder
-    /// needs the same rectangles in the same order.
+    /// The same for any rectangles of the framebuffer that are no larger than a tile, such as parts of tiles, for a decoder
+    /// that knows context-coded content. It needs the same rectangles in the same order.
     pub fn encode_parts(
+        &mut self,
+        framebuffer: &Framebuffer,
+        parts: impl Iterator<Item = Rect> + Clone,
+        out: &mut Vec<u8>,
+    ) -> EncodeStats {
+        let area: u64 = parts.clone().map(|part| part.area()).sum();
+        if area <= context::MOST_PIXELS
+            && let Some(stats) = self.encode_small(framebuffer, parts.clone(), out)
+        {
+            return stats;
+        }
+        self.encode_sections(framebuffer, parts, out)
+    }
+
+    /// All parts context-coded; `None`, with nothing appended, if some are natural, the colours too many, or only one: a
+    /// palette says that in fewer bytes.
+    fn encode_small(
+        &mut self,
+        framebuffer: &Framebuffer,
+        parts: impl Iterator<Item = Rect>,
+        out: &mut Vec<u8>,
+    ) -> Option<EncodeStats> {
+        self.small.clear();
+        self.small.extend(parts);
+        let Rect { x, y, .. } = *self.small.first()?;
+        let colour = framebuffer.row(x, y, 1)[0];
+        let is_plain = |part: &Rect| {
+            (part.y..part.bottom())
+                .all(|y| framebuffer.row(part.x, y, part.width).iter().all(|pixel| *pixel == colour))
+        };
+        let is_interface = |part: &Rect| classify(framebuffer, part) == Class::Interface;
+        if self.small.iter().all(is_plain) || !self.small.iter().all(is_interface) {
+            return None;
+        }
+        self.scratch.clear();
+        if !self.context.encode(framebuffer, &self.small, &mut self.scratch) {
+            return None;
+        }
+        self.classes.clear();
+        self.classes.resize(self.small.len(), Class::Context);
+        write_classes(&self.classes, out);
+        out.extend_from_slice(&self.scratch);
+        let (interface_tiles, interface_bytes) = (self.small.len() as u32, self.scratch.len());
+        Some(EncodeStats { interface_tiles, interface_bytes, ..EncodeStats::default() })
+    }
+
+    pub(super) fn encode_sections(
         &mut self,
         framebuffer: &Framebuffer,
         parts: impl Iterator<Item = Rect>,
@@ -69,7 +123,7 @@ impl Encoder {
                 class = Class::Colour;
             }
             match class {
-                Class::Interface => stats.interface_tiles += 1,
+                Class::Interface | Class::Context => stats.interface_tiles += 1,
                 Class::Grey => stats.grey_tiles += 1,
                 Class::Colour => stats.colour_tiles += 1,
             }

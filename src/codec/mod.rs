@@ -3,9 +3,10 @@
 //! A payload holds the pixels of some tiles of one framebuffer and depends on nothing else, so payloads may
 //! arrive in any order. Interface content (text, lines, flat areas) becomes indices into one palette that
 //! all tiles share; natural content (photographs, medical images) is predicted from its neighbours and its
-//! residuals are sorted by activity. `docs/codec.md` is the format.
+//! residuals are sorted by activity; a letter or a caret is coded pixel by pixel. `docs/codec.md` is the format.
 
 mod classify;
+mod context;
 mod decoder;
 mod encoder;
 mod entropy;

@@ -19,12 +19,20 @@ pub fn decode_to_framebuffer(
     Ok(framebuffer)
 }
 
-/// Panics unless `tiles` of the framebuffer come back exactly, and nothing else does.
+/// Panics unless `tiles` of the framebuffer come back exactly, and nothing else does: also as parts are encoded.
 pub fn assert_roundtrip(encoder: &mut Encoder, framebuffer: &Framebuffer, tiles: &[TileId]) {
+    let grid = framebuffer.grid();
     let mut payload = Vec::new();
     let stats = encoder.encode(framebuffer, tiles, &mut payload);
     assert_eq!((stats.interface_tiles + stats.grey_tiles + stats.colour_tiles) as usize, tiles.len());
-    let decoded = decode_to_framebuffer(&payload, framebuffer.width(), framebuffer.height(), tiles)
+    assert_decodes(&payload, framebuffer, tiles);
+    payload.clear();
+    encoder.encode_parts(framebuffer, tiles.iter().map(|&tile| grid.rect(tile)), &mut payload);
+    assert_decodes(&payload, framebuffer, tiles);
+}
+
+fn assert_decodes(payload: &[u8], framebuffer: &Framebuffer, tiles: &[TileId]) {
+    let decoded = decode_to_framebuffer(payload, framebuffer.width(), framebuffer.height(), tiles)
         .expect("what was encoded decodes");
     let grid = framebuffer.grid();
     for tile in 0..grid.len() as TileId {

@@ -34,6 +34,8 @@ pub(super) enum Class {
     Grey = 1,
     /// Natural content: three predicted planes.
     Colour = 2,
+    /// Interface content of a few pixels, each coded by those around it.
+    Context = 3,
 }
 
 const CLASS_BITS: u32 = 3;
@@ -65,6 +67,7 @@ pub(super) fn read_classes(
             0 => Class::Interface,
             1 => Class::Grey,
             2 => Class::Colour,
+            3 => Class::Context,
             unknown => return Err(DecodeError::UnknownClass(unknown)),
         };
         let mut run = u64::from(byte >> CLASS_BITS) + 1;

@@ -133,12 +133,42 @@ fn a_caret_takes_five_bytes() {
 
 #[test]
 fn what_a_frame_would_not_make_smaller_is_stored() {
-    let mut screen = Framebuffer::new(64, 64).unwrap();
+    let mut screen = Framebuffer::new(4, 4).unwrap();
     let bounds = screen.bounds();
     paint(&mut screen, bounds, 3, 1);
+    let mut payload = Vec::new();
+    Encoder::new().encode(&screen, &[0], &mut payload);
     // Sixteen colours, one byte of flags, sixteen codes: all of it new.
-    let payload = assert_parts_roundtrip(&screen, &[Rect::new(3, 5, 4, 4)]);
     assert_eq!((&payload[..4], payload.len()), (&[0, 16, 16, 0][..], 4 + 16 * 3 + 1 + 16));
+}
+
+#[test]
+fn a_letter_is_context_coded_and_takes_fewer_bytes_than_with_a_palette() {
+    let mut screen = Framebuffer::new(64, 64).unwrap();
+    screen.pixels_mut().fill(0x00FF_FFFF);
+    let letter = Rect::new(5, 7, 9, 22);
+    for y in 12..24u32 {
+        for x in 6..13u32 {
+            let distance = x.abs_diff(9).pow(2) + y.abs_diff(17).pow(2);
+            screen.row_mut(x, y, 1)[0] = [0x00FF_FFFF, 0x0090_9090, 0x0011_1111][distance as usize % 3];
+        }
+    }
+    let payload = assert_parts_roundtrip(&screen, &[letter]);
+    let mut with_palette = Vec::new();
+    Encoder::new().encode_sections(&screen, std::iter::once(letter), &mut with_palette);
+    assert_eq!((payload[0] & 7, with_palette[0] & 7), (3, 0));
+    assert!(payload.len() < with_palette.len(), "{} and {}", payload.len(), with_palette.len());
+}
+
+#[test]
+fn context_coded_bytes_end_exactly_where_the_pixels_do() {
+    let mut screen = Framebuffer::new(64, 64).unwrap();
+    paint(&mut screen, Rect::new(8, 10, 9, 18), 3, 1);
+    let part = Rect::new(6, 8, 20, 20);
+    let payload = assert_parts_roundtrip(&screen, &[part]);
+    let decode = |payload: &[u8]| Decoder::new().decode_parts(payload, &[part], |_, _, _| {});
+    assert!(decode(&payload[..payload.len() - 1]).is_err());
+    assert!(decode(&[&payload[..], &[0]].concat()).is_err());
 }
 
 #[test]

@@ -79,6 +79,23 @@ pub(super) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Di
     Ok(tokio::net::lookup_host((host, port)).await.map_err(failed)?.take(4).collect())
 }
 
+/// Each connection that is dialled has a socket of its own: no packet to it need say which one it is for.
+struct NoConnectionIds;
+
+impl quinn::ConnectionIdGenerator for NoConnectionIds {
+    fn generate_cid(&mut self) -> quinn::ConnectionId {
+        quinn::ConnectionId::new(&[])
+    }
+
+    fn cid_len(&self) -> usize {
+        0
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
+}
+
 async fn dial_quic(target: &Target, address: SocketAddr) -> Result<(Link, Inbox), WebSocketFault> {
     let mut config = quinn::ClientConfig::new(Arc::new(tls::quic_client(&target.pins)?));
     config.transport_config(Arc::new(quic::transport()));
@@ -86,12 +103,9 @@ async fn dial_quic(target: &Target, address: SocketAddr) -> Result<(Link, Inbox)
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let endpoint = quinn::Endpoint::new(
-        quinn::EndpointConfig::default(),
-        None,
-        udp_socket(local)?,
-        Arc::new(quinn::TokioRuntime),
-    )?;
+    let mut endpoint = quinn::EndpointConfig::default();
+    endpoint.cid_generator(|| Box::new(NoConnectionIds));
+    let endpoint = quinn::Endpoint::new(endpoint, None, udp_socket(local)?, Arc::new(quinn::TokioRuntime))?;
     let connection = endpoint.connect_with(config, address, &target.host)?.await?;
     Ok(quic::open(connection).await?)
 }

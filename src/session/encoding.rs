@@ -45,7 +45,11 @@ impl Encoding {
             return known.bytes.clone();
         }
         self.scratch.clear();
-        self.encoder.encode_parts(scene.framebuffer(), header.places(), &mut self.scratch);
+        // Who takes parts of tiles also knows how small ones are coded.
+        match parts.is_empty() {
+            true => self.encoder.encode(scene.framebuffer(), tiles, &mut self.scratch),
+            false => self.encoder.encode_parts(scene.framebuffer(), header.places(), &mut self.scratch),
+        };
         let bytes = Bytes::copy_from_slice(&self.scratch);
         if shared {
             if self.recent.len() == REMEMBERED {

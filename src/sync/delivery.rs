@@ -81,8 +81,8 @@ pub struct Delivery {
     motion_version: u64,
     /// Outside this part of the screen, a lacking tile is as the viewer has it.
     changed: Vec<Option<Rect>>,
-    /// The update that wrote each tile last.
-    written_by: Vec<u64>,
+    /// The update that wrote each tile last, and whether it may not have: its cache may miss what was named.
+    written_by: Vec<(u64, bool)>,
     takes_parts: bool,
     lacking: TileSet,
     lacking_since: Vec<Micros>,
@@ -90,6 +90,8 @@ pub struct Delivery {
     in_flight: BTreeMap<u64, InFlight>,
     last_number: u64,
     last_barrier: u64,
+    /// No update up to this one is dropped: parts of tiles were sent to go over it.
+    built_upon: u64,
     complete_told: bool,
     busy_told: bool,
     tile_bytes: TileBytes,
@@ -121,6 +123,7 @@ impl Delivery {
             in_flight: BTreeMap::new(),
             last_number: 0,
             last_barrier: 0,
+            built_upon: 0,
             complete_told: false,
             busy_told: false,
             tile_bytes: TileBytes::default(),
@@ -150,7 +153,7 @@ impl Delivery {
         self.sent_at = vec![0; self.grid.len()];
         self.exact_at = vec![0; self.grid.len()];
         self.changed = vec![None; self.grid.len()];
-        self.written_by = vec![0; self.grid.len()];
+        self.written_by = vec![(0, false); self.grid.len()];
         self.deferred = TileSet::new(self.grid.len());
         self.watched.clear();
         self.lacking_since = vec![now; self.grid.len()];
@@ -226,16 +229,21 @@ impl Delivery {
         }
     }
 
-    /// The part of a tile that is enough, if it is much less than the tile and the viewer surely has the rest. `all_before`: the
-    /// update waits for every one before it, and a miss in one of those makes everything be sent again.
-    fn part_of(&self, tile: TileId, all_before: bool) -> Option<TilePart> {
+    /// The part of a tile that is enough, if it is much less than the tile and the viewer surely has the rest, and the update
+    /// that must be applied before: one that is still on the way, or none. Up to `barrier`, which is applied before in any
+    /// case, a miss makes everything be sent again.
+    fn part_of(&self, tile: TileId, barrier: u64) -> Option<(TilePart, u64)> {
         let place = self.grid.rect(tile);
         let part = self.changed[tile as usize]?;
         self.has[tile as usize]?;
-        let written = all_before || !self.in_flight.contains_key(&self.written_by[tile as usize]);
-        let worth_it = self.takes_parts && written && part.area() * 4 <= place.area() * 3 && !part.is_empty();
+        let after = match self.written_by[tile as usize] {
+            (by, _) if by <= barrier || !self.in_flight.contains_key(&by) => 0,
+            (by, false) => by,
+            (_, true) => return None,
+        };
+        let worth_it = self.takes_parts && part.area() * 4 <= place.area() * 3 && !part.is_empty();
         let within = Rect { x: part.x.wrapping_sub(place.x), y: part.y.wrapping_sub(place.y), ..part };
-        worth_it.then_some(TilePart { tile, within })
+        worth_it.then_some((TilePart { tile, within }, after))
     }
 
     /// The next update, if there is one to send and room for it; the caller encodes the pixels of its tiles
@@ -266,15 +274,20 @@ impl Delivery {
         let chosen = self.choose(scene, bytes, pointer);
         let mut header = self.header_with_copies(scene, captured_us);
         header.keep = self.replaced_are_worth_keeping(&chosen, now);
+        let barrier = header.after;
         for &tile in &chosen {
             let hash = scene.hashes()[tile as usize];
             if self.cache.uses(hash) {
                 header.cached.push(CachedTile { tile, hash });
             } else {
                 header.tiles.push(tile);
-                header.parts.extend(self.part_of(tile, !header.copies.is_empty()));
+                if let Some((part, after)) = self.part_of(tile, barrier) {
+                    header.parts.push(part);
+                    header.after = header.after.max(after);
+                }
             }
         }
+        self.built_upon = self.built_upon.max(header.after);
         self.tile_bytes.expect(scene, &header.tiles);
         self.note_as_had(scene, &chosen, header.keep, now);
         header.caught_up = self.lacking.is_empty();
@@ -363,9 +376,11 @@ impl Delivery {
         let sent = self.budget.sent(bytes as u64, now);
         self.in_flight.insert(header.number, InFlight { sent, tiles, barrier });
         let copied = header.copies.iter().flat_map(|copy| self.grid.tiles_in(&copy.target()));
-        let written = header.tiles.iter().copied().chain(header.cached.iter().map(|cached| cached.tile));
-        for tile in copied.chain(written) {
-            self.written_by[tile as usize] = header.number;
+        for tile in copied.chain(header.tiles.iter().copied()) {
+            self.written_by[tile as usize] = (header.number, false);
+        }
+        for cached in &header.cached {
+            self.written_by[cached.tile as usize] = (header.number, true);
         }
         self.counters.updates += 1;
         self.counters.tiles += tiles_sent as u64;
@@ -435,11 +450,11 @@ impl Delivery {
         if !self.copies.is_empty() {
             return Vec::new();
         }
-        let last_barrier = self.last_barrier;
+        let kept = self.last_barrier.max(self.built_upon);
         let stale = |(number, update): (&u64, &InFlight)| {
             let old = now.saturating_sub(update.sent.at) > SUPERSEDED_AFTER;
             let differs = |&(tile, hash): &(TileId, TileHash)| scene.hashes()[tile as usize] != hash;
-            let droppable = *number > last_barrier && !update.barrier && !update.tiles.is_empty();
+            let droppable = *number > kept && !update.barrier && !update.tiles.is_empty();
             (old && droppable && update.tiles.iter().all(differs)).then_some(*number)
         };
         let numbers: Vec<u64> = self.in_flight.iter().skip(1).filter_map(stale).collect();

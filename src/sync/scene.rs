@@ -34,7 +34,7 @@ pub struct Change {
     /// For every tile that the moves read or write: its hash before, and its hash once the moves were applied
     /// to the old screen.
     pub moved: Vec<MovedTile>,
-    /// Of few changed tiles, which part of each changed.
+    /// Which part of each tile changed, unless many did so of themselves.
     pub parts: Vec<ChangedPart>,
 }
 
@@ -205,7 +205,7 @@ impl Scene {
     }
 }
 
-/// Of more changed tiles than this it is not worth looking for parts: most of them changed as a whole.
+/// Of more tiles than this that moves do not explain it is not worth looking for parts: most of them changed as a whole.
 const MOST_PARTS: usize = 96;
 
 /// What differs of each tile from what the moves made of it: nothing, unless the tile is one of `rest`.
@@ -216,7 +216,7 @@ fn changed_parts(
     hashes: &[TileHash],
     moved: &[MovedTile],
 ) -> Vec<ChangedPart> {
-    if tiles.len() > MOST_PARTS {
+    if rest.len() > MOST_PARTS {
         return Vec::new();
     }
     let part = |tile: TileId| {

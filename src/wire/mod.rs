@@ -4,6 +4,7 @@
 mod control;
 mod input;
 pub mod limits;
+mod parts;
 mod policy;
 mod update;
 mod value;
@@ -40,7 +41,7 @@ pub mod features {
     /// It decodes H.264, and so may be sent video.
     pub const H264: u64 = 1;
     /// It takes updates that give only a part of a tile.
-    pub const PARTS: u64 = 2;
+    pub const PARTS: u64 = 4;
 }
 
 /// Why a link was closed.

@@ -1,6 +1,7 @@
 //! The beginning of an update stream: everything but the tiles' pixels.
 
 use super::limits::*;
+use super::parts::{read_parts, write_parts};
 use super::stream_kind;
 use super::value::*;
 use crate::screen::{Grid, MAX_PIXELS, Rect, TileHash, TileId};
@@ -105,8 +106,8 @@ impl UpdateHeader {
             u8::from(self.complete)
                 | u8::from(self.keep) << 1
                 | u8::from(self.video.is_some()) << 2
-                | u8::from(!self.parts.is_empty()) << 3
-                | u8::from(self.caught_up) << 4,
+                | u8::from(self.caught_up) << 4
+                | u8::from(!self.parts.is_empty()) << 5,
         );
         put_varint(out, self.copies.len() as u64);
         for copy in &self.copies {
@@ -122,7 +123,10 @@ impl UpdateHeader {
             put_u64(out, cached.hash.0);
             next = cached.tile + 1;
         }
-        let runs: Vec<&[TileId]> = self.tiles.chunk_by(|a, b| a + 1 == *b).collect();
+        let mut parts = self.parts.iter().map(|part| part.tile).peekable();
+        let whole: Vec<TileId> =
+            self.tiles.iter().copied().filter(|tile| parts.next_if_eq(tile).is_none()).collect();
+        let runs: Vec<&[TileId]> = whole.chunk_by(|a, b| a + 1 == *b).collect();
         put_varint(out, runs.len() as u64);
         let mut next = 0;
         for run in runs {
@@ -131,24 +135,12 @@ impl UpdateHeader {
             next = run[0] + run.len() as TileId;
         }
         if !self.parts.is_empty() {
-            self.write_parts(out);
+            write_parts(&self.parts, self.grid(), out);
         }
         if let Some(VideoFrame { video, frame, rect }) = self.video {
             for value in [video, frame, rect.x.into(), rect.y.into(), rect.width.into(), rect.height.into()] {
                 put_varint(out, value);
             }
-        }
-    }
-
-    /// Each part by its place among the tiles, and its four numbers, a byte each.
-    fn write_parts(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.parts.len() as u64);
-        let mut next = 0;
-        for TilePart { tile, within } in &self.parts {
-            let index = self.tiles.binary_search(tile).expect("a part is of one of the tiles");
-            put_varint(out, (index - next) as u64);
-            out.extend([within.x, within.y, within.width, within.height].map(|value| value as u8));
-            next = index + 1;
         }
     }
 }
@@ -188,8 +180,9 @@ pub fn read_update(stream: &[u8]) -> Result<(UpdateHeader, &[u8]), WireError> {
     let tiles = header.grid().len() as u64;
     header.cached = read_cached(r, tiles)?;
     header.tiles = read_runs(r, tiles)?;
-    if flags & 8 != 0 {
-        header.parts = read_parts(r, &header)?;
+    if flags & 32 != 0 {
+        let grid = header.grid();
+        header.parts = read_parts(r, grid, &mut header.tiles)?;
     }
     if flags & 4 != 0 {
         header.video = Some(read_video(r, &header)?);
@@ -200,27 +193,6 @@ pub fn read_update(stream: &[u8]) -> Result<(UpdateHeader, &[u8]), WireError> {
         }
     }
     Ok((header, r.rest()))
-}
-
-fn read_parts(r: &mut Reader, header: &UpdateHeader) -> Result<Vec<TilePart>, WireError> {
-    let grid = header.grid();
-    let count = r.count(header.tiles.len(), "an update's parts of tiles")?;
-    let mut parts = Vec::with_capacity(count);
-    let mut next = 0;
-    for _ in 0..count {
-        let index = next + r.bounded(header.tiles.len() as u64, "a part of a tile")?;
-        within(index, header.tiles.len() as u64, "a part of a tile")?;
-        let tile = header.tiles[index as usize];
-        let mut value = || r.u8("a part of a tile").map(u32::from);
-        let within = Rect::new(value()?, value()?, value()?, value()?);
-        let whole = grid.rect(tile);
-        if within.is_empty() || !Rect::new(0, 0, whole.width, whole.height).contains(&within) {
-            return Err(WireError::Meaningless { what: "a part of a tile", value: tile.into() });
-        }
-        parts.push(TilePart { tile, within });
-        next = index + 1;
-    }
-    Ok(parts)
 }
 
 fn read_video(r: &mut Reader, header: &UpdateHeader) -> Result<VideoFrame, WireError> {

@@ -1,9 +1,10 @@
 // The decoder of tile payloads, twin of src/codec in Rust. docs/codec.md is the format.
 
+import { ContextDecoder } from "./context.ts";
 import { InterfaceDecoder } from "./interface.ts";
 import { NaturalDecoder } from "./natural.ts";
 import { CodecError, Reader } from "./reader.ts";
-import { COLOUR, INTERFACE, type Placed, TILE, type TileSink } from "./tile.ts";
+import { CONTEXT, INTERFACE, type Placed, TILE, type TileSink } from "./tile.ts";
 
 /** A screen's size in pixels. */
 export interface GridSize {
@@ -22,6 +23,7 @@ export interface PartOfTile {
 
 const interfaceDecoder = new InterfaceDecoder();
 const naturalDecoder = new NaturalDecoder();
+const contextDecoder = new ContextDecoder();
 
 /**
  * Decodes a payload that holds exactly `tiles` of a screen of this size, in this order; of those named in `parts`, which
@@ -41,6 +43,7 @@ export function decode(
   const kinds = readClasses(reader, tiles.length);
   const interfaceTiles: Placed[] = [];
   const naturalTiles: Placed[] = [];
+  const contextTiles: Placed[] = [];
   let nextPart = 0;
   for (let index = 0; index < tiles.length; index++) {
     const tile = tiles[index]!;
@@ -52,10 +55,11 @@ export function decode(
     const placed = part === undefined
       ? { index, x, y, width: Math.min(TILE, grid.width - x), height: Math.min(TILE, grid.height - y), kind }
       : { index, x: x + part.x, y: y + part.y, width: part.width, height: part.height, kind };
-    (kind === INTERFACE ? interfaceTiles : naturalTiles).push(placed);
+    (kind === INTERFACE ? interfaceTiles : kind === CONTEXT ? contextTiles : naturalTiles).push(placed);
   }
   if (interfaceTiles.length > 0) interfaceDecoder.decode(reader, interfaceTiles, sink);
   if (naturalTiles.length > 0) naturalDecoder.decode(reader, naturalTiles, sink);
+  if (contextTiles.length > 0) contextDecoder.decode(reader, contextTiles, sink);
   reader.end();
 }
 
@@ -65,7 +69,7 @@ function readClasses(reader: Reader, tiles: number): Uint8Array {
   while (done < tiles) {
     const byte = reader.byte();
     const kind = byte & 7;
-    if (kind > COLOUR) throw new CodecError(`tile class ${kind} is unknown: this page is older than its gateway`);
+    if (kind > CONTEXT) throw new CodecError(`tile class ${kind} is unknown: this page is older than its gateway`);
     let run = (byte >>> 3) + 1;
     if (run === 32) run += reader.varint(2 ** 35, "a run of tiles");
     if (run > tiles - done) throw new CodecError(`the classes of a tile payload cover more than its ${tiles} tiles`);

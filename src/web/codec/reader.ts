@@ -56,6 +56,13 @@ export class Reader {
     return part;
   }
 
+  /** All bytes that are left. */
+  rest(): Uint8Array {
+    const rest = this.payload.subarray(this.at);
+    this.at = this.payload.length;
+    return rest;
+  }
+
   end(): void {
     const rest = this.payload.length - this.at;
     if (rest > 0) throw new CodecError(`${rest} bytes are left over after a tile payload`);

@@ -7,7 +7,7 @@ export const MAJOR = 1;
 export const MINOR = 2;
 
 /** Bits of Attach's features: what a viewer can do. */
-export const Feature = { h264: 1n, parts: 2n } as const;
+export const Feature = { h264: 1n, parts: 4n } as const;
 
 /** How exact a session's pixels are while something moves, by the numbers of the wire. Since 1.1. */
 export const POLICIES = ["balanced", "exact-only", "motion"] as const;

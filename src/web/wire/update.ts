@@ -125,8 +125,9 @@ export function decodeUpdate(bytes: Uint8Array): Update {
   const caughtUp = (flags & 16) !== 0;
   const copies = readCopies(reader, grid);
   const { cached, cachedHashes } = readCached(reader, grid);
-  const tiles = readRuns(reader, grid);
-  const parts = (flags & 8) !== 0 ? readParts(reader, grid, tiles) : [];
+  const whole = readRuns(reader, grid);
+  const parts = (flags & 32) !== 0 ? readParts(reader, grid, whole.length) : [];
+  const tiles = joined(whole, parts);
   const video = (flags & 4) !== 0 ? readVideo(reader, grid) : null;
   const payload = reader.rest();
   if (video !== null) {
@@ -137,21 +138,38 @@ export function decodeUpdate(bytes: Uint8Array): Update {
   return { number, after, ...screen, copies, cached, cachedHashes, tiles, parts, video, payload };
 }
 
-function readParts(reader: Reader, grid: Grid, tiles: Uint32Array): TilePart[] {
-  const count = reader.varintUpTo(tiles.length, "the number of parts of tiles");
+/** Each rectangle stands for the part of every tile that it touches. */
+function readParts(reader: Reader, grid: Grid, whole: number): TilePart[] {
+  const count = reader.varintUpTo(limits.MAX_UPDATE_TILES, "the number of parts of tiles");
   const parts: TilePart[] = [];
-  let next = 0;
   for (let done = 0; done < count; done++) {
-    const index = next + reader.varint();
-    if (index >= tiles.length) throw new ProtocolError("a part is of none of the update's tiles");
-    const tile = tiles[index] as number;
-    const [x, y, width, height] = [reader.u8(), reader.u8(), reader.u8(), reader.u8()];
-    const inside = x + width <= grid.tileWidth(tile) && y + height <= grid.tileHeight(tile);
-    if (width === 0 || height === 0 || !inside) throw new ProtocolError(`a part lies outside tile ${tile}`);
-    parts.push({ tile, x, y, width, height });
-    next = index + 1;
+    const [x, y, width, height] = [reader.varint(), reader.varint(), reader.varint(), reader.varint()];
+    if (width === 0 || height === 0 || x + width > grid.width || y + height > grid.height) {
+      throw new ProtocolError("a part of tiles lies outside the screen");
+    }
+    grid.eachIn(x, y, width, height, (tile) => {
+      const left = Math.max(x, grid.x(tile));
+      const top = Math.max(y, grid.y(tile));
+      const right = Math.min(x + width, grid.x(tile) + TILE);
+      const bottom = Math.min(y + height, grid.y(tile) + TILE);
+      parts.push({ tile, x: left - grid.x(tile), y: top - grid.y(tile), width: right - left, height: bottom - top });
+      if (whole + parts.length > limits.MAX_UPDATE_TILES) throw new ProtocolError("an update has too many tiles");
+    });
   }
-  return parts;
+  return parts.sort((a, b) => a.tile - b.tile);
+}
+
+/** All tiles with pixels, ascending: those given whole and those given in part. */
+function joined(whole: Uint32Array, parts: TilePart[]): Uint32Array {
+  if (parts.length === 0) return whole;
+  const tiles = new Uint32Array(whole.length + parts.length);
+  tiles.set(whole);
+  parts.forEach(({ tile }, index) => (tiles[whole.length + index] = tile));
+  tiles.sort();
+  for (let index = 1; index < tiles.length; index++) {
+    if (tiles[index] === tiles[index - 1]) throw new ProtocolError(`tile ${tiles[index]} is given twice`);
+  }
+  return tiles;
 }
 
 function readVideo(reader: Reader, grid: Grid): VideoFrameHead {
@@ -219,7 +237,7 @@ export function encodeUpdate(update: Update): Uint8Array {
   const writer = new Writer(256).varint(UPDATE_STREAM_KIND).varint(update.number).varint(update.after);
   writer.varint(update.epoch).varint(update.width).varint(update.height).varint(update.capturedMicros);
   const flags = (update.complete ? 1 : 0) | (update.keep ? 2 : 0) | (update.video !== null ? 4 : 0) |
-    (update.parts.length > 0 ? 8 : 0) | (update.caughtUp ? 16 : 0);
+    (update.caughtUp ? 16 : 0) | (update.parts.length > 0 ? 32 : 0);
   writer.u8(flags).varint(update.copies.length);
   for (const copy of update.copies) {
     writer.varint(copy.x).varint(copy.y).varint(copy.width).varint(copy.height).varint(copy.toX).varint(copy.toY);
@@ -230,7 +248,8 @@ export function encodeUpdate(update: Update): Uint8Array {
     writer.varint(tile - next).u64s(update.cachedHashes.subarray(index * 2, index * 2 + 2));
     next = tile + 1;
   });
-  const runs = runsOf(update.tiles);
+  const given = new Set(update.parts.map(({ tile }) => tile));
+  const runs = runsOf(update.tiles.filter((tile) => !given.has(tile)));
   writer.varint(runs.length);
   next = 0;
   for (const [start, length] of runs) {
@@ -239,11 +258,9 @@ export function encodeUpdate(update: Update): Uint8Array {
   }
   if (update.parts.length > 0) {
     writer.varint(update.parts.length);
-    let place = 0;
+    const grid = new Grid(update.width, update.height);
     for (const { tile, x, y, width, height } of update.parts) {
-      const index = update.tiles.indexOf(tile);
-      writer.varint(index - place).u8(x).u8(y).u8(width).u8(height);
-      place = index + 1;
+      writer.varint(grid.x(tile) + x).varint(grid.y(tile) + y).varint(width).varint(height);
     }
   }
   if (update.video !== null) {
