@@ -3,6 +3,7 @@
 use super::origins::is_origin;
 use crate::audit;
 use crate::broker::Publication;
+use crate::identity::oidc::{ProviderConfig, ProviderConfigError};
 use crate::store::Store;
 use crate::wire::Policy;
 use serde::Deserialize;
@@ -52,6 +53,8 @@ pub enum ConfigError {
     BadName(String),
     #[error(transparent)]
     Audit(#[from] audit::ConfigError),
+    #[error(transparent)]
+    Oidc(#[from] ProviderConfigError),
     #[error("session {0:?} needs either `display` or `pattern`")]
     NoSource(String),
 }
@@ -68,6 +71,7 @@ pub struct Config {
     pub access: Access,
     pub store: StoreConfig,
     pub sign_in: Option<SignInConfig>,
+    pub oidc: Vec<ProviderConfig>,
     pub publish: Vec<Publication>,
     pub audit: audit::Config,
     #[serde(rename = "session")]
@@ -167,6 +171,7 @@ impl Default for Config {
             access: Access::default(),
             store: StoreConfig::default(),
             sign_in: None,
+            oidc: Vec::new(),
             publish: Vec::new(),
             audit: audit::Config::default(),
             sessions: Vec::new(),
@@ -213,6 +218,7 @@ impl Config {
             return Err(ConfigError::HalfTls);
         }
         self.audit.check(self.state_directory.is_some())?;
+        ProviderConfig::check_all(&self.oidc, self.sign_in.is_some())?;
         for (index, session) in self.sessions.iter().enumerate() {
             if !is_name(&session.name) {
                 return Err(ConfigError::BadName(session.name.clone()));

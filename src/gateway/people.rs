@@ -4,6 +4,7 @@
 use super::config::{Config, ConfigError};
 use crate::broker::Broker;
 use crate::clock;
+use crate::identity::oidc::{Provider, ProviderError};
 use crate::identity::ticket::Claims;
 use crate::identity::{Identity, Keys, Lifetimes, Person};
 use crate::link::Link;
@@ -21,6 +22,8 @@ const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
 pub(crate) struct People {
     broker: Broker,
+    keys: Arc<Keys>,
+    providers: Vec<Provider>,
 }
 
 impl People {
@@ -34,12 +37,23 @@ impl People {
         let lifetimes =
             Lifetimes { lasts_ms: minutes(sign_in.lasts_minutes), idle_ms: minutes(sign_in.idle_minutes) };
         let identity = Arc::new(Identity::new(store, keys.clone(), lifetimes));
-        let broker = Broker::new(identity, keys, config.publish.clone(), minutes(sign_in.resume_minutes));
-        Ok(Some(Arc::new(People { broker })))
+        let broker =
+            Broker::new(identity, keys.clone(), config.publish.clone(), minutes(sign_in.resume_minutes));
+        let providers = config.oidc.iter().map(Provider::new).collect::<Result<_, _>>()?;
+        Ok(Some(Arc::new(People { broker, keys, providers })))
     }
 
     pub fn broker(&self) -> &Broker {
         &self.broker
+    }
+
+    /// The OpenID providers that people sign in with.
+    pub fn providers(&self) -> &[Provider] {
+        &self.providers
+    }
+
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     pub fn identity(&self) -> &Identity {
@@ -108,4 +122,6 @@ pub enum PeopleError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
 }
