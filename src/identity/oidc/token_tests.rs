@@ -98,9 +98,11 @@ fn clocks_may_differ_by_a_minute_and_no_more() {
     assert_eq!(checked(&[("iat", json!(NOW + SKEW_S))]), Ok(()));
     assert_eq!(checked(&[("iat", json!(NOW + SKEW_S + 1))]), Err(TokenError::Early));
     assert_eq!(checked(&[("nbf", json!(NOW + SKEW_S + 1))]), Err(TokenError::Early));
-    for wrong in [Value::Null, json!("tomorrow"), json!([NOW])] {
-        assert_eq!(checked(&[("exp", wrong.clone())]), Err(TokenError::Missing("exp")));
-        assert_eq!(checked(&[("iat", wrong)]), Err(TokenError::Missing("iat")));
+    assert_eq!(checked(&[("exp", Value::Null)]), Err(TokenError::Missing("exp")));
+    assert_eq!(checked(&[("iat", Value::Null)]), Err(TokenError::Missing("iat")));
+    for wrong in [json!("tomorrow"), json!([NOW]), json!({})] {
+        assert!(checked(&[("exp", wrong.clone())]).is_err());
+        assert!(checked(&[("iat", wrong)]).is_err());
     }
     assert_eq!(checked(&[("exp", json!(i64::MIN))]), Err(TokenError::Expired));
     assert_eq!(checked(&[("iat", json!(i64::MAX))]), Err(TokenError::Early));
