@@ -24,6 +24,7 @@ async function start() {
       redirect_uris: [`${gateway}/api/oidc/test/callback`],
       post_logout_redirect_uris: [`${gateway}/`],
       backchannel_logout_uri: `${gateway}/api/oidc/test/logout`,
+      backchannel_logout_session_required: true,
       grant_types: ["authorization_code", "urn:ietf:params:oauth:grant-type:device_code"],
       response_types: ["code"],
       token_endpoint_auth_method: "client_secret_basic",
@@ -46,8 +47,8 @@ async function start() {
     },
     findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub, ...told.claims }) }),
     interactions: { url: (_, interaction) => `/log-in/${interaction.uid}` },
-    // The gateway of the tests is on this machine.
-    fetch: (url, options) => fetch(url, options),
+    // The gateway of the tests is on this machine, where the provider's own dispatcher does not go.
+    fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   });
   provider.use(async (ctx, next) => {
     await next();
