@@ -49,9 +49,12 @@ pub(super) fn shown(people: &People) -> Vec<Value> {
     people.providers().iter().map(shown).collect()
 }
 
-fn provider<'a>(shared: &'a Shared, id: &str) -> Result<&'a Provider, Response> {
-    let found = people(shared)?.providers().iter().find(|provider| provider.config().id == id);
-    found.ok_or_else(|| refusal(StatusCode::NOT_FOUND, "no-provider", "there is no such provider"))
+fn provider<'a>(shared: &'a Shared, id: &str) -> Option<&'a Provider> {
+    shared.people.as_ref()?.providers().iter().find(|provider| provider.config().id == id)
+}
+
+fn no_provider() -> Response {
+    refusal(StatusCode::NOT_FOUND, "no-provider", "there is no such provider")
 }
 
 /// Sends a browser on. Where it came from is nobody's business.
@@ -101,7 +104,7 @@ async fn start(
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Response> {
-    let provider = provider(&shared, &id)?;
+    let provider = provider(&shared, &id).ok_or_else(no_provider)?;
     let now = clock::unix_ms();
     let refused = |error: OidcError| {
         record_refusal(&shared, provider, &error, &place);
@@ -136,7 +139,7 @@ async fn callback(
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Response> {
-    let provider = provider(&shared, &id)?;
+    let provider = provider(&shared, &id).ok_or_else(no_provider)?;
     let answered = Answered::of(uri.query().unwrap_or_default());
     let browser = shown_cookie(&headers, browser_cookie(&shared, provider)).unwrap_or_default();
     let finished = provider.finish(&answered, browser, clock::unix_ms()).await;
@@ -229,7 +232,7 @@ async fn logout(
     Path(id): Path<String>,
     body: axum::body::Bytes,
 ) -> Result<Response, Response> {
-    let provider = provider(&shared, &id)?;
+    let provider = provider(&shared, &id).ok_or_else(no_provider)?;
     let now = clock::unix_ms();
     if !LOGOUTS.admit(place.from(), now) {
         return Err(refusal(StatusCode::TOO_MANY_REQUESTS, "too-many", "wait a minute"));
@@ -294,7 +297,7 @@ async fn device(
     asked: Result<Json<DeviceWish>, JsonRejection>,
 ) -> Result<Response, Response> {
     own_page(&shared, &headers)?;
-    let provider = provider(&shared, &id)?;
+    let provider = provider(&shared, &id).ok_or_else(no_provider)?;
     let Json(wish) = asked.map_err(unreadable)?;
     let now = clock::unix_ms();
     let begun = match BEGINNINGS.admit(place.from(), now) {
@@ -313,7 +316,7 @@ async fn poll(
     asked: Result<Json<Poll>, JsonRejection>,
 ) -> Result<Response, Response> {
     own_page(&shared, &headers)?;
-    let provider = provider(&shared, &id)?;
+    let provider = provider(&shared, &id).ok_or_else(no_provider)?;
     let Json(asked) = asked.map_err(unreadable)?;
     let polled = provider.poll_device(&asked.handle, clock::unix_ms()).await;
     match polled.map_err(|error| refused(&shared, provider, &error, &place))? {

@@ -2,6 +2,7 @@
 
 use super::browser::Browser;
 use super::stage::{Stage, anne};
+use chevet::client::{DeviceCode, SignedIn, Site};
 use serde_json::json;
 use std::time::Duration;
 
@@ -136,16 +137,8 @@ async fn a_client_that_is_no_browser_signs_in_by_a_code_that_is_confirmed_in_one
     let early = client.post_json(&poll, &asked).await.json();
     assert_eq!(early, json!({"pending": true, "interval": begun["interval"].as_i64().unwrap() + 5}));
 
-    let mut browser = Browser::default();
-    let device = begun["verification_uri"].as_str().unwrap().parse().unwrap();
-    let form = browser.get(&device).await;
-    let (xsrf, code) = (form.hidden("xsrf"), begun["user_code"].as_str().unwrap());
-    browser.post_form(&device, &[("xsrf", &xsrf), ("user_code", code)]).await;
-    let confirmed = [("xsrf", xsrf.as_str()), ("user_code", code), ("confirm", "yes")];
-    let page = browser.post_form(&device, &confirmed).await;
-    let done = browser.follow(page, &stage.home).await;
-    assert_eq!(done.text, "done");
-
+    let text = |name: &str| begun[name].as_str().unwrap();
+    stage.confirm(text("verification_uri"), text("user_code")).await;
     tokio::time::sleep(Duration::from_secs(early["interval"].as_u64().unwrap())).await;
     let answer = client.post_json(&poll, &asked).await.json();
     assert_eq!((&answer["user"]["name"], &answer["seat"]), (&json!("anne"), &json!("ward-2")), "{answer}");
@@ -156,4 +149,27 @@ async fn a_client_that_is_no_browser_signs_in_by_a_code_that_is_confirmed_in_one
     assert_eq!(stage.me(&mut other).await.unwrap()["name"], "anne");
     let unknown = client.post_json(&poll, &json!({"handle": "guessed"})).await;
     assert_eq!(unknown.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_native_client_shows_the_code_and_waits_for_it() {
+    let stage = Stage::set("native", "create = true").await;
+    stage.provider.tell(anne(json!({}))).await;
+    let site =
+        || Site { host: "127.0.0.1".into(), port: stage.home.port().unwrap(), tls: false, pins: Vec::new() };
+    let (shown, told) = tokio::sync::oneshot::channel();
+    let tell = move |code: &DeviceCode| shown.send(code.clone()).unwrap();
+    let waiting = SignedIn::with_device(site(), "test", "ward-3", tell);
+    let confirming = async {
+        let code = told.await.unwrap();
+        stage.confirm(&code.place, &code.code).await;
+    };
+    let (person, ()) = tokio::join!(waiting, confirming);
+    let person = person.unwrap();
+    assert_eq!(person.sessions().await.unwrap(), Vec::<String>::new());
+    let me = person.ask(hyper::Method::GET, "/api/me", None).await.unwrap();
+    assert_eq!((&me["user"]["name"], &me["seat"]), (&json!("anne"), &json!("ward-3")));
+    person.sign_out().await.unwrap();
+    let unknown = SignedIn::with_device(site(), "other", "", |_| ()).await.err().unwrap();
+    assert!(unknown.to_string().contains("no such provider"), "{unknown}");
 }

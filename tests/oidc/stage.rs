@@ -112,6 +112,16 @@ impl Stage {
         location.fragment().unwrap_or_default().to_owned()
     }
 
+    /// Confirms a device's code in a browser, at the provider.
+    pub async fn confirm(&self, place: &str, code: &str) {
+        let (mut browser, place) = (Browser::default(), place.parse().unwrap());
+        let xsrf = browser.get(&place).await.hidden("xsrf");
+        browser.post_form(&place, &[("xsrf", &xsrf), ("user_code", code)]).await;
+        let confirmed = [("xsrf", xsrf.as_str()), ("user_code", code), ("confirm", "yes")];
+        let page = browser.post_form(&place, &confirmed).await;
+        assert_eq!(browser.follow(page, &self.home).await.text, "done");
+    }
+
     /// Who is signed in in this browser.
     pub async fn me(&self, browser: &mut Browser) -> Option<Value> {
         let page = browser.get(&self.at("/api/me")).await;

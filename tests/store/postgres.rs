@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub struct Postgres {
@@ -29,7 +30,9 @@ fn command(program: &Path) -> Command {
 
 impl Postgres {
     pub fn start() -> Postgres {
-        let folder = std::env::temp_dir().join(format!("chevet-postgres-{}", std::process::id()));
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("chevet-postgres-{}-{number}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
         if rustix::process::geteuid().is_root() {
