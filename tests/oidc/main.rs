@@ -3,4 +3,5 @@
 mod bad_answers;
 mod browser;
 mod flows;
+mod page;
 mod stage;

@@ -95,6 +95,10 @@ impl Stage {
         self.gateway.identity().unwrap().store()
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub fn at(&self, path: &str) -> Url {
         self.home.join(path).unwrap()
     }
