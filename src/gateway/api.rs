@@ -64,7 +64,7 @@ pub(super) fn unavailable(error: &dyn std::fmt::Display) -> Response {
 }
 
 /// Only the gateway's own pages, and programs, may ask for a change.
-pub(super) fn own_page(shared: &Shared, headers: &HeaderMap) -> Result<(), Response> {
+fn own_page(shared: &Shared, headers: &HeaderMap) -> Result<(), Response> {
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     let site = text(header::HeaderName::from_static("sec-fetch-site"));
     let elsewhere = site.is_some_and(|site| !matches!(site, "same-origin" | "none"));

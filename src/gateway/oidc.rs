@@ -1,13 +1,13 @@
 //! Signing in by OpenID providers: where browsers begin and come back, the device flow, and the providers' own sign-outs.
 
-use super::api::{answer, cookie, let_in, let_out, no_store, own_page, people, person, refusal, unreadable};
+use super::api::{answer, cookie, let_in, let_out, no_store, people, person, refusal, unreadable};
 use super::listen::Place;
 use super::people::People;
 use super::{Shared, api};
 use crate::audit::{Event, Record};
 use crate::clock;
 use crate::identity::oidc::{Answered, DevicePoll, OidcError, Proven, Provider, known_user};
-use crate::identity::{Attempts, Person, new_secret};
+use crate::identity::{Person, new_secret};
 use crate::store::{ProviderSignIn, SignIn};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, State};
@@ -17,7 +17,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use url::Url;
 
 /// What binds a sign-in that was begun to its browser lasts so long, in seconds.
@@ -25,10 +25,6 @@ const WAITS_S: i64 = 600;
 /// The length of a secret in base64url.
 const SECRET_DIGITS: usize = 43;
 const MOST_BYTES: usize = 64 << 10;
-
-/// Sign-ins that are begun cost memory, and a request to the provider.
-static BEGINNINGS: LazyLock<Attempts> = LazyLock::new(Attempts::default);
-static LOGOUTS: LazyLock<Attempts> = LazyLock::new(Attempts::default);
 
 pub(super) fn router() -> Router<Arc<Shared>> {
     Router::new()
@@ -110,7 +106,7 @@ async fn start(
         record_refusal(&shared, provider, &error, &place);
         back(provider, error.code())
     };
-    if !BEGINNINGS.admit(place.from(), now) {
+    if !people(&shared)?.may_begin(place.from()) {
         return Ok(refused(OidcError::TooMany));
     }
     // Who signs in takes the place of whoever was signed in in this browser. Other sites' links do not show that cookie.
@@ -234,9 +230,6 @@ async fn logout(
 ) -> Result<Response, Response> {
     let provider = provider(&shared, &id).ok_or_else(no_provider)?;
     let now = clock::unix_ms();
-    if !LOGOUTS.admit(place.from(), now) {
-        return Err(refusal(StatusCode::TOO_MANY_REQUESTS, "too-many", "wait a minute"));
-    }
     let token = url::form_urlencoded::parse(&body).find(|(name, _)| name == "logout_token");
     let token = token.map(|(_, token)| token.into_owned()).unwrap_or_default();
     let logout = provider.logout(&token, now).await.map_err(|error| {
@@ -279,7 +272,7 @@ fn refused(shared: &Shared, provider: &Provider, error: &OidcError, place: &Plac
     let status = match error {
         OidcError::Down(_) | OidcError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         OidcError::TooMany => StatusCode::TOO_MANY_REQUESTS,
-        OidcError::NoDeviceFlow => StatusCode::NOT_FOUND,
+        OidcError::DeviceFlowOff | OidcError::NoDeviceFlow => StatusCode::NOT_FOUND,
         _ => StatusCode::UNAUTHORIZED,
     };
     let reason = match error {
@@ -289,6 +282,11 @@ fn refused(shared: &Shared, provider: &Provider, error: &OidcError, place: &Plac
     refusal(status, error.code(), &reason)
 }
 
+/// A page must not get hold of a sign-in's secret.
+fn is_browser(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
+}
+
 async fn device(
     State(shared): State<Arc<Shared>>,
     Extension(place): Extension<Place>,
@@ -296,12 +294,13 @@ async fn device(
     headers: HeaderMap,
     asked: Result<Json<DeviceWish>, JsonRejection>,
 ) -> Result<Response, Response> {
-    own_page(&shared, &headers)?;
+    if is_browser(&headers) {
+        return Err(refusal(StatusCode::FORBIDDEN, "browser", "browsers sign in by the page"));
+    }
     let provider = provider(&shared, &id).ok_or_else(no_provider)?;
     let Json(wish) = asked.map_err(unreadable)?;
-    let now = clock::unix_ms();
-    let begun = match BEGINNINGS.admit(place.from(), now) {
-        true => provider.begin_device(&wish.seat, now).await,
+    let begun = match people(&shared)?.may_begin(place.from()) {
+        true => provider.begin_device(&wish.seat, clock::unix_ms()).await,
         false => Err(OidcError::TooMany),
     };
     let begun = begun.map_err(|error| refused(&shared, provider, &error, &place))?;
@@ -315,7 +314,9 @@ async fn poll(
     headers: HeaderMap,
     asked: Result<Json<Poll>, JsonRejection>,
 ) -> Result<Response, Response> {
-    own_page(&shared, &headers)?;
+    if is_browser(&headers) {
+        return Err(refusal(StatusCode::FORBIDDEN, "browser", "browsers sign in by the page"));
+    }
     let provider = provider(&shared, &id).ok_or_else(no_provider)?;
     let Json(asked) = asked.map_err(unreadable)?;
     let polled = provider.poll_device(&asked.handle, clock::unix_ms()).await;

@@ -6,12 +6,13 @@ use crate::broker::Broker;
 use crate::clock;
 use crate::identity::oidc::{Provider, ProviderError};
 use crate::identity::ticket::Claims;
-use crate::identity::{Identity, Keys, Lifetimes, Person};
+use crate::identity::{Attempts, Identity, Keys, Lifetimes, Person};
 use crate::link::Link;
 use crate::session::Grant;
 use crate::store::{Store, StoreError};
 use crate::wire::{CloseCode, Control, Secret};
 use aws_lc_rs::hmac;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub(crate) struct People {
     broker: Broker,
     keys: Arc<Keys>,
     providers: Vec<Provider>,
+    beginnings: Attempts,
 }
 
 impl People {
@@ -40,7 +42,7 @@ impl People {
         let broker =
             Broker::new(identity, keys.clone(), config.publish.clone(), minutes(sign_in.resume_minutes));
         let providers = config.oidc.iter().map(Provider::new).collect::<Result<_, _>>()?;
-        Ok(Some(Arc::new(People { broker, keys, providers })))
+        Ok(Some(Arc::new(People { broker, keys, providers, beginnings: Attempts::default() })))
     }
 
     pub fn broker(&self) -> &Broker {
@@ -50,6 +52,11 @@ impl People {
     /// The OpenID providers that people sign in with.
     pub fn providers(&self) -> &[Provider] {
         &self.providers
+    }
+
+    /// Sign-ins that are begun at a provider cost memory, and a request to it.
+    pub fn may_begin(&self, from: IpAddr) -> bool {
+        self.beginnings.admit(from, clock::unix_ms())
     }
 
     pub fn keys(&self) -> &Keys {

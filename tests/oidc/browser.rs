@@ -12,6 +12,8 @@ use url::Url;
 pub struct Browser {
     /// By host and port, then by name.
     cookies: BTreeMap<String, BTreeMap<String, String>>,
+    /// Of the page whose script asks; none: an address that was opened.
+    origin: Option<String>,
 }
 
 pub struct Page {
@@ -40,6 +42,11 @@ fn site(url: &Url) -> String {
 }
 
 impl Browser {
+    /// Asks as a script of this page.
+    pub fn of(page: &Url) -> Browser {
+        Browser { origin: Some(page.origin().ascii_serialization()), ..Browser::default() }
+    }
+
     pub async fn get(&mut self, url: &Url) -> Page {
         self.ask(url, "GET", None).await
     }
@@ -100,6 +107,9 @@ impl Browser {
             .header(header::HOST, site(url));
         if !cookies.is_empty() {
             request = request.header(header::COOKIE, cookies.join("; "));
+        }
+        if let Some(origin) = &self.origin {
+            request = request.header(header::ORIGIN, origin);
         }
         if let Some((kind, _)) = &body {
             request = request.header(header::CONTENT_TYPE, *kind);

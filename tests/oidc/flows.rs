@@ -127,7 +127,7 @@ async fn a_logout_token_that_is_not_the_providers_ends_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_is_no_browser_signs_in_by_a_code_that_is_confirmed_in_one() {
-    let stage = Stage::set("device", "create = true").await;
+    let stage = Stage::set("device", "create = true\ndevice = true").await;
     stage.provider.tell(anne(json!({}))).await;
     let mut client = Browser::default();
     let begun = client.post_json(&stage.at("/api/oidc/test/device"), &json!({"seat": "ward-2"})).await.json();
@@ -153,7 +153,7 @@ async fn a_client_that_is_no_browser_signs_in_by_a_code_that_is_confirmed_in_one
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_native_client_shows_the_code_and_waits_for_it() {
-    let stage = Stage::set("native", "create = true").await;
+    let stage = Stage::set("native", "create = true\ndevice = true").await;
     stage.provider.tell(anne(json!({}))).await;
     let site =
         || Site { host: "127.0.0.1".into(), port: stage.home.port().unwrap(), tls: false, pins: Vec::new() };
@@ -172,4 +172,18 @@ async fn the_native_client_shows_the_code_and_waits_for_it() {
     person.sign_out().await.unwrap();
     let unknown = SignedIn::with_device(site(), "other", "", |_| ()).await.err().unwrap();
     assert!(unknown.to_string().contains("no such provider"), "{unknown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_device_flow_is_for_programs_where_the_configuration_allows_it() {
+    let stage = Stage::set("no-device", "create = true").await;
+    let (start, poll) = (stage.at("/api/oidc/test/device"), stage.at("/api/oidc/test/device/poll"));
+    let refused = Browser::default().post_json(&start, &json!({})).await;
+    assert_eq!(refused.status, 404);
+    assert!(refused.text.contains("not allowed here"), "{}", refused.text);
+    // A page that runs in a browser gets no secret.
+    for (place, body) in [(&start, json!({})), (&poll, json!({"handle": "x"}))] {
+        let page = Browser::of(&stage.home).post_json(place, &body).await;
+        assert_eq!(page.status, 403, "{}", page.text);
+    }
 }

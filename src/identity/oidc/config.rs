@@ -63,6 +63,9 @@ pub struct ProviderConfig {
     /// Whether claims are asked for at the userinfo endpoint too.
     #[serde(default = "yes")]
     pub userinfo: bool,
+    /// Whether clients that are no browser may sign in by the device flow.
+    #[serde(default)]
+    pub device: bool,
     /// Whether who signs out here signs out at the provider.
     #[serde(default)]
     pub sign_out_there: bool,

@@ -38,6 +38,9 @@ pub enum DevicePoll {
 
 impl Provider {
     pub async fn begin_device(&self, seat: &str, now_ms: i64) -> Result<DeviceBegun, OidcError> {
+        if !self.config().device {
+            return Err(OidcError::DeviceFlowOff);
+        }
         let metadata = self.publisher.metadata(now_ms).await?;
         let place = metadata.device_authorization_endpoint.as_ref().ok_or(OidcError::NoDeviceFlow)?;
         let (scope, acr) = (self.scope(), self.config().acr.join(" "));

@@ -49,6 +49,8 @@ pub enum OidcError {
     NameTaken(String),
     #[error("the user is disabled")]
     Disabled,
+    #[error("the device flow is not allowed here (`device` in [[oidc]])")]
+    DeviceFlowOff,
     #[error("this provider has no device flow")]
     NoDeviceFlow,
     #[error(transparent)]
