@@ -3,6 +3,7 @@
 use super::browser::Browser;
 use super::stage::{Stage, anne};
 use chevet::client::{DeviceCode, SignedIn, Site};
+use chevet::link::Certificate;
 use serde_json::json;
 use std::time::Duration;
 
@@ -186,4 +187,17 @@ async fn the_device_flow_is_for_programs_where_the_configuration_allows_it() {
         let page = Browser::of(&stage.home).post_json(place, &body).await;
         assert_eq!(page.status, 403, "{}", page.text);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_is_trusted_by_the_authority_that_the_configuration_names() {
+    let (_, pem) = Certificate::self_signed(&["localhost".to_owned()]).unwrap();
+    let trusting = Stage::with("authority", "ca = '{folder}/provider.pem'", Some(&pem)).await;
+    let there = Browser::default().get(&trusting.at("/api/oidc/test/start")).await.location.unwrap();
+    assert_eq!(there.origin(), trusting.provider.url.origin());
+    assert_eq!(there.path(), "/auth");
+    let other = Stage::with("no-authority", "", Some(&pem)).await;
+    let page = Browser::default().get(&other.at("/api/oidc/test/start")).await;
+    assert_eq!(page.location.unwrap().fragment(), Some("error=oidc-down"));
+    assert!(other.recorded(&["sign_in_refused", "certificate"]).await);
 }

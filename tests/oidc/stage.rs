@@ -19,7 +19,7 @@ pub struct Stage {
 
 pub struct Provider {
     pub url: Url,
-    gateway: String,
+    arguments: Vec<String>,
     process: Child,
     /// A provider that cannot say anything more ends.
     _said: BufReader<ChildStdout>,
@@ -30,21 +30,20 @@ fn free_port() -> u16 {
 }
 
 impl Provider {
-    fn start(port: u16, gateway: &str) -> Provider {
+    fn start(url: Url, arguments: Vec<String>) -> Provider {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oidc/provider");
         let installed = folder.join("node_modules").exists();
         assert!(installed, "the provider of the tests is not installed: run `npm ci` in {folder:?}");
         let mut process = Command::new("node")
             .arg(folder.join("provider.mjs"))
-            .args([&port.to_string(), gateway])
+            .args(&arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("node runs: scripts/install.sh test");
         let mut said = BufReader::new(process.stdout.take().unwrap());
         assert!(said.by_ref().lines().any(|line| line.unwrap() == "listening"), "the provider ended");
-        let url = Url::parse(&format!("http://127.0.0.1:{port}")).unwrap();
-        Provider { url, gateway: gateway.to_owned(), process, _said: said }
+        Provider { url, arguments, process, _said: said }
     }
 
     /// Tells what the next log-in is.
@@ -60,7 +59,7 @@ impl Provider {
 
     /// The same provider, with other keys and without memory.
     pub fn start_again(&mut self) {
-        *self = Provider::start(self.url.port().unwrap(), &self.gateway);
+        *self = Provider::start(self.url.clone(), self.arguments.clone());
     }
 }
 
@@ -73,15 +72,30 @@ impl Drop for Provider {
 impl Stage {
     /// A gateway with these lines more about the provider.
     pub async fn set(name: &str, more: &str) -> Stage {
+        Stage::with(name, more, None).await
+    }
+
+    /// The same with a provider that speaks TLS with this certificate and key. `{folder}/provider.pem` in the lines holds
+    /// them.
+    pub async fn with(name: &str, more: &str, pem: Option<&str>) -> Stage {
         let (port, provider_port) = (free_port(), free_port());
         let home = format!("http://127.0.0.1:{port}");
-        let provider = Provider::start(provider_port, &home);
         let folder = std::env::temp_dir().join(format!("chevet-oidc-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
+        let more = more.replace("{folder}", folder.to_str().unwrap());
+        let mut arguments = vec![provider_port.to_string(), home.clone()];
+        let mut issuer = format!("http://127.0.0.1:{provider_port}");
+        if let Some(pem) = pem {
+            let file = folder.join("provider.pem");
+            std::fs::write(&file, pem).unwrap();
+            arguments.push(file.to_str().unwrap().to_owned());
+            issuer = format!("https://localhost:{provider_port}");
+        }
+        let provider = Provider::start(Url::parse(&issuer).unwrap(), arguments);
         let text = format!(
             "listen = ['127.0.0.1:{port}']\nudp = false\nstate_directory = '{}'\n[sign_in]\n[[oidc]]\n\
-             id = 'test'\ntitle = 'Test'\nissuer = 'http://127.0.0.1:{provider_port}'\npage = '{home}'\n\
+             id = 'test'\ntitle = 'Test'\nissuer = '{issuer}'\npage = '{home}'\n\
              client_id = 'chevet'\nclient_secret = \"a secret of the test's own: +&%/\"\n\
              scopes = ['openid', 'profile']\n{more}",
             folder.display()

@@ -1,12 +1,15 @@
 // An OpenID provider for the tests: oidc-provider with a log-in that needs no hands. What it is to do next is told by
 // POST /control; what its token endpoint gives may be spoilt, with the provider's own key.
 import { createHmac } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { SignJWT, exportJWK, exportSPKI, generateKeyPair } from "jose";
 import Provider from "oidc-provider";
 
-const [port, gateway] = process.argv.slice(2);
-const issuer = `http://127.0.0.1:${port}`;
+// With a file of certificate and key it speaks TLS.
+const [port, gateway, pem] = process.argv.slice(2);
+const issuer = pem === undefined ? `http://127.0.0.1:${port}` : `https://localhost:${port}`;
 
 let keyNumber = 0;
 /** What the next log-in is, and what is wrong with its ID token. */
@@ -111,7 +114,7 @@ async function logIn(request, response) {
 }
 
 await start();
-createServer(async (request, response) => {
+async function serve(request, response) {
   try {
     if (request.url === "/control") {
       told = await body(request);
@@ -124,4 +127,8 @@ createServer(async (request, response) => {
     console.error(error);
     response.writeHead(500).end(String(error));
   }
-}).listen(Number(port), "127.0.0.1", () => console.log("listening"));
+}
+
+const tls = pem === undefined ? null : readFileSync(pem);
+const server = tls === null ? createServer(serve) : createSecureServer({ cert: tls, key: tls }, serve);
+server.listen(Number(port), "127.0.0.1", () => console.log("listening"));
