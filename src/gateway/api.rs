@@ -38,6 +38,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/sessions", get(sessions))
         .route("/api/tickets", post(ticket))
         .layer(axum::extract::DefaultBodyLimit::max(MOST_BYTES))
+        .merge(oidc::router())
 }
 
 /// A refusal: what the page says is its own words for `error`; `reason` is for programs' users.

@@ -1,6 +1,6 @@
 //! The page that browsers load, what it asks, and its WebSocket.
 
-use super::{Place, Shared, admit, api, oidc};
+use super::{Place, Shared, admit, api};
 use crate::audit::{Event, Record};
 use crate::link::{self, WebSocketFault, Written, fingerprint_text};
 use crate::wire;
@@ -32,7 +32,6 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route(wire::PATH, get(websocket))
         .merge(api::router())
-        .merge(oidc::router())
         .route("/{*name}", get(|Path(name): Path<String>| async move { file(&name) }))
         .with_state(shared)
 }
@@ -87,7 +86,7 @@ async fn connect(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "websocket": wire::PATH,
         "known_bad": known_bad,
         "sign_in": shared.people.as_ref().map(|people| {
-            json!({"password": true, "providers": oidc::shown(people), "card": false})
+            json!({"password": true, "providers": super::oidc::shown(people), "card": false})
         }),
     }))
 }
