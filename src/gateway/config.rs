@@ -43,6 +43,8 @@ pub enum ConfigError {
         "with [sign_in] everybody attaches as themselves, so [access] `ticket` must not be set: leave one of them out"
     )]
     TicketAndSignIn,
+    #[error(transparent)]
+    Oidc(#[from] ProviderConfigError),
     #[error("`listen` names no address: give one such as \"127.0.0.1:4380\"")]
     NoAddress,
     #[error("[tls] needs both `certificate` and `key`")]
@@ -53,8 +55,6 @@ pub enum ConfigError {
     BadName(String),
     #[error(transparent)]
     Audit(#[from] audit::ConfigError),
-    #[error(transparent)]
-    Oidc(#[from] ProviderConfigError),
     #[error("session {0:?} needs either `display` or `pattern`")]
     NoSource(String),
 }
@@ -198,6 +198,7 @@ impl Config {
         if self.sign_in.is_some() {
             self.check_sign_in()?;
         }
+        ProviderConfig::check_all(&self.oidc, self.sign_in.is_some())?;
         let ticket = self.access.ticket.as_ref().is_some_and(|ticket| ticket.len() >= 16);
         let guarded = ticket || self.sign_in.is_some();
         if let Some(open) = self.listen.iter().find(|address| !address.ip().is_loopback() && !guarded) {
@@ -218,7 +219,6 @@ impl Config {
             return Err(ConfigError::HalfTls);
         }
         self.audit.check(self.state_directory.is_some())?;
-        ProviderConfig::check_all(&self.oidc, self.sign_in.is_some())?;
         for (index, session) in self.sessions.iter().enumerate() {
             if !is_name(&session.name) {
                 return Err(ConfigError::BadName(session.name.clone()));
