@@ -1,5 +1,5 @@
 use super::{Failure, interrupted};
-use chevet::client::{Address, Headless, Roads, SYNTAX, Script, SignedIn, page_of, run_headless};
+use chevet::client::{Address, DeviceCode, Headless, Roads, SYNTAX, Script, SignedIn, page_of, run_headless};
 use chevet::link::parse_fingerprint;
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use std::time::Duration;
 ///   chevet view --headless --screenshot now.png ADDRESS      wait until exact, take a picture, leave
 ///   chevet view --headless --stats json --duration 10 ADDRESS
 ///   chevet view --headless --user anne --screenshot now.png https://gateway.example/#session=desk
+///   chevet view --headless --sign-in clinic https://gateway.example/#session=desk
 ///   chevet view --headless --mirror /dev/shm/desk ADDRESS    keep the pixels where other programs can read them
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment, after_long_help = SYNTAX)]
@@ -46,16 +47,19 @@ pub struct View {
     #[arg(long, value_name = "ROAD", value_parser = ["quic", "websocket"])]
     road: Option<String>,
     /// Sign in as this user at the page's address; asks for the password, or reads it from standard input
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", group = "person")]
     user: Option<String>,
+    /// Sign in at the page's address by an OpenID provider of the gateway: says where to confirm which code
+    #[arg(long, value_name = "PROVIDER", group = "person")]
+    sign_in: Option<String>,
     /// The one-time code, if the user has one
     #[arg(long, value_name = "CODE", requires = "user")]
     code: Option<String>,
     /// Where this is, for whoever loses the session to it
-    #[arg(long, value_name = "PLACE", requires = "user", default_value = "")]
+    #[arg(long, value_name = "PLACE", requires = "person", default_value = "")]
     seat: String,
     /// SHA-256 of the gateway's certificate, if no public authority signed it
-    #[arg(long, value_name = "SHA256", requires = "user")]
+    #[arg(long, value_name = "SHA256", requires = "person")]
     pin: Option<String>,
 }
 
@@ -74,6 +78,11 @@ impl View {
             Some(_) => return Err("--duration: write a number of seconds, such as 2.5".into()),
             None => None,
         };
+        let script = self.input.as_deref().map(Script::read).transpose()?;
+        let address = match self.user.is_some() || self.sign_in.is_some() {
+            true => self.as_somebody().await?,
+            false => Address::find(&self.url).await?,
+        };
         let job = Headless {
             roads: match self.road.as_deref() {
                 Some("quic") => Roads::OnlyQuic,
@@ -83,27 +92,36 @@ impl View {
             size: self.size.unwrap_or((0, 0)),
             mirror: self.mirror,
             screenshot: self.screenshot,
-            script: self.input.as_deref().map(Script::read).transpose()?,
+            script,
             duration,
             stats: self.stats.is_some(),
         };
-        let address = match &self.user {
-            Some(user) => {
-                let pin =
-                    self.pin.as_deref().map(|pin| parse_fingerprint(pin).ok_or("--pin is not a SHA-256"));
-                let (site, session) = page_of(&self.url, pin.transpose()?.into_iter().collect())?;
+        Ok(run_headless(address, job, interrupted()).await?)
+    }
+
+    /// The session's address for whoever signs in.
+    async fn as_somebody(&self) -> Result<Address, Failure> {
+        let pin = self.pin.as_deref().map(|pin| parse_fingerprint(pin).ok_or("--pin is not a SHA-256"));
+        let (site, session) = page_of(&self.url, pin.transpose()?.into_iter().collect())?;
+        let person = match (&self.sign_in, &self.user) {
+            (Some(provider), _) => {
+                let tell = |told: &DeviceCode| {
+                    eprintln!("Open {} in a browser, and confirm the code {}", told.place, told.code);
+                };
+                SignedIn::with_device(site, provider, &self.seat, tell).await?
+            }
+            (None, user) => {
+                let user = user.as_deref().unwrap_or_default();
                 let password = password_of(user)?;
                 let code = self.code.as_deref();
-                let person = SignedIn::with_password(site, user, &password, code, &self.seat).await?;
-                let session = match session {
-                    Some(session) => session,
-                    None => only_one(person.sessions().await?)?,
-                };
-                person.address(&session).await?
+                SignedIn::with_password(site, user, &password, code, &self.seat).await?
             }
-            None => Address::find(&self.url).await?,
         };
-        Ok(run_headless(address, job, interrupted()).await?)
+        let session = match session {
+            Some(session) => session,
+            None => only_one(person.sessions().await?)?,
+        };
+        Ok(person.address(&session).await?)
     }
 }
 

@@ -28,6 +28,7 @@
 mod address;
 mod candidate;
 mod connection;
+mod device;
 mod event;
 mod headless;
 mod http;
@@ -39,6 +40,7 @@ mod signed_in;
 
 pub use address::{Address, AddressError, ask_target, page_of};
 pub use connection::Client;
+pub use device::DeviceCode;
 pub use event::{ClientError, Event, Roads, Update};
 pub use headless::{Headless, HeadlessError, run_headless};
 pub use http::Site;

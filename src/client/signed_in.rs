@@ -45,6 +45,10 @@ impl SignedIn {
         Ok(SignedIn { site, target, secret })
     }
 
+    pub(super) fn shown(site: Site, target: Target, secret: String) -> SignedIn {
+        SignedIn { site, target, secret }
+    }
+
     /// A session's address with a ticket that opens it once, on a connection of this process alone.
     pub async fn address(&self, session: &str) -> Result<Address, SignInFailed> {
         let key = HolderKey::new().map_err(|_| SignInFailed::Key)?;
@@ -76,7 +80,7 @@ impl SignedIn {
     }
 }
 
-async fn ask(
+pub(super) async fn ask(
     site: &Site,
     method: Method,
     path: &str,

@@ -3,9 +3,12 @@
 //! A sign-in is shown as a cookie, which pages cannot read and browsers send to nobody else, or as a bearer token by
 //! other clients. What changes anything takes JSON alone, from the gateway's own pages alone.
 
+// What refuses is the whole answer.
+#![allow(clippy::result_large_err)]
+
 use super::people::People;
 use super::registry::Listed;
-use super::{Place, Shared};
+use super::{Place, Shared, oidc};
 use crate::audit::{Event, Record};
 use crate::broker::BrokerError;
 use crate::clock;
@@ -35,27 +38,28 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/sessions", get(sessions))
         .route("/api/tickets", post(ticket))
         .layer(axum::extract::DefaultBodyLimit::max(MOST_BYTES))
+        .merge(oidc::router())
 }
 
 /// A refusal: what the page says is its own words for `error`; `reason` is for programs' users.
-fn refusal(status: StatusCode, error: &str, reason: &str) -> Response {
+pub(super) fn refusal(status: StatusCode, error: &str, reason: &str) -> Response {
     (status, no_store(), Json(json!({"error": error, "reason": reason}))).into_response()
 }
 
-fn no_store() -> [(header::HeaderName, &'static str); 1] {
+pub(super) fn no_store() -> [(header::HeaderName, &'static str); 1] {
     [(header::CACHE_CONTROL, "no-store")]
 }
 
-fn answer(value: Value) -> Response {
+pub(super) fn answer(value: Value) -> Response {
     (no_store(), Json(value)).into_response()
 }
 
-fn people(shared: &Shared) -> Result<&Arc<People>, Response> {
+pub(super) fn people(shared: &Shared) -> Result<&Arc<People>, Response> {
     let none = "nobody signs in at this gateway: it takes a ticket";
     shared.people.as_ref().ok_or_else(|| refusal(StatusCode::NOT_FOUND, "no-sign-in", none))
 }
 
-fn unavailable(error: &dyn std::fmt::Display) -> Response {
+pub(super) fn unavailable(error: &dyn std::fmt::Display) -> Response {
     tracing::error!(%error, "a request could not be answered");
     refusal(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "try again in a moment")
 }
@@ -94,7 +98,7 @@ pub(super) async fn person(shared: &Shared, headers: &HeaderMap) -> Result<Perso
     }
 }
 
-fn shown_user(user: &User) -> Value {
+pub(super) fn shown_user(user: &User) -> Value {
     json!({"name": user.name, "title": user.title, "role": user.role, "groups": user.groups})
 }
 
@@ -128,14 +132,7 @@ async fn sign_in(
     };
     let user = checked.map_err(refused)?;
     let seat = asked.seat.unwrap_or_default();
-    let (person, secret) =
-        identity.begin(user, "password", &seat, now).await.map_err(|e| not_signed_in(&e))?;
-    let signed_in = about(&person, Event::SignedIn { method: "password".into() }).peer(place.from());
-    if shared.audit.grant(signed_in).await.is_err() {
-        // Nobody is let in whose coming cannot be recorded.
-        let _ = identity.end(&person).await;
-        return Err(unavailable(&"the sign-in could not be recorded"));
-    }
+    let (person, secret) = let_in(&shared, user, "password", &seat, &place).await?;
     let mut response =
         answer(json!({"user": shown_user(&person.user), "seat": person.sign_in.seat, "token": Value::Null}));
     // A program that is no browser keeps the secret itself.
@@ -147,6 +144,42 @@ async fn sign_in(
         response.headers_mut().insert(header::SET_COOKIE, cookie(&shared, &secret, age));
     }
     Ok(response)
+}
+
+/// Begins the sign-in of somebody who has proven who they are, and records it.
+pub(super) async fn let_in(
+    shared: &Shared,
+    user: User,
+    method: &str,
+    seat: &str,
+    place: &Place,
+) -> Result<(Person, String), Response> {
+    let identity = people(shared)?.identity();
+    let begun = identity.begin(user, method, seat, clock::unix_ms()).await;
+    let (person, secret) = begun.map_err(|error| not_signed_in(&error))?;
+    let signed_in = about(&person, Event::SignedIn { method: method.into() }).peer(place.from());
+    if shared.audit.grant(signed_in).await.is_err() {
+        // Nobody is let in whose coming cannot be recorded.
+        let _ = identity.end(&person).await;
+        return Err(unavailable(&"the sign-in could not be recorded"));
+    }
+    Ok((person, secret))
+}
+
+/// Ends somebody's sign-in: what it has open goes dark.
+pub(super) async fn let_out(
+    shared: &Shared,
+    person: &Person,
+    reason: &str,
+    place: &Place,
+) -> Result<(), Response> {
+    let people = people(shared)?;
+    people.identity().end(person).await.map_err(|error| unavailable(&error))?;
+    people.broker().sign_in_ended(&person.sign_in.id, clock::unix_ms());
+    shared.registry.dismiss(&person.sign_in.id, CloseCode::SIGNED_OUT, "signed out").await;
+    let event = Event::SignedOut { reason: reason.into() };
+    shared.audit.record(about(person, event).peer(place.from()));
+    Ok(())
 }
 
 /// A record of what somebody did who is signed in.
@@ -169,13 +202,13 @@ fn refusal_record(error: &SignInError, method: &str) -> Record {
     }
 }
 
-fn cookie(shared: &Shared, secret: &str, age_seconds: i64) -> HeaderValue {
+pub(super) fn cookie(shared: &Shared, secret: &str, age_seconds: i64) -> HeaderValue {
     let secure = if shared.tls { "; Secure" } else { "" };
     let text = format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age_seconds}{secure}");
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
 }
 
-fn unreadable(error: JsonRejection) -> Response {
+pub(super) fn unreadable(error: JsonRejection) -> Response {
     refusal(error.status(), "request", &error.body_text())
 }
 
@@ -195,15 +228,15 @@ async fn sign_out(
     headers: HeaderMap,
 ) -> Result<Response, Response> {
     own_page(&shared, &headers)?;
-    if let Ok(person) = person(&shared, &headers).await {
-        let people = people(&shared)?;
-        people.identity().end(&person).await.map_err(|error| unavailable(&error))?;
-        people.broker().sign_in_ended(&person.sign_in.id, clock::unix_ms());
-        shared.registry.dismiss(&person.sign_in.id, CloseCode::SIGNED_OUT, "signed out").await;
-        let event = Event::SignedOut { reason: "asked for".into() };
-        shared.audit.record(about(&person, event).peer(place.from()));
-    }
     let mut response = StatusCode::NO_CONTENT.into_response();
+    if let Ok(person) = person(&shared, &headers).await {
+        let vouched = oidc::vouched(&shared, &person).await;
+        let_out(&shared, &person, "asked for", &place).await?;
+        // The page goes on there, to sign out at the provider too.
+        if let Some(leave) = oidc::leave(&shared, vouched).await {
+            response = answer(json!({"leave": leave.as_str()}));
+        }
+    }
     response.headers_mut().insert(header::SET_COOKIE, cookie(&shared, "", 0));
     Ok(response)
 }

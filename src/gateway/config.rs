@@ -3,6 +3,7 @@
 use super::origins::is_origin;
 use crate::audit;
 use crate::broker::Publication;
+use crate::identity::oidc::{ProviderConfig, ProviderConfigError};
 use crate::store::Store;
 use crate::wire::Policy;
 use serde::Deserialize;
@@ -42,6 +43,8 @@ pub enum ConfigError {
         "with [sign_in] everybody attaches as themselves, so [access] `ticket` must not be set: leave one of them out"
     )]
     TicketAndSignIn,
+    #[error(transparent)]
+    Oidc(#[from] ProviderConfigError),
     #[error("`listen` names no address: give one such as \"127.0.0.1:4380\"")]
     NoAddress,
     #[error("[tls] needs both `certificate` and `key`")]
@@ -68,6 +71,7 @@ pub struct Config {
     pub access: Access,
     pub store: StoreConfig,
     pub sign_in: Option<SignInConfig>,
+    pub oidc: Vec<ProviderConfig>,
     pub publish: Vec<Publication>,
     pub audit: audit::Config,
     #[serde(rename = "session")]
@@ -167,6 +171,7 @@ impl Default for Config {
             access: Access::default(),
             store: StoreConfig::default(),
             sign_in: None,
+            oidc: Vec::new(),
             publish: Vec::new(),
             audit: audit::Config::default(),
             sessions: Vec::new(),
@@ -193,6 +198,7 @@ impl Config {
         if self.sign_in.is_some() {
             self.check_sign_in()?;
         }
+        ProviderConfig::check_all(&self.oidc, self.sign_in.is_some())?;
         let ticket = self.access.ticket.as_ref().is_some_and(|ticket| ticket.len() >= 16);
         let guarded = ticket || self.sign_in.is_some();
         if let Some(open) = self.listen.iter().find(|address| !address.ip().is_loopback() && !guarded) {

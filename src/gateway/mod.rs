@@ -6,6 +6,7 @@ mod config;
 mod handshakes;
 mod keep;
 mod listen;
+mod oidc;
 mod origins;
 mod page;
 mod people;

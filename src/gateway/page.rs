@@ -85,7 +85,9 @@ async fn connect(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "certificate_sha256": pins,
         "websocket": wire::PATH,
         "known_bad": known_bad,
-        "sign_in": shared.people.as_ref().map(|_| json!({"password": true, "providers": [], "card": false})),
+        "sign_in": shared.people.as_ref().map(|people| {
+            json!({"password": true, "providers": super::oidc::shown(people), "card": false})
+        }),
     }))
 }
 

@@ -4,13 +4,15 @@
 use super::config::{Config, ConfigError};
 use crate::broker::Broker;
 use crate::clock;
+use crate::identity::oidc::{Provider, ProviderError};
 use crate::identity::ticket::Claims;
-use crate::identity::{Identity, Keys, Lifetimes, Person};
+use crate::identity::{Attempts, Identity, Keys, Lifetimes, Person};
 use crate::link::Link;
 use crate::session::Grant;
 use crate::store::{Store, StoreError};
 use crate::wire::{CloseCode, Control, Secret};
 use aws_lc_rs::hmac;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,6 +23,9 @@ const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
 pub(crate) struct People {
     broker: Broker,
+    keys: Arc<Keys>,
+    providers: Vec<Provider>,
+    beginnings: Attempts,
 }
 
 impl People {
@@ -34,12 +39,28 @@ impl People {
         let lifetimes =
             Lifetimes { lasts_ms: minutes(sign_in.lasts_minutes), idle_ms: minutes(sign_in.idle_minutes) };
         let identity = Arc::new(Identity::new(store, keys.clone(), lifetimes));
-        let broker = Broker::new(identity, keys, config.publish.clone(), minutes(sign_in.resume_minutes));
-        Ok(Some(Arc::new(People { broker })))
+        let broker =
+            Broker::new(identity, keys.clone(), config.publish.clone(), minutes(sign_in.resume_minutes));
+        let providers = config.oidc.iter().map(Provider::new).collect::<Result<_, _>>()?;
+        Ok(Some(Arc::new(People { broker, keys, providers, beginnings: Attempts::default() })))
     }
 
     pub fn broker(&self) -> &Broker {
         &self.broker
+    }
+
+    /// The OpenID providers that people sign in with.
+    pub fn providers(&self) -> &[Provider] {
+        &self.providers
+    }
+
+    /// Sign-ins that are begun at a provider cost memory, and a request to it.
+    pub fn may_begin(&self, from: IpAddr) -> bool {
+        self.beginnings.admit(from, clock::unix_ms())
+    }
+
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     pub fn identity(&self) -> &Identity {
@@ -108,4 +129,6 @@ pub enum PeopleError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
 }

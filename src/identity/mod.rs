@@ -4,6 +4,7 @@
 //! Nothing here tells a stranger whether a user exists: every refusal of a sign-in reads and takes the same.
 
 mod attempts;
+pub mod oidc;
 mod password;
 mod secret;
 pub mod ticket;

@@ -5,10 +5,12 @@
 //! and are passed in.
 
 mod holdings;
+mod identities;
 mod sign_ins;
 mod users;
 
 pub use holdings::Holding;
+pub use identities::ProviderSignIn;
 pub use sign_ins::SignIn;
 pub use users::{Attempt, NewUser, Password, Role, User};
 

@@ -1,5 +1,5 @@
 use super::{Store, StoreError, failed};
-use sqlx::FromRow;
+use sqlx::{Any, FromRow, Transaction};
 
 /// What somebody may do beside using sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -127,33 +127,7 @@ impl Store {
     pub async fn add_user(&self, user: &NewUser<'_>, now_ms: i64) -> Result<(), StoreError> {
         let doing = "adding a user";
         let mut change = self.pool.begin().await.map_err(failed(doing))?;
-        let added = sqlx::query(
-            "INSERT INTO users (id, name, title, role, enabled, totp_step, attempts, retry_at, created_at) \
-             VALUES ($1, $2, $3, $4, 1, 0, 0, 0, $5)",
-        )
-        .bind(user.id)
-        .bind(user.name)
-        .bind(user.title)
-        .bind(user.role.name())
-        .bind(now_ms)
-        .execute(&mut *change)
-        .await;
-        added.map_err(|source| match source.as_database_error() {
-            Some(error) if error.is_unique_violation() => {
-                StoreError::Taken(format!("a user {:?}", user.name))
-            }
-            _ => StoreError::Query { doing, source },
-        })?;
-        for group in user.groups {
-            sqlx::query(
-                "INSERT INTO memberships (user_id, group_name) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            )
-            .bind(user.id)
-            .bind(group)
-            .execute(&mut *change)
-            .await
-            .map_err(failed(doing))?;
-        }
+        insert_user(&mut change, user, now_ms).await?;
         change.commit().await.map_err(failed(doing))
     }
 
@@ -302,6 +276,38 @@ impl Store {
         let done = used.bind(user_id).bind(step).execute(&self.pool).await;
         done.map(|done| done.rows_affected() == 1).map_err(failed("using a one-time code"))
     }
+}
+
+pub(super) async fn insert_user(
+    change: &mut Transaction<'_, Any>,
+    user: &NewUser<'_>,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let doing = "adding a user";
+    let added = sqlx::query(
+        "INSERT INTO users (id, name, title, role, enabled, totp_step, attempts, retry_at, created_at) \
+         VALUES ($1, $2, $3, $4, 1, 0, 0, 0, $5)",
+    )
+    .bind(user.id)
+    .bind(user.name)
+    .bind(user.title)
+    .bind(user.role.name())
+    .bind(now_ms)
+    .execute(&mut **change)
+    .await;
+    added.map_err(|source| match source.as_database_error() {
+        Some(error) if error.is_unique_violation() => StoreError::Taken(format!("a user {:?}", user.name)),
+        _ => StoreError::Query { doing, source },
+    })?;
+    for group in user.groups {
+        sqlx::query("INSERT INTO memberships (user_id, group_name) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(user.id)
+            .bind(group)
+            .execute(&mut **change)
+            .await
+            .map_err(failed(doing))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

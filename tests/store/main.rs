@@ -2,7 +2,7 @@
 
 mod postgres;
 
-use chevet::store::{Attempt, NewUser, Role, SignIn, Store, StoreError};
+use chevet::store::{Attempt, NewUser, ProviderSignIn, Role, SignIn, Store, StoreError};
 use postgres::Postgres;
 use std::path::PathBuf;
 
@@ -37,6 +37,7 @@ async fn the_store_keeps_its_promises_on_sqlite_and_on_postgresql() {
         a_code_is_used_once(&store).await;
         a_sign_in_holds_until_it_ends_or_is_idle(&store).await;
         every_grant_has_a_higher_number_even_at_the_same_time(&store).await;
+        a_provider_vouches_for_one_user_and_its_sign_ins_are_found(&store).await;
         a_user_goes_with_the_sign_ins(&store).await;
         // What was kept is there for the next start.
         drop(store);
@@ -135,6 +136,50 @@ async fn every_grant_has_a_higher_number_even_at_the_same_time(store: &Store) {
     assert_eq!(numbers, (2..=33).collect::<Vec<_>>());
     assert_eq!(store.holding("desk").await.unwrap().unwrap().grant_number, 33);
     assert_eq!(store.holding("other").await.unwrap(), None);
+}
+
+async fn a_provider_vouches_for_one_user_and_its_sign_ins_are_found(store: &Store) {
+    let (issuer, other) = ("https://idp.example", "https://other.example");
+    store.bind_identity(issuer, "s1", "a", 5).await.unwrap();
+    assert!(matches!(store.bind_identity(issuer, "s1", "a", 5).await, Err(StoreError::Taken(_))));
+    assert_eq!(store.user_bound_to(issuer, "s1").await.unwrap().unwrap().name, "anne");
+    assert_eq!(store.user_bound_to(other, "s1").await.unwrap(), None);
+    assert!(store.is_bound_at(issuer, "a").await.unwrap() && !store.is_bound_at(other, "a").await.unwrap());
+    // A user is made with the binding, or not at all.
+    let paul = NewUser { id: "p", name: "paul", title: "Paul", role: Role::User, groups: &[] };
+    assert!(matches!(store.add_bound_user(&paul, issuer, "s1", 5).await, Err(StoreError::Taken(_))));
+    assert_eq!(store.user_named("paul").await.unwrap(), None);
+    store.add_bound_user(&paul, issuer, "s2", 5).await.unwrap();
+    assert_eq!(store.user_bound_to(issuer, "s2").await.unwrap().unwrap().id, "p");
+    for (id, subject, sid) in [("x", "s1", "one"), ("y", "s1", "two"), ("z", "s2", "")] {
+        store.add_sign_in(&sign_in(id), id).await.unwrap();
+        let vouched = ProviderSignIn {
+            sign_in_id: id.into(),
+            issuer: issuer.into(),
+            subject: subject.into(),
+            sid: sid.into(),
+            id_token: "sealed".into(),
+        };
+        store.add_provider_sign_in(&vouched).await.unwrap();
+        assert_eq!(store.provider_sign_in(id).await.unwrap(), Some(vouched));
+    }
+    let found = async |issuer: &str, subject: Option<&str>, sid: Option<&str>| {
+        let found = store.sign_ins_by_provider(issuer, subject, sid).await.unwrap();
+        let mut ids: Vec<String> = found.into_iter().map(|sign_in| sign_in.id).collect();
+        ids.sort();
+        ids.join(" ")
+    };
+    assert_eq!(found(issuer, Some("s1"), None).await, "x y");
+    assert_eq!(found(issuer, Some("s1"), Some("two")).await, "y");
+    assert_eq!(found(issuer, None, Some("one")).await, "x");
+    assert_eq!(found(issuer, None, None).await, "");
+    assert_eq!(found(other, Some("s1"), None).await, "");
+    // What ends takes what was vouched for with it.
+    assert!(store.end_sign_in("x").await.unwrap());
+    assert_eq!(store.provider_sign_in("x").await.unwrap(), None);
+    store.end_sign_ins_of("a").await.unwrap();
+    assert!(store.remove_user("p").await.unwrap());
+    assert_eq!(store.user_bound_to(issuer, "s2").await.unwrap(), None);
 }
 
 async fn a_user_goes_with_the_sign_ins(store: &Store) {

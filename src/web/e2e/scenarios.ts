@@ -144,6 +144,26 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     run.say({ step: "done", ...(await stateOf(run.page)) });
   },
 
+  /** provider FILE: signs in by the first provider, which asks nothing, a screenshot; signs out, here and there; then what the
+   * page says of a sign-in that was too weak. */
+  async provider(run) {
+    const path = argument(run, 0, "where to write the screenshot");
+    const { page } = run;
+    const home = page.url();
+    await untilSeen(run, "#providers a");
+    run.say({ step: "offered", title: await page.evaluate("document.querySelector('#providers a').textContent") });
+    await Promise.all([page.waitForNavigation(), page.click("#providers a")]);
+    await page.waitForSelector("#sign-out", { visible: true });
+    run.say({ step: "in", who: await page.evaluate("document.querySelector('#who').textContent"), url: page.url() });
+    run.write(path, await page.screenshot({ type: "png" }));
+    await Promise.all([page.waitForNavigation(), page.click("#sign-out")]);
+    run.say({ step: "out", url: page.url() });
+    await page.goto(`${home}#error=oidc-acr`, { waitUntil: "load" });
+    await page.waitForSelector("#problem", { visible: true });
+    await untilSeen(run, "#providers a");
+    run.say({ step: "told", problem: await page.evaluate(PROBLEM), url: page.url() });
+  },
+
   /** roads: which road carried the first exact screen. */
   async roads(run) {
     const state = await untilExact(run);

@@ -9,6 +9,7 @@ import { forgetSessions, showSessions } from "./sessions.ts";
 import { SignInForm } from "./sign-in-form.ts";
 import { Visit } from "./visit.ts";
 import { leftByUser } from "./by-code.ts";
+import type { PlainWord } from "./words.ts";
 
 const SESSION = "chevet.session";
 const LEAVING = "chevet.leaving";
@@ -17,6 +18,14 @@ const SEAT = "chevet.seat";
 /** The place of this screen, once it was named by the address. */
 export function rememberSeat(seat: string | null): void {
   if (seat !== null) remember("local", SEAT, seat === "" ? null : seat);
+}
+
+/** Providers send back to this seat. */
+function fromThisSeat(offer: SignInOffer): SignInOffer {
+  const seat = remembered("local", SEAT);
+  if (seat === null) return offer;
+  const url = (start: string): string => `${start}?${new URLSearchParams({ seat }).toString()}`;
+  return { ...offer, providers: offer.providers.map((provider) => ({ ...provider, url: url(provider.url) })) };
 }
 
 const memory = {
@@ -37,6 +46,8 @@ const memory = {
 export class ByAccount {
   private readonly visit: Visit;
   private readonly form: SignInForm;
+  /** What a provider's answer came to, to be said once. */
+  private brought: PlainWord | null = null;
   /** What the button beside a notice does. */
   private again: () => void = () => undefined;
 
@@ -45,7 +56,10 @@ export class ByAccount {
     const desk = {
       me: fetchMe,
       signIn: postSignIn,
-      signOut: postSignOut,
+      signOut: async (given: AbortSignal) => {
+        const leave = await postSignOut(given);
+        if (leave !== null && /^https?:$/.test(leave.protocol)) location.assign(leave);
+      },
       sessions: () => fetchSessions(null),
       ticket: postTicket,
     };
@@ -53,7 +67,8 @@ export class ByAccount {
       askToSignIn: (problem, name) => {
         forgetSessions();
         element("who", HTMLSpanElement).textContent = "";
-        this.form.show(problem, name);
+        this.form.show(problem ?? this.brought, name);
+        this.brought = null;
       },
       list: (user, sessions, problem) => {
         const show = (): void => {
@@ -68,11 +83,13 @@ export class ByAccount {
         showEnded(() => words().troubleTitle, () => "", () => words().tryAgain, () => problemOf(error));
       },
     }, memory, opening);
-    this.form = new SignInForm(offer, (credentials) => {
+    this.form = new SignInForm(fromThisSeat(offer), (credentials) => {
       const seat = remembered("local", SEAT);
       return this.visit.signIn(seat === null ? credentials : { ...credentials, seat });
     });
     this.markControls();
+    // Whoever signs in elsewhere comes back as somebody who has not left.
+    element("providers", HTMLDivElement).addEventListener("click", () => (memory.leaving = false));
   }
 
   /** The controls of this way in place of the other's. */
@@ -88,7 +105,8 @@ export class ByAccount {
     }
   }
 
-  begin(session: string): void {
+  begin(session: string, brought: PlainWord | null): void {
+    this.brought = brought;
     if (session !== "") memory.session = session;
     void this.visit.begin();
   }

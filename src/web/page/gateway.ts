@@ -84,8 +84,12 @@ export async function postSignIn(credentials: Credentials): Promise<SignedIn> {
   return (await (await ask("POST", "api/sign-in", credentials)).json()) as SignedIn;
 }
 
-export async function postSignOut(given: AbortSignal): Promise<void> {
-  await ask("POST", "api/sign-out", {}, {}, given);
+/** Where to sign out of the provider too, if somebody came by one that wants it. */
+export async function postSignOut(given: AbortSignal): Promise<URL | null> {
+  const response = await ask("POST", "api/sign-out", {}, {}, given);
+  if (response.status === 204) return null;
+  const { leave } = (await response.json()) as { leave: string };
+  return new URL(leave);
 }
 
 /** With an access code what it opens; without, what the cookie's user may open. */

@@ -7,6 +7,7 @@ import { type ConnectInfo, fetchConnectInfo } from "./gateway.ts";
 import { exposeHooks } from "./hooks.ts";
 import { Opening, type Shown, type Start } from "./opening.ts";
 import { hidePanel, problemOf, showAgain, showPart } from "./panel.ts";
+import { problemBrought } from "./provider-problems.ts";
 import { startOptions } from "./roads.ts";
 import { SessionView } from "./session-view.ts";
 import { moveAmongCards } from "./sessions.ts";
@@ -125,7 +126,7 @@ async function begin(): Promise<void> {
     // The controls of this way have words of their own.
     speak(language);
     listen();
-    byAccount.begin(session ?? "");
+    byAccount.begin(session ?? "", problemBrought(fragment.get("error")));
   }
 }
 
