@@ -38,7 +38,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
 }
 
 /// A refusal: what the page says is its own words for `error`; `reason` is for programs' users.
-fn refusal(status: StatusCode, error: &str, reason: &str) -> Response {
+pub(super) fn refusal(status: StatusCode, error: &str, reason: &str) -> Response {
     (status, no_store(), Json(json!({"error": error, "reason": reason}))).into_response()
 }
 
@@ -46,22 +46,22 @@ fn no_store() -> [(header::HeaderName, &'static str); 1] {
     [(header::CACHE_CONTROL, "no-store")]
 }
 
-fn answer(value: Value) -> Response {
+pub(super) fn answer(value: Value) -> Response {
     (no_store(), Json(value)).into_response()
 }
 
-fn people(shared: &Shared) -> Result<&Arc<People>, Response> {
+pub(super) fn people(shared: &Shared) -> Result<&Arc<People>, Response> {
     let none = "nobody signs in at this gateway: it takes a ticket";
     shared.people.as_ref().ok_or_else(|| refusal(StatusCode::NOT_FOUND, "no-sign-in", none))
 }
 
-fn unavailable(error: &dyn std::fmt::Display) -> Response {
+pub(super) fn unavailable(error: &dyn std::fmt::Display) -> Response {
     tracing::error!(%error, "a request could not be answered");
     refusal(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "try again in a moment")
 }
 
 /// Only the gateway's own pages, and programs, may ask for a change.
-fn own_page(shared: &Shared, headers: &HeaderMap) -> Result<(), Response> {
+pub(super) fn own_page(shared: &Shared, headers: &HeaderMap) -> Result<(), Response> {
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     let site = text(header::HeaderName::from_static("sec-fetch-site"));
     let elsewhere = site.is_some_and(|site| !matches!(site, "same-origin" | "none"));

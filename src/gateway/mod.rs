@@ -1,5 +1,6 @@
 //! The process that joins sources and viewers: listeners, admission, the sessions' registry, the page.
 
+mod admin;
 mod admit;
 mod api;
 mod config;
@@ -13,8 +14,8 @@ mod registry;
 
 pub use admit::{AccessError, Door, kept_keys};
 pub use config::{
-    Access, Config, ConfigError, DEFAULT_CONFIG, PatternConfig, SessionConfig, SignInConfig, StoreConfig,
-    Tls, is_name,
+    Access, Config, ConfigError, DEFAULT_CONFIG, MetricsConfig, PatternConfig, SessionConfig, SignInConfig,
+    StoreConfig, Tls, is_name,
 };
 pub use people::PeopleError;
 pub use registry::{Registry, RegistryError};
@@ -76,6 +77,7 @@ pub(crate) struct Shared {
     certificate: RwLock<Arc<Certificate>>,
     udp_port: Option<u16>,
     tls: bool,
+    health: admin::Health,
 }
 
 impl Shared {
@@ -102,6 +104,7 @@ impl Gateway {
             certificate: RwLock::new(certificate.clone()),
             udp_port: config.udp.then(|| listeners.addresses[0].port()),
             tls: config.tcp_is_tls(),
+            health: admin::Health::new(&listeners.addresses, &config.metrics),
         });
         let version = env!("CARGO_PKG_VERSION").into();
         shared.audit.record(Record::new(Event::GatewayStarted { version }));

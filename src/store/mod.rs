@@ -4,6 +4,7 @@
 //! The schema knows only text and 64-bit integers, which both databases read alike. Times are milliseconds since 1970
 //! and are passed in.
 
+mod administration;
 mod holdings;
 mod sign_ins;
 mod users;
