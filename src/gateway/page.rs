@@ -28,6 +28,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(|| async { file("index.html") }))
+        .route("/admin", get(|| async { file("admin.html") }))
         .route("/api/connect", get(connect))
         .route("/healthz", get(|| async { "ok\n" }))
         .route(wire::PATH, get(websocket))
