@@ -30,6 +30,7 @@ fn an_administrator_sees_a_viewer_in_chromium_sends_it_a_message_and_ends_it() {
         folder.file("state")
     );
     std::fs::write(&config, text).unwrap();
+    std::fs::create_dir(folder.file("state")).unwrap();
     let config = config.to_str().unwrap();
     for (name, title, role) in [("boss", "Ada Boss", "administrator"), ("anne", "Anne Roy", "user")] {
         let arguments = ["user", "--config", config, "add", name, "--title", title, "--role", role];
