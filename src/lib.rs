@@ -7,6 +7,8 @@
 #[cfg(feature = "net")]
 pub mod audit;
 #[cfg(feature = "net")]
+pub mod availability;
+#[cfg(feature = "net")]
 pub mod broker;
 #[cfg(feature = "net")]
 pub mod client;

@@ -75,6 +75,7 @@ pub struct Config {
     pub publish: Vec<Publication>,
     pub audit: audit::Config,
     pub metrics: MetricsConfig,
+    pub availability: AvailabilityConfig,
     #[serde(rename = "session")]
     pub sessions: Vec<SessionConfig>,
 }
@@ -111,6 +112,20 @@ impl std::fmt::Debug for StoreConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The address may hold a password.
         f.write_str("StoreConfig(secret)")
+    }
+}
+
+/// By what availability is judged, in milliseconds.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct AvailabilityConfig {
+    pub screen_target: u32,
+    pub tap_target: u32,
+}
+
+impl Default for AvailabilityConfig {
+    fn default() -> Self {
+        AvailabilityConfig { screen_target: 3_000, tap_target: 250 }
     }
 }
 
@@ -189,6 +204,7 @@ impl Default for Config {
             publish: Vec::new(),
             audit: audit::Config::default(),
             metrics: MetricsConfig::default(),
+            availability: AvailabilityConfig::default(),
             sessions: Vec::new(),
         }
     }

@@ -5,10 +5,12 @@
 //! and are passed in.
 
 mod administration;
+mod availability;
 mod holdings;
 mod sign_ins;
 mod users;
 
+pub use availability::AvailabilityRow;
 pub use holdings::Holding;
 pub use sign_ins::SignIn;
 pub use users::{Attempt, NewUser, Password, Role, User};

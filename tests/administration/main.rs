@@ -4,6 +4,7 @@
 mod http;
 mod metrics;
 mod refusals;
+mod report;
 mod stage;
 
 use http::Asked;

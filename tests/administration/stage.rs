@@ -20,8 +20,11 @@ const LONG: Duration = Duration::from_secs(20);
 
 pub struct Stage {
     pub gateway: Gateway,
-    folder: PathBuf,
+    pub folder: Folder,
 }
+
+/// A state directory that goes with its test.
+pub struct Folder(pub PathBuf);
 
 impl Stage {
     pub async fn open() -> Stage {
@@ -62,7 +65,7 @@ impl Stage {
             let id = add_user(store, name, title, role, &["nurses".into()], clock::unix_ms()).await.unwrap();
             store.set_password(&id, &hash).await.unwrap();
         }
-        Stage { gateway, folder }
+        Stage { gateway, folder: Folder(folder) }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -84,7 +87,7 @@ impl Stage {
     pub async fn journal(&self) -> String {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let mut text = String::new();
-        for entry in std::fs::read_dir(self.folder.join("audit")).unwrap().flatten() {
+        for entry in std::fs::read_dir(self.folder.0.join("audit")).unwrap().flatten() {
             text += &std::fs::read_to_string(entry.path()).unwrap_or_default();
         }
         text
@@ -107,9 +110,9 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -135,7 +138,7 @@ impl Signed {
 }
 
 /// A viewer of the session, attached and shown something.
-pub struct Viewer(Client);
+pub struct Viewer(pub Client);
 
 pub async fn view(stage: &Stage, name: &str) -> Viewer {
     let (site, _) = page_of(&format!("http://{}/", stage.address()), Vec::new()).unwrap();
