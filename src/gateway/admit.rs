@@ -116,6 +116,8 @@ fn kept_secret(directory: &Path) -> Result<[u8; 32], AccessError> {
     }
 }
 
+/// There is one at a time, and not for long.
+#[allow(clippy::large_enum_variant)]
 enum Wish {
     View(Attach, Option<Claims>, Grant),
     Offer { session: String, title: String },

@@ -3,6 +3,9 @@
 //! A sign-in is shown as a cookie, which pages cannot read and browsers send to nobody else, or as a bearer token by
 //! other clients. What changes anything takes JSON alone, from the gateway's own pages alone.
 
+// A refusal is a whole answer, made once a request.
+#![allow(clippy::result_large_err)]
+
 use super::people::People;
 use super::registry::Listed;
 use super::{Place, Shared};

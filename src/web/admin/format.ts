@@ -22,9 +22,9 @@ export function bytes(count: number, words: Words): string {
   return words.bytes(unit === 0 || value >= 100 ? String(Math.round(value)) : value.toFixed(1), units[unit] as string);
 }
 
-export function roundTrip(micros: number): string {
+export function roundTrip(micros: number, words: Words): string {
   const millis = micros / 1000;
-  return millis === 0 ? "–" : millis < 10 ? `${millis.toFixed(1)} ms` : `${Math.round(millis)} ms`;
+  return millis === 0 ? "–" : words.millis(millis < 10 ? millis.toFixed(1) : String(Math.round(millis)));
 }
 
 /** Whether each word of a filter stands in one of the texts, whatever its case and accents. */

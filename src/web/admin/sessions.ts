@@ -63,7 +63,7 @@ export class SessionsTab {
     tile("tile-sessions", String(all.filter((session) => session.state === "live").length));
     tile("tile-screens", String(viewers.length));
     tile("tile-exact", viewers.length === 0 ? "–" : `${exact} / ${viewers.length}`);
-    tile("tile-slowest", roundTrip(Math.max(0, ...viewers.map((viewer) => viewer.round_trip_us))));
+    tile("tile-slowest", roundTrip(Math.max(0, ...viewers.map((viewer) => viewer.round_trip_us)), words()));
   }
 
   /** A session with its viewers: a body of the table. */
@@ -121,7 +121,7 @@ export class SessionsTab {
       exactness.dataset["state"] = silent ? "silent" : viewer.exactness;
       write(exactness, silent ? words().silent(Math.round(viewer.silent_ms / 1000)) : words()[viewer.exactness]);
       write(road, viewer.road);
-      write(trip, roundTrip(viewer.round_trip_us));
+      write(trip, roundTrip(viewer.round_trip_us, words()));
       write(traffic, bytes(viewer.bytes, words()));
       write(since, elapsed(viewer.attached_ms, words()));
     };

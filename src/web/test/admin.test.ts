@@ -20,8 +20,9 @@ test("figures are written as each language writes them", () => {
   assert.equal(elapsed(59_999, languages.en), "59 s");
   assert.equal(elapsed(3_660_000, languages.fr), "1 h 01");
   assert.equal(elapsed(90_000_000, languages.fr), "1 j 1 h");
-  assert.equal(roundTrip(3_210), "3.2 ms");
-  assert.equal(roundTrip(0), "–");
+  assert.equal(roundTrip(3_210, languages.en), "3.2 ms");
+  assert.equal(roundTrip(3_210, languages.fr), "3,2 ms");
+  assert.equal(roundTrip(0, languages.fr), "–");
 });
 
 test("a filter finds words in any order, whatever their case and accents", () => {
