@@ -4,7 +4,10 @@
 //!
 //! `docs/architecture.md` is the map, `docs/protocol.md` the wire.
 
+#[cfg(feature = "net")]
 pub mod audit;
+#[cfg(feature = "net")]
+pub mod availability;
 #[cfg(feature = "net")]
 pub mod broker;
 #[cfg(feature = "net")]
@@ -21,12 +24,13 @@ pub mod gateway;
 #[cfg(feature = "net")]
 pub mod host;
 #[cfg(feature = "net")]
-#[cfg(feature = "net")]
 pub mod identity;
 #[cfg(feature = "net")]
 pub mod link;
 #[cfg(feature = "net")]
 pub mod load;
+#[cfg(feature = "net")]
+pub mod metrics;
 pub mod screen;
 #[cfg(feature = "net")]
 pub mod session;

@@ -4,6 +4,8 @@
 //!
 //! CHEVET_DRAW_SECONDS sets for how long the programs draw.
 
+#[path = "end_to_end/administration.rs"]
+mod administration;
 #[path = "end_to_end/browser.rs"]
 mod browser;
 #[path = "end_to_end/browsers.rs"]

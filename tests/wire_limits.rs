@@ -67,6 +67,7 @@ fn a_reason_is_at_most_1024_bytes() {
     let closing = |length| [varints(&[0]), sized(length)].concat();
     assert_limit(MAX_REASON, closing, |body| Control::read(19, body));
     assert_limit(MAX_REASON, |length| [vec![1], sized(length)].concat(), |body| Control::read(9, body));
+    assert_limit(MAX_REASON, sized, |body| Control::read(25, body));
 }
 
 #[test]

@@ -101,6 +101,7 @@ fn from_sessions() -> impl Strategy<Value = Control> {
         cursor(),
         policy().prop_map(|policy| Control::Policy { policy }),
         vec(any::<u8>(), 0..100).prop_map(|ticket| Control::Ticket { ticket: Secret(ticket) }),
+        name().prop_map(|text| Control::Message { text }),
         (side(), side()).prop_map(|(x, y)| Control::CursorAt { x, y }),
         (any::<bool>(), name()).prop_map(|(live, text)| Control::State { live, text }),
         number().prop_map(|next| Control::InputAck { next }),
@@ -219,6 +220,7 @@ fn heap_bytes(message: &Control) -> usize {
         Control::Hello { software: text, .. }
         | Control::Welcome { software: text, .. }
         | Control::State { text, .. }
+        | Control::Message { text }
         | Control::Closing { reason: text, .. } => text.capacity(),
         _ => 0,
     }

@@ -151,6 +151,11 @@ fn controls() -> Vec<(&'static str, Control, Value)> {
             Control::Ticket { ticket: Secret(b"c1.e30.AA".to_vec()) },
             json!({"ticket": hex(b"c1.e30.AA")}),
         ),
+        (
+            "Message",
+            Control::Message { text: "Maintenance à 18 h".into() },
+            json!({"text": "Maintenance à 18 h"}),
+        ),
     ]
 }
 

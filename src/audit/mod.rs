@@ -146,6 +146,11 @@ impl Audit {
 
     /// Takes a record. Never waits.
     pub fn record(&self, record: Record) {
+        crate::metrics::recorded(&record.event);
+        self.keep(record);
+    }
+
+    fn keep(&self, record: Record) {
         match &self.journal {
             Some(journal) => journal.record(record),
             None => log(&record),
@@ -155,6 +160,7 @@ impl Audit {
     /// Takes a refusal. Many of the same address in a short time are counted rather than written one by one, so that nobody
     /// fills the journal by being refused.
     pub fn refused(&self, record: Record) {
+        crate::metrics::recorded(&record.event);
         self.tell(|refusals| refusals.take(record, Instant::now()));
     }
 
@@ -170,12 +176,13 @@ impl Audit {
 
     fn tell(&self, which: impl FnOnce(&mut Refusals) -> Vec<Record>) {
         let records = which(&mut self.refusals.lock().unwrap_or_else(PoisonError::into_inner));
-        records.into_iter().for_each(|record| self.record(record));
+        records.into_iter().for_each(|record| self.keep(record));
     }
 
     /// Takes the record of a grant, and says whether the grant may be given: under `refuse` only if the trail is being kept
     /// and this record is on disk.
     pub async fn grant(&self, record: Record) -> Result<(), NotKept> {
+        crate::metrics::recorded(&record.event);
         let Some(journal) = &self.journal else {
             log(&record);
             return Ok(());
@@ -192,6 +199,7 @@ impl Audit {
 
     /// Takes a record and waits until it is on disk.
     pub async fn durable(&self, record: Record) -> Result<(), NotKept> {
+        crate::metrics::recorded(&record.event);
         match &self.journal {
             Some(journal) => journal.durable(record).await,
             None => {

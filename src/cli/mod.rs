@@ -6,6 +6,7 @@ mod gateway;
 mod heap;
 mod host;
 mod load;
+mod report;
 mod user;
 mod view;
 
@@ -43,6 +44,7 @@ enum Command {
     Load(load::Load),
     User(user::User),
     Audit(audit::Audit),
+    Report(report::Report),
     Doctor(DoctorCommand),
 }
 
@@ -68,6 +70,7 @@ impl Cli {
                 | Command::Doctor(_)
                 | Command::Load(_)
                 | Command::Audit(_)
+                | Command::Report(_)
         );
         let level = if quiet { "warn" } else { "info" };
         let filter = EnvFilter::try_from_env("CHEVET_LOG").unwrap_or_else(|_| EnvFilter::new(level));
@@ -78,6 +81,7 @@ impl Cli {
             Command::Host(host) => runtime()?.block_on(host.run())?,
             Command::View(view) => runtime()?.block_on(view.run())?,
             Command::User(user) => runtime()?.block_on(user.run())?,
+            Command::Report(report) => runtime()?.block_on(report.run())?,
             Command::Load(load) => return runtime()?.block_on(load.run()),
             Command::Audit(audit) => return Ok(audit.run()),
             Command::Doctor(doctor) => return doctor.run(),

@@ -319,6 +319,7 @@ impl Client {
             News::CursorAt { x, y } => Event::CursorAt { x, y },
             News::State { live, text } => Event::State { live, text },
             News::Path(path) => Event::Path(path),
+            News::Message(text) => Event::Message(text),
             News::Closing { code, reason } => return self.on_closed(Closed::by_peer(code, &reason)),
         };
         self.events.push_back(event);

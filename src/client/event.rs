@@ -57,6 +57,8 @@ pub enum Event {
         text: String,
     },
     Path(Path),
+    /// What an administrator says to whoever views.
+    Message(String),
     /// Nothing was heard for two seconds, or the link broke; the client is dialling again.
     Silent(String),
 }

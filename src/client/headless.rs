@@ -71,6 +71,7 @@ pub async fn run_headless(
                 Event::Attached { .. } => {
                     attached_at.get_or_insert_with(Instant::now);
                 }
+                Event::Message(text) => eprintln!("message: {}", printable(&text)),
                 Event::Silent(reason) => tracing::warn!(reason, "the link is silent; dialling again"),
                 _ => {}
             },
@@ -95,6 +96,11 @@ pub async fn run_headless(
     }
     client.close().await;
     Ok(())
+}
+
+/// What comes from elsewhere moves no cursor and colours no terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn far_away() -> Instant {

@@ -1,7 +1,7 @@
 //! Who is let in: the first messages of a link, and what must be shown.
 
 use super::config::Config;
-use super::{Shared, is_name};
+use super::{Shared, availability, is_name};
 use crate::audit::{Event, Record};
 use crate::identity::Keys;
 use crate::identity::ticket::Claims;
@@ -116,6 +116,8 @@ fn kept_secret(directory: &Path) -> Result<[u8; 32], AccessError> {
     }
 }
 
+/// There is one at a time, and not for long.
+#[allow(clippy::large_enum_variant)]
 enum Wish {
     View(Attach, Option<Claims>, Grant),
     Offer { session: String, title: String },
@@ -127,10 +129,11 @@ pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox, peer: I
     let mut role = None;
     let heard = tokio::time::timeout(PATIENCE, hear(shared, &link, &mut inbox, &mut role)).await;
     let (refused, session) = match heard {
-        Ok(Ok(Wish::View(attach, claims, grant))) => {
+        Ok(Ok(Wish::View(attach, claims, mut grant))) => {
             let of = Viewing { session: attach.session.clone(), road, peer, claims };
             match view(shared, &of, &grant).await {
                 Ok(session) => {
+                    availability::follow(shared, &session, &link, &mut grant);
                     session.attach(link.clone(), inbox, attach, grant.clone()).await;
                     // A session ends with its last handle, so this one must not wait for the viewer.
                     drop(session);
@@ -140,7 +143,10 @@ pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox, peer: I
                     let reason = link.ended().await.to_string().into();
                     return shared.audit.record(of.record(Event::Detached { road: road.into(), reason }));
                 }
-                Err(refused) => (refused, Some(of.session)),
+                Err(refused) => {
+                    availability::refused(shared, &of.session);
+                    (refused, Some(of.session))
+                }
             }
         }
         Ok(Ok(Wish::Offer { session, title })) => {

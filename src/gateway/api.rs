@@ -3,7 +3,7 @@
 //! A sign-in is shown as a cookie, which pages cannot read and browsers send to nobody else, or as a bearer token by
 //! other clients. What changes anything takes JSON alone, from the gateway's own pages alone.
 
-// What refuses is the whole answer.
+// A refusal is a whole answer, made once a request.
 #![allow(clippy::result_large_err)]
 
 use super::people::People;
@@ -65,7 +65,7 @@ pub(super) fn unavailable(error: &dyn std::fmt::Display) -> Response {
 }
 
 /// Only the gateway's own pages, and programs, may ask for a change.
-fn own_page(shared: &Shared, headers: &HeaderMap) -> Result<(), Response> {
+pub(super) fn own_page(shared: &Shared, headers: &HeaderMap) -> Result<(), Response> {
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     let site = text(header::HeaderName::from_static("sec-fetch-site"));
     let elsewhere = site.is_some_and(|site| !matches!(site, "same-origin" | "none"));

@@ -53,6 +53,10 @@ pub enum ConfigError {
     TwiceNamed(String),
     #[error("session {0:?}: a name has 1 to 64 letters, digits, dots, dashes or underlines")]
     BadName(String),
+    #[error(
+        "[metrics] token is shorter than 16 characters: leave it out, or make one with `head -c 18 /dev/urandom | base64`"
+    )]
+    ShortToken,
     #[error(transparent)]
     Audit(#[from] audit::ConfigError),
     #[error("session {0:?} needs either `display` or `pattern`")]
@@ -74,6 +78,8 @@ pub struct Config {
     pub oidc: Vec<ProviderConfig>,
     pub publish: Vec<Publication>,
     pub audit: audit::Config,
+    pub metrics: MetricsConfig,
+    pub availability: AvailabilityConfig,
     #[serde(rename = "session")]
     pub sessions: Vec<SessionConfig>,
 }
@@ -110,6 +116,34 @@ impl std::fmt::Debug for StoreConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The address may hold a password.
         f.write_str("StoreConfig(secret)")
+    }
+}
+
+/// By what availability is judged, in milliseconds.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct AvailabilityConfig {
+    pub screen_target: u32,
+    pub tap_target: u32,
+}
+
+impl Default for AvailabilityConfig {
+    fn default() -> Self {
+        AvailabilityConfig { screen_target: 3_000, tap_target: 250 }
+    }
+}
+
+/// Who may read `/metrics`.
+#[derive(Clone, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsConfig {
+    pub token: Option<String>,
+    pub loopback: bool,
+}
+
+impl std::fmt::Debug for MetricsConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MetricsConfig(secret)")
     }
 }
 
@@ -174,6 +208,8 @@ impl Default for Config {
             oidc: Vec::new(),
             publish: Vec::new(),
             audit: audit::Config::default(),
+            metrics: MetricsConfig::default(),
+            availability: AvailabilityConfig::default(),
             sessions: Vec::new(),
         }
     }
@@ -219,6 +255,9 @@ impl Config {
             return Err(ConfigError::HalfTls);
         }
         self.audit.check(self.state_directory.is_some())?;
+        if self.metrics.token.as_ref().is_some_and(|token| token.len() < 16) {
+            return Err(ConfigError::ShortToken);
+        }
         for (index, session) in self.sessions.iter().enumerate() {
             if !is_name(&session.name) {
                 return Err(ConfigError::BadName(session.name.clone()));
@@ -280,6 +319,7 @@ mod tests {
         assert!(refused("listen = []").contains("127.0.0.1:4380"));
         assert!(refused("[access]\norigins = ['portal.example']").contains("https://"));
         assert!(refused("[tls]\ncertificate = \"a\"").contains("key"));
+        assert!(refused("[metrics]\ntoken = 'short'").contains("[metrics]"));
         assert!(refused("[[session]]\nname = \"a\"").contains("display"));
         assert!(refused("[[session]]\nname = \"a/b\"\ndisplay = \":1\"").contains("letters"));
         let twice = "[[session]]\nname='a'\ndisplay=':1'\n[[session]]\nname='a'\ndisplay=':2'";

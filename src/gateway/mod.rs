@@ -1,7 +1,9 @@
 //! The process that joins sources and viewers: listeners, admission, the sessions' registry, the page.
 
+mod admin;
 mod admit;
 mod api;
+mod availability;
 mod config;
 mod handshakes;
 mod keep;
@@ -14,13 +16,14 @@ mod registry;
 
 pub use admit::{AccessError, Door, kept_keys};
 pub use config::{
-    Access, Config, ConfigError, DEFAULT_CONFIG, PatternConfig, SessionConfig, SignInConfig, StoreConfig,
-    Tls, is_name,
+    Access, AvailabilityConfig, Config, ConfigError, DEFAULT_CONFIG, MetricsConfig, PatternConfig,
+    SessionConfig, SignInConfig, StoreConfig, Tls, is_name,
 };
 pub use people::PeopleError;
 pub use registry::{Registry, RegistryError};
 
 use crate::audit::{Audit, AuditError, Event, Record};
+use crate::availability::Recorder;
 use crate::link::{Certificate, TlsError, fingerprint_text};
 use listen::Place;
 use people::People;
@@ -77,6 +80,8 @@ pub(crate) struct Shared {
     certificate: RwLock<Arc<Certificate>>,
     udp_port: Option<u16>,
     tls: bool,
+    health: admin::Health,
+    availability: Option<Arc<Recorder>>,
 }
 
 impl Shared {
@@ -94,6 +99,7 @@ impl Gateway {
         let people = People::open(config, &key_secret).await?;
         let listeners = listen::bind(config, &certificate, &key_secret).await?;
         let audit = Arc::new(Audit::open(&config.audit, config.state_directory.as_deref(), &key_secret)?);
+        let availability = availability::recorder(config, people.as_deref(), &listeners.addresses);
         let shared = Arc::new(Shared {
             door,
             people,
@@ -103,6 +109,8 @@ impl Gateway {
             certificate: RwLock::new(certificate.clone()),
             udp_port: config.udp.then(|| listeners.addresses[0].port()),
             tls: config.tcp_is_tls(),
+            health: admin::Health::new(&listeners.addresses, &config.metrics),
+            availability,
         });
         let version = env!("CARGO_PKG_VERSION").into();
         shared.audit.record(Record::new(Event::GatewayStarted { version }));
@@ -116,6 +124,7 @@ impl Gateway {
             tasks.spawn(async move { people.tidy().await });
         }
         tasks.spawn(tell_counted(shared.audit.clone()));
+        tasks.spawn(availability::record(shared.clone()));
         for endpoint in &listeners.udp {
             tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone()));
         }
@@ -175,6 +184,10 @@ impl Gateway {
 
     /// Ends all sessions and links; what was said to viewers still goes out.
     pub async fn stop(mut self) {
+        if let Some(recorder) = self.shared.availability.clone() {
+            let last = availability::minute(&self.shared, &recorder);
+            let _ = tokio::time::timeout(LAST_RECORD, last).await;
+        }
         self.shared.registry.clear();
         tokio::time::sleep(Duration::from_millis(150)).await;
         self.tasks.abort_all();

@@ -1,6 +1,6 @@
 //! The page that browsers load, what it asks, and its WebSocket.
 
-use super::{Place, Shared, admit, api};
+use super::{Place, Shared, admin, admit, api};
 use crate::audit::{Event, Record};
 use crate::link::{self, WebSocketFault, Written, fingerprint_text};
 use crate::wire;
@@ -28,10 +28,12 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(|| async { file("index.html") }))
+        .route("/admin", get(|| async { file("admin.html") }))
         .route("/api/connect", get(connect))
         .route("/healthz", get(|| async { "ok\n" }))
         .route(wire::PATH, get(websocket))
         .merge(api::router())
+        .merge(admin::router(&shared))
         .route("/{*name}", get(|Path(name): Path<String>| async move { file(&name) }))
         .with_state(shared)
 }

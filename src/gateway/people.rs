@@ -84,6 +84,8 @@ impl People {
             seat: claims.seat.as_str().into(),
             sign_in: claims.sign_in.as_str().into(),
             used_at: Arc::default(),
+            first_screen: Arc::default(),
+            taps: None,
         };
         Ok((claims, grant))
     }

@@ -200,6 +200,11 @@ impl Registry {
         self.lock().get(name).map(|entry| entry.session.clone())
     }
 
+    /// A handle on every session, by name.
+    pub fn all(&self) -> Vec<Session> {
+        self.lock().values().map(|entry| entry.session.clone()).collect()
+    }
+
     /// Every session, by name.
     pub fn list(&self) -> Vec<Listed> {
         let listed = |entry: &Entry| {

@@ -118,6 +118,7 @@ struct Shared {
     update_bytes: AtomicUsize,
     /// Bytes of control messages that were not given to the transport yet.
     unsent: AtomicUsize,
+    begun: std::time::Instant,
     transport: Box<dyn Transport>,
 }
 
@@ -151,6 +152,7 @@ impl Link {
             gathering: AtomicUsize::new(0),
             update_bytes: AtomicUsize::new(0),
             unsent: AtomicUsize::new(0),
+            begun: std::time::Instant::now(),
             transport: Box::new(transport),
         });
         let link = Link { road, outbox, shared: shared.clone() };
@@ -159,6 +161,11 @@ impl Link {
 
     pub fn road(&self) -> Road {
         self.road
+    }
+
+    /// How long there has been this link.
+    pub fn age(&self) -> std::time::Duration {
+        self.shared.begun.elapsed()
     }
 
     /// From now on update streams are accepted: this side is the viewer.

@@ -6,7 +6,7 @@ use super::tally::Moment;
 use hdrhistogram::Histogram;
 use std::fmt::Write;
 
-const STYLE: &str = include_str!("report.css");
+pub(crate) const STYLE: &str = include_str!("report.css");
 
 pub fn page(outcome: &Outcome, failures: &[String]) -> String {
     let Outcome { plan, tally, moments, seconds, interrupted } = outcome;
@@ -137,7 +137,7 @@ fn tables(outcome: &Outcome) -> String {
 }
 
 /// What peers and systems say may stand in a page.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

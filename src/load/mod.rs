@@ -5,7 +5,7 @@ mod echo;
 mod headers;
 mod html;
 mod machine;
-mod plot;
+pub(crate) mod plot;
 mod random;
 mod report;
 mod serve;
@@ -14,6 +14,7 @@ mod threshold;
 mod timetable;
 mod viewer;
 
+pub(crate) use html::{STYLE, escape};
 pub use report::Outcome;
 pub use serve::{Offer, ServeError, Serving};
 pub use tally::Moment;

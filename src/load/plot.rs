@@ -20,6 +20,8 @@ pub struct Line {
 /// What stands along the bottom.
 pub enum Across {
     Seconds,
+    /// Of a month, from 1.
+    Days,
     /// Parts of all, written as the share above them: each step has a tenth of what the one before leaves.
     Nines,
 }
@@ -98,6 +100,11 @@ fn marks(across: &Across, left: f64, right: f64) -> Vec<(f64, String)> {
             let step = step_of(right - left).max(1.0);
             let marks = (0..).map(|index| f64::from(index) * step).take_while(|x| *x <= right);
             marks.map(|x| (x, format!("{x} s"))).collect()
+        }
+        Across::Days => {
+            let step = step_of(right - left).max(1.0);
+            let marks = (0..).map(|index| 1.0 + f64::from(index) * step).take_while(|x| *x <= right);
+            marks.map(|x| (x, format!("{x}"))).collect()
         }
         Across::Nines => ["0", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"]
             .iter()

@@ -1,5 +1,6 @@
 //! By what right a viewer is attached.
 
+use super::{FirstScreen, Taps};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -17,6 +18,10 @@ pub struct Grant {
     pub sign_in: Arc<str>,
     /// When it last sent input, in milliseconds since 1970.
     pub used_at: Arc<AtomicI64>,
+    /// When it first showed a whole screen.
+    pub first_screen: Arc<FirstScreen>,
+    /// Where the times from a tap to its screen go.
+    pub taps: Option<Arc<Taps>>,
 }
 
 impl Grant {
@@ -29,6 +34,8 @@ impl Grant {
             seat: "".into(),
             sign_in: "".into(),
             used_at: Arc::default(),
+            first_screen: Arc::default(),
+            taps: None,
         }
     }
 

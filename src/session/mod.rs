@@ -3,20 +3,24 @@
 
 mod encoders;
 mod encoding;
+mod experience;
 mod grant;
 mod input;
+mod snapshot;
 mod task;
 mod video;
 mod viewer;
 
+pub use experience::{FirstScreen, LONGEST_TAP, Taps, tap_histogram};
 pub use grant::{Grant, HeldBy};
+pub use snapshot::{ViewerSnapshot, Whom};
 
 use crate::link::{Inbox, Link};
 use crate::screen::{HashKey, SizeError};
 use crate::source::{Canvas, Source, SourceEvent};
 use crate::wire::{Attach, CloseCode, Policy};
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// What others may know of a session.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -58,6 +62,21 @@ enum Order {
         sign_in: String,
         code: CloseCode,
         reason: String,
+    },
+    /// Who views, to be told.
+    Snapshot(oneshot::Sender<Vec<ViewerSnapshot>>),
+    /// The links of viewers are to end. It is told whom that concerned.
+    End {
+        whom: Whom,
+        code: CloseCode,
+        reason: String,
+        ended: oneshot::Sender<Vec<ViewerSnapshot>>,
+    },
+    /// Viewers are to be told this. It is told how many were.
+    Say {
+        whom: Whom,
+        text: String,
+        told: oneshot::Sender<usize>,
     },
 }
 
@@ -104,5 +123,28 @@ impl Session {
     pub async fn dismiss(&self, sign_in: &str, code: CloseCode, reason: &str) {
         let (sign_in, reason) = (sign_in.to_owned(), reason.to_owned());
         let _ = self.orders.send(Order::Dismiss { sign_in, code, reason }).await;
+    }
+
+    /// Who views now. Nobody, if the session has just ended.
+    pub async fn viewers(&self) -> Vec<ViewerSnapshot> {
+        self.ask(Order::Snapshot).await
+    }
+
+    /// Ends the links of viewers, and says which they were.
+    pub async fn end(&self, whom: Whom, code: CloseCode, reason: &str) -> Vec<ViewerSnapshot> {
+        let reason = reason.to_owned();
+        self.ask(|ended| Order::End { whom, code, reason, ended }).await
+    }
+
+    /// Tells viewers something, and says how many were told.
+    pub async fn say(&self, whom: Whom, text: &str) -> usize {
+        let text = text.to_owned();
+        self.ask(|told| Order::Say { whom, text, told }).await
+    }
+
+    async fn ask<T: Default>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> T {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.orders.send(order(answer)).await;
+        answered.await.unwrap_or_default()
     }
 }

@@ -4,10 +4,11 @@ use super::encoding::Encoding;
 use super::input::Ledger;
 use super::video::{Made, Videos};
 use super::viewer::Viewer;
-use super::{Arrival, Grant, HeldBy, Order, Status};
+use super::{Arrival, Grant, HeldBy, Order, Status, ViewerSnapshot, Whom};
 use crate::clock;
 use crate::codec::video;
 use crate::link::{Closed, Inbox, Incoming};
+use crate::metrics;
 use crate::screen::{HashKey, SizeError};
 use crate::source::{Canvas, CursorShape, Source, SourceEvent, SourceState};
 use crate::sync::{Delivery, Micros, Pointer, Scene};
@@ -188,6 +189,13 @@ impl Task {
                 order = orders.recv() => match order {
                     Some(Order::Arrive(arrival)) => self.on_arrival(*arrival, &mut inboxes),
                     Some(Order::Dismiss { sign_in, code, reason }) => self.dismiss(&sign_in, code, &reason),
+                    Some(Order::Snapshot(told)) => drop(told.send(self.snapshot(Whom::All))),
+                    Some(Order::End { whom, code, reason, ended }) => {
+                        let concerned = self.snapshot(whom);
+                        concerned.iter().for_each(|viewer| self.part(viewer.id, code, &reason));
+                        let _ = ended.send(concerned);
+                    }
+                    Some(Order::Say { whom, text, told }) => drop(told.send(self.say(whom, text))),
                     None => break,
                 },
                 event = events.recv(), if source_is_there => match event {
@@ -277,7 +285,12 @@ impl Task {
         let id = self.next_viewer;
         self.next_viewer += 1;
         tracing::info!(viewer = id, road = link.road().name(), session = self.title, "viewer attached");
-        self.viewers.insert(id, Viewer::new(link, token, grant, delivery, decodes_video, now));
+        let resumed = !delivery.owes();
+        let mut viewer = Viewer::new(link, token, grant, delivery, decodes_video, now);
+        if resumed {
+            viewer.resumed(now);
+        }
+        self.viewers.insert(id, viewer);
         inboxes.0.push((id, inbox));
     }
 
@@ -289,6 +302,9 @@ impl Task {
         }
         let losers: Vec<ViewerId> =
             self.viewers.iter().filter(|(_, v)| grant.takes_over(&v.grant)).map(|(id, _)| *id).collect();
+        if !losers.is_empty() {
+            metrics::TAKEOVERS.count();
+        }
         for id in losers {
             self.part(id, CloseCode::TAKEN_OVER, &grant.place());
         }
@@ -304,6 +320,24 @@ impl Task {
         for id in concerned.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.part(id, code, reason);
         }
+    }
+
+    fn snapshot(&self, whom: Whom) -> Vec<ViewerSnapshot> {
+        let now = clock::now_us();
+        let mut all: Vec<_> = self
+            .viewers
+            .iter()
+            .filter(|(id, _)| matches!(whom, Whom::All) || whom == Whom::One(**id))
+            .map(|(&id, viewer)| ViewerSnapshot::of(id, viewer, now))
+            .collect();
+        all.sort_by_key(|viewer| viewer.id);
+        all
+    }
+
+    fn say(&self, whom: Whom, text: String) -> usize {
+        let message = Control::Message { text };
+        let told = self.viewers.iter().filter(|(id, _)| matches!(whom, Whom::All) || whom == Whom::One(**id));
+        told.map(|(_, viewer)| viewer.link.control(&message)).count()
     }
 
     fn on_message(&mut self, id: ViewerId, message: Result<Incoming, Closed>) {
@@ -331,11 +365,14 @@ impl Task {
                 let result = viewer.delivery.acknowledged(&self.scene, update, decode_us, &missing, now);
                 if let Err(error) = result {
                     self.part(id, CloseCode::PROTOCOL, &error.to_string());
+                } else {
+                    viewer.acknowledged(update, now);
                 }
             }
             Control::Proof { update, root } => {
                 if let Some(agreed) = viewer.delivery.prove(&self.scene, update, root) {
                     viewer.link.control(&Control::Verdict { update, agreed });
+                    viewer.proof(agreed, now);
                     if !agreed {
                         viewer.hashes_wanted = true;
                         viewer.link.control(&Control::HashesWanted { update });
@@ -389,6 +426,9 @@ impl Task {
         if self.ledger.take(&viewer.token, number, now) && viewer.grant.controls {
             viewer.grant.was_used(clock::unix_ms());
             viewer.held.note(&event);
+            if matches!(event, InputEvent::KeyDown { .. } | InputEvent::PointerButton { .. }) {
+                viewer.watched.tapped(now);
+            }
             if let InputEvent::PointerMove { x, y }
             | InputEvent::PointerButton { x, y, .. }
             | InputEvent::Wheel { x, y, .. } = event
@@ -489,6 +529,7 @@ impl Task {
             for number in viewer.delivery.superseded(&self.scene, now) {
                 viewer.link.reset_update(number);
                 viewer.link.control(&Control::Dropped { update: number });
+                viewer.watched.dropped(number);
             }
         }
         if !self.resting && now.saturating_sub(self.changed_us) > RESTS_AFTER {
@@ -521,6 +562,9 @@ impl Task {
             let captured_us = self.captured_us.max(viewer.attached_us);
             while let Some(header) = viewer.delivery.next(&self.scene, viewer.pointer, captured_us, now) {
                 let payload = self.encoding.payload(&mut self.scene, &header, shared);
+                let encoded = clock::now_us();
+                metrics::ENCODE.observe(Duration::from_micros(encoded.saturating_sub(now)));
+                metrics::QUEUE.observe(Duration::from_micros(now.saturating_sub(captured_us)));
                 viewer.send(&header, &payload, now);
             }
             if let Some(busy) = viewer.delivery.busy_news() {

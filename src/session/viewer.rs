@@ -1,9 +1,12 @@
 use super::Grant;
+use super::experience::Watched;
 use super::input::Held;
 use crate::link::Link;
+use crate::metrics;
 use crate::sync::{Delivery, Micros, Pointer};
 use crate::wire::{Control, Path, Token, UpdateHeader};
 use bytes::BytesMut;
+use std::time::Duration;
 
 /// One attached viewer, as the session sees it.
 pub(super) struct Viewer {
@@ -19,11 +22,16 @@ pub(super) struct Viewer {
     /// Its proof failed, and its hashes were asked for.
     pub hashes_wanted: bool,
     pub repairs: u64,
+    /// The newest update is proven to be the session's screen.
+    pub proven: bool,
+    proven_once: bool,
+    pub watched: Watched,
     pub decodes_video: bool,
     pub video_failures: u32,
     /// When it last could not keep step with others of a video.
     pub parted_us: Micros,
     path_told: (Path, Micros),
+    _counted: metrics::Attached,
 }
 
 impl Viewer {
@@ -35,6 +43,8 @@ impl Viewer {
         decodes_video: bool,
         now: Micros,
     ) -> Self {
+        let _counted = metrics::Attached::by(link.road());
+        metrics::ATTACH.attached.observe(link.age());
         Viewer {
             link,
             token,
@@ -47,10 +57,14 @@ impl Viewer {
             heard_at: now,
             hashes_wanted: false,
             repairs: 0,
+            proven: false,
+            proven_once: false,
+            watched: Watched::default(),
             decodes_video,
             video_failures: 0,
             parted_us: 0,
             path_told: (Path::default(), 0),
+            _counted,
         }
     }
 
@@ -62,11 +76,48 @@ impl Viewer {
         stream.extend_from_slice(&head);
         stream.extend_from_slice(payload);
         self.delivery.sent(header, stream.len(), now);
+        self.proven = false;
+        metrics::UPDATES.sent(header.video.is_some(), stream.len());
+        self.watched.sent(header.number, header.complete || header.caught_up);
         self.link.update(header.number, stream.freeze());
     }
 
+    /// It applied an update.
+    pub fn acknowledged(&mut self, update: u64, now: Micros) {
+        let (first, tap) = self.watched.acknowledged(update, now);
+        if first {
+            metrics::ATTACH.screen.observe(self.link.age());
+            self.grant.first_screen.came(now);
+        }
+        if let Some(tap) = tap {
+            metrics::TAP.observe(Duration::from_micros(tap));
+            if let Some(taps) = &self.grant.taps {
+                taps.took(tap);
+            }
+        }
+    }
+
+    /// It came back with the very screen that the session has.
+    pub fn resumed(&mut self, now: Micros) {
+        self.watched.resumed();
+        metrics::ATTACH.screen.observe(self.link.age());
+        self.grant.first_screen.came(now);
+    }
+
+    /// Its proof of the newest state came.
+    pub fn proof(&mut self, agreed: bool, now: Micros) {
+        self.proven = agreed;
+        metrics::PROOFS.count(agreed);
+        if agreed && !std::mem::replace(&mut self.proven_once, true) {
+            metrics::ATTACH.exact.observe(self.link.age());
+        }
+        if agreed {
+            self.grant.first_screen.came(now);
+        }
+    }
+
     /// The path as the transport measures it, or else as the acknowledgements do.
-    fn path(&self) -> Path {
+    pub fn path(&self) -> Path {
         let budget = self.delivery.budget();
         let measured = self
             .link

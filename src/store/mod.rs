@@ -4,11 +4,14 @@
 //! The schema knows only text and 64-bit integers, which both databases read alike. Times are milliseconds since 1970
 //! and are passed in.
 
+mod administration;
+mod availability;
 mod holdings;
 mod identities;
 mod sign_ins;
 mod users;
 
+pub use availability::AvailabilityRow;
 pub use holdings::Holding;
 pub use identities::ProviderSignIn;
 pub use sign_ins::SignIn;

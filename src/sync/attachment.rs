@@ -68,6 +68,8 @@ pub enum News {
         update: u64,
     },
     Path(Path),
+    /// What an administrator says to whoever views.
+    Message(String),
     Closing {
         code: CloseCode,
         reason: String,
@@ -189,6 +191,7 @@ impl Attachment {
             Control::CursorAt { x, y } => Some(News::CursorAt { x, y }),
             Control::State { live, text } => Some(News::State { live, text }),
             Control::Path(path) => Some(News::Path(path)),
+            Control::Message { text } => Some(News::Message(text)),
             Control::Policy { policy } => {
                 self.policy = policy;
                 self.viewer.set_policy(policy);

@@ -56,6 +56,8 @@ export type FromWorker =
   | { type: "cursorAt"; x: number; y: number }
   | { type: "sessionState"; live: boolean; waitingFor: string }
   | { type: "inputRefused"; count: number }
+  /** What an administrator says. */
+  | { type: "announcement"; text: string }
   | { type: "ticketWanted" }
   | { type: "roadMemory"; memory: RoadMemory | null }
   | { type: "pixels"; request: number; width: number; height: number; rgba: ArrayBuffer }

@@ -63,6 +63,8 @@ function forwardMessage(message: Message): void {
     post({ type: "cursorAt", x: message.x, y: message.y });
   } else if (message.type === "State") {
     post({ type: "sessionState", live: message.live, waitingFor: message.waitingFor });
+  } else if (message.type === "Message") {
+    post({ type: "announcement", text: message.text });
   }
 }
 

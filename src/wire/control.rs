@@ -174,6 +174,10 @@ pub enum Control {
     Ticket {
         ticket: Secret,
     },
+    /// What an administrator tells whoever sits before the viewer. Since 1.2.
+    Message {
+        text: String,
+    },
 }
 
 /// A secret that a peer shows; it never reaches a log.
@@ -335,6 +339,10 @@ impl Control {
                 put_bytes(out, &ticket.0);
                 24
             }
+            Control::Message { text } => {
+                put_text(out, text, MAX_REASON);
+                25
+            }
         }
     }
 
@@ -436,6 +444,7 @@ impl Control {
             22 => Control::VideoFailed { video: r.varint("VideoFailed's video")? },
             23 => Control::Policy { policy: policy(r, "Policy's policy")? },
             24 => Control::Ticket { ticket: Secret(r.bytes(MAX_TICKET, "Ticket's ticket")?.to_vec()) },
+            25 => Control::Message { text: r.text(MAX_REASON, "Message's text")? },
             _ => return Ok(None),
         }))
     }

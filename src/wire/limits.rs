@@ -4,7 +4,7 @@
 pub const MAX_CONTROL: usize = 1 << 20;
 /// Session names, titles and the names of software, in bytes.
 pub const MAX_NAME: usize = 256;
-/// The reason in a Closing, and the text of a State, in bytes.
+/// The reason in a Closing, and the text of a State or a Message, in bytes.
 pub const MAX_REASON: usize = 1_024;
 /// Tickets and secrets, in bytes.
 pub const MAX_TICKET: usize = 2_048;

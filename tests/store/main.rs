@@ -2,7 +2,7 @@
 
 mod postgres;
 
-use chevet::store::{Attempt, NewUser, ProviderSignIn, Role, SignIn, Store, StoreError};
+use chevet::store::{Attempt, AvailabilityRow, NewUser, ProviderSignIn, Role, SignIn, Store, StoreError};
 use postgres::Postgres;
 use std::path::PathBuf;
 
@@ -38,7 +38,9 @@ async fn the_store_keeps_its_promises_on_sqlite_and_on_postgresql() {
         a_sign_in_holds_until_it_ends_or_is_idle(&store).await;
         every_grant_has_a_higher_number_even_at_the_same_time(&store).await;
         a_provider_vouches_for_one_user_and_its_sign_ins_are_found(&store).await;
+        sign_ins_of_a_user_are_listed_until_they_end(&store).await;
         a_user_goes_with_the_sign_ins(&store).await;
+        hours_are_kept_once_and_written_anew(&store).await;
         // What was kept is there for the next start.
         drop(store);
         let again = Store::open(&url).await.unwrap();
@@ -46,6 +48,38 @@ async fn the_store_keeps_its_promises_on_sqlite_and_on_postgresql() {
         assert!(again.is_well().await);
     })
     .await;
+}
+
+async fn sign_ins_of_a_user_are_listed_until_they_end(store: &Store) {
+    let listed = store.sign_ins_of("a", 10, 100).await.unwrap();
+    assert!(listed.windows(2).all(|pair| pair[0].begun_at >= pair[1].begun_at), "{listed:?}");
+    assert!(listed.iter().all(|sign_in| sign_in.user_id == "a" && sign_in.ends_at > 10));
+    assert!(store.sign_ins_of("a", i64::MAX, 100).await.unwrap().is_empty());
+    assert!(store.sign_ins_of("nobody", 10, 100).await.unwrap().is_empty());
+}
+
+async fn hours_are_kept_once_and_written_anew(store: &Store) {
+    let row = |hour, application: &str, in_time| AvailabilityRow {
+        hour,
+        application: application.into(),
+        site: "north".into(),
+        gateway: "g".into(),
+        in_time,
+        late: 1,
+        failed: 2,
+        minutes: 60,
+        minutes_degraded: 3,
+        screen_target: 3_000,
+        tap_target: 250,
+        screens: "s".into(),
+        taps: "t".into(),
+    };
+    for kept in [row(7, "desk", 1), row(7, "desk", 5), row(8, "desk", 9), row(7, "lab", 2)] {
+        store.keep_availability(&kept).await.unwrap();
+    }
+    assert_eq!(store.availability(7, 8).await.unwrap(), [row(7, "desk", 5), row(7, "lab", 2)]);
+    assert_eq!(store.availability_of(8, "desk", "north", "g").await.unwrap(), Some(row(8, "desk", 9)));
+    assert_eq!(store.availability_of(8, "desk", "north", "h").await.unwrap(), None);
 }
 
 async fn people_are_kept_and_a_name_is_taken_once(store: &Store) {

@@ -1,6 +1,7 @@
 // What a run may do. Every scenario says its steps as JSON lines; files hold raw R, G, B, A bytes.
 
 import type { Page } from "puppeteer-core";
+import { administer } from "./admin.ts";
 import { pressAll } from "./typing.ts";
 
 export interface Run {
@@ -215,6 +216,8 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     run.write(path, await page.screenshot({ type: "png" }));
     run.say({ step: "picture", path });
   },
+
+  administer,
 
   /** picture FILE [MILLISECONDS]: a screenshot of the page, for people to look at. */
   async picture(run) {

@@ -68,7 +68,7 @@ export function showOutcome(outcome: SessionOutcome, signedIn: boolean): void {
 function whyEnded({ code, reason, broken }: SessionOutcome, signedIn: boolean): string {
   const all = words();
   if (broken) return all.endedBrowser(reason);
-  if (code === CloseCode.done) return all.endedDone;
+  if (code === CloseCode.done) return reason === "" ? all.endedDone : all.endedByGateway(reason);
   if (code === CloseCode.refused) return signedIn ? all.endedNotLetIn : all.endedRefused;
   if (code === CloseCode.noSuchSession) return all.endedNoSession;
   if (code === CloseCode.takenOver) return all.endedTakenOver(reason);

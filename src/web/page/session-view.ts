@@ -3,6 +3,7 @@
 import type { FromWorker, StartOptions, Status, ToWorker } from "../messages.ts";
 import { CloseCode } from "../wire/control.ts";
 import type { InputEvent } from "../wire/input.ts";
+import { Announcements } from "./announcement.ts";
 import { Cursor } from "./cursor.ts";
 import { element, remember, words } from "./dom.ts";
 import { Glass } from "./glass.ts";
@@ -39,6 +40,7 @@ export class SessionView {
   private readonly pane: Pane;
   private readonly cursor = new Cursor(this.glass, element("drawn-cursor", HTMLCanvasElement));
   private readonly bar = new StatusBar();
+  private readonly announcements = new Announcements(this.view, () => this.focusKeys());
   private readonly stopped = new AbortController();
   private readonly keys: KeyboardEvents;
   private readonly pointer: PointerEvents;
@@ -149,6 +151,8 @@ export class SessionView {
       case "sessionState":
         this.session = message;
         return this.showPhase();
+      case "announcement":
+        return this.announcements.show(message.text);
       case "inputRefused":
         return this.showRefused();
       case "ticketWanted":
@@ -245,6 +249,7 @@ export class SessionView {
     this.ended = true;
     this.view.hidden = true;
     this.cursor.clear();
+    this.announcements.clear();
     this.stopped.abort();
     this.keys.stop();
     this.pointer.stop();

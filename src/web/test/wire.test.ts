@@ -84,6 +84,7 @@ const controlValue: { [N in Message["type"]]: (v: any) => Omit<Extract<Message, 
   VideoFailed: (v) => v,
   Policy: (v) => v,
   Ticket: (v) => ({ ticket: fromHex(v.ticket) }),
+  Message: (v) => ({ text: v.text }),
 };
 
 function updateValue(v: any): Update {

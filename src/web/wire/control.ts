@@ -77,7 +77,8 @@ export type Message =
   | { type: "Busy"; busy: boolean }
   | { type: "VideoFailed"; video: number }
   | { type: "Policy"; policy: Policy }
-  | { type: "Ticket"; ticket: Uint8Array };
+  | { type: "Ticket"; ticket: Uint8Array }
+  | { type: "Message"; text: string };
 
 type Name = Message["type"];
 type Of<N extends Name> = Extract<Message, { type: N }>;
@@ -313,6 +314,11 @@ const layouts: { [N in Name]: Layout<N> } = {
     number: 24,
     read: (r) => ({ type: "Ticket", ticket: r.bytesUpTo(limits.MAX_TICKET, "the ticket").slice() }),
     write: (w, m) => w.lengthAndBytes(m.ticket),
+  },
+  Message: {
+    number: 25,
+    read: (r) => ({ type: "Message", text: r.textUpTo(limits.MAX_REASON, "the message") }),
+    write: (w, m) => w.text(m.text),
   },
 };
 

@@ -1,0 +1,184 @@
+//! The API's shapes, as OpenAPI describes them.
+
+use crate::session::ViewerSnapshot;
+use crate::store::{self, Role};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem {
+    /// A word for programs.
+    pub error: String,
+    /// A sentence for their users.
+    pub reason: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Session {
+    pub name: String,
+    pub title: String,
+    /// live or waiting
+    pub state: &'static str,
+    pub waiting_for: String,
+    pub width: u32,
+    pub height: u32,
+    pub policy: &'static str,
+    pub viewers: Vec<ViewerSnapshot>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Sessions {
+    pub sessions: Vec<Session>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MessageWish {
+    /// At most 1,000 bytes.
+    pub text: String,
+    /// One viewer; without, all of the session.
+    #[serde(default)]
+    pub viewer: Option<u64>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Told {
+    pub viewers: usize,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndWish {
+    /// One viewer; without, all of the session.
+    #[serde(default)]
+    pub viewer: Option<u64>,
+    /// What they are told; at most 200 bytes.
+    #[serde(default)]
+    pub reason: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct User {
+    /// What is typed to sign in.
+    pub name: String,
+    pub title: String,
+    /// user, auditor or administrator
+    #[schema(value_type = String)]
+    pub role: Role,
+    pub enabled: bool,
+    pub groups: Vec<String>,
+    pub has_password: bool,
+    pub has_totp: bool,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+}
+
+impl From<store::User> for User {
+    fn from(user: store::User) -> User {
+        let store::User { id: _, name, title, role, enabled, groups, has_password, has_totp, created_at } =
+            user;
+        User { name, title, role, enabled, groups, has_password, has_totp, created_at }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Users {
+    pub users: Vec<User>,
+    /// Where the next page begins; null after the last one.
+    pub next: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageWish {
+    /// The `next` of the page before.
+    #[serde(default)]
+    pub after: String,
+    /// 1 to 200.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewUser {
+    pub name: String,
+    #[serde(default)]
+    pub title: String,
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    pub role: Option<Role>,
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Without one the user signs in by other means.
+    #[serde(default)]
+    pub password: Option<String>,
+}
+
+/// What is left out stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserChange {
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    pub role: Option<Role>,
+    #[serde(default)]
+    pub groups: Option<Vec<String>>,
+    /// Disabling ends what the user has open.
+    #[serde(default)]
+    pub enabled: Option<bool>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewPassword {
+    pub password: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct SignIn {
+    pub id: String,
+    pub method: String,
+    pub seat: String,
+    pub begun_at: i64,
+    pub seen_at: i64,
+    pub ends_at: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct SignIns {
+    pub sign_ins: Vec<SignIn>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ended {
+    /// Sign-ins that ended.
+    pub sign_ins: usize,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Audit {
+    /// The journal keeps every record.
+    pub healthy: bool,
+    /// People are let in.
+    pub admits: bool,
+    /// Bytes that the repository has not taken yet.
+    pub owed_bytes: u64,
+    pub spool_full: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Gateway {
+    pub version: &'static str,
+    pub protocol: String,
+    pub started_at: i64,
+    pub now: i64,
+    pub addresses: Vec<String>,
+    pub udp_port: Option<u16>,
+    pub tls: bool,
+    pub sessions: usize,
+    pub viewers: usize,
+    pub store_up: bool,
+    pub audit: Audit,
+}

@@ -1,0 +1,113 @@
+// What the page asks of the administration API: docs/administration.md.
+
+export type Role = "user" | "auditor" | "administrator";
+export type Exactness = "exact" | "settling" | "moving";
+
+export interface Viewer {
+  id: number;
+  title: string;
+  seat: string;
+  controls: boolean;
+  road: string;
+  round_trip_us: number;
+  exactness: Exactness;
+  bytes: number;
+  attached_ms: number;
+  silent_ms: number;
+}
+
+export interface Session {
+  name: string;
+  title: string;
+  state: "live" | "waiting";
+  waiting_for: string;
+  width: number;
+  height: number;
+  viewers: Viewer[];
+}
+
+export interface User {
+  name: string;
+  title: string;
+  role: Role;
+  enabled: boolean;
+  groups: string[];
+  has_password: boolean;
+  has_totp: boolean;
+}
+
+export interface Gateway {
+  version: string;
+  protocol: string;
+  started_at: number;
+  now: number;
+  addresses: string[];
+  udp_port: number | null;
+  tls: boolean;
+  sessions: number;
+  viewers: number;
+  store_up: boolean;
+  audit: { healthy: boolean; admits: boolean; owed_bytes: number; spool_full: boolean };
+}
+
+export interface Me {
+  user: { name: string; title: string; role: Role };
+}
+
+/** The gateway answered, but not with what was asked for. Status 0: it did not answer. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly error: string,
+    readonly reason: string,
+  ) {
+    super(`${status} ${error}: ${reason}`);
+  }
+}
+
+const PATIENCE_MS = 10_000;
+type Method = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
+
+async function ask<T>(method: Method, path: string, body?: unknown): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(new URL(path, document.baseURI), {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
+      cache: "no-store",
+      credentials: "same-origin",
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+  } catch {
+    throw new ApiError(0, "away", "");
+  }
+  const answer: unknown = await response.json().catch(() => null);
+  if (response.ok) return answer as T;
+  const { error, reason } = (answer ?? {}) as { error?: unknown; reason?: unknown };
+  throw new ApiError(response.status, typeof error === "string" ? error : "", typeof reason === "string" ? reason : "");
+}
+
+const at = (name: string): string => encodeURIComponent(name);
+
+export const api = {
+  me: () => ask<Me>("GET", "api/me"),
+  signIn: (name: string, password: string, code: string) =>
+    ask<Me>("POST", "api/sign-in", code === "" ? { name, password } : { name, password, code }),
+  signOut: () => ask<null>("POST", "api/sign-out", {}),
+  sessions: async () => (await ask<{ sessions: Session[] }>("GET", "api/admin/sessions")).sessions,
+  message: (session: string, viewer: number | null, text: string) =>
+    ask<{ viewers: number }>("POST", `api/admin/sessions/${at(session)}/message`, viewer === null ? { text } : { text, viewer }),
+  end: (session: string, viewer: number | null, reason: string) =>
+    ask<{ viewers: number }>("POST", `api/admin/sessions/${at(session)}/end`, viewer === null ? { reason } : { reason, viewer }),
+  users: (after: string) => ask<{ users: User[]; next: string | null }>("GET", `api/admin/users?limit=100&after=${at(after)}`),
+  addUser: (user: { name: string; title: string; role: Role; groups: string[]; password?: string }) =>
+    ask<User>("POST", "api/admin/users", user),
+  changeUser: (name: string, change: { role?: Role; groups?: string[]; enabled?: boolean }) =>
+    ask<User>("PATCH", `api/admin/users/${at(name)}`, change),
+  setPassword: (name: string, password: string) =>
+    ask<{ sign_ins: number }>("PUT", `api/admin/users/${at(name)}/password`, { password }),
+  removeCode: (name: string) => ask<null>("DELETE", `api/admin/users/${at(name)}/totp`),
+  signIns: async (name: string) => (await ask<{ sign_ins: unknown[] }>("GET", `api/admin/users/${at(name)}/sign-ins`)).sign_ins.length,
+  endSignIns: (name: string) => ask<{ sign_ins: number }>("DELETE", `api/admin/users/${at(name)}/sign-ins`),
+  gateway: () => ask<Gateway>("GET", "api/admin/gateway"),
+};

@@ -1,0 +1,174 @@
+// The administration page: who asks, which tab is shown, and what is asked again and again.
+
+import { element, remember, remembered } from "../page/dom.ts";
+import { type Language, firstLanguage } from "../page/words.ts";
+import { ApiError, type Me, api } from "./api.ts";
+import { problemOf } from "./ask.ts";
+import { speak, words, write } from "./dom.ts";
+import { HealthTab } from "./health.ts";
+import { PeopleTab } from "./people.ts";
+import { SessionsTab } from "./sessions.ts";
+import type { PlainWord } from "./words.ts";
+
+const LANGUAGE = "chevet.language";
+const ASK_EVERY_MS = 2000;
+const SAID_MS = 6000;
+const TABS = ["sessions", "people", "health"] as const;
+type TabName = (typeof TABS)[number];
+
+let me: Me | null = null;
+let shown: TabName = "sessions";
+let asking = false;
+let saying: ReturnType<typeof setTimeout> | null = null;
+/** What stands above the sign-in form, as a word so that it can be said in the other language. */
+let signInProblem: PlainWord | null = null;
+
+const mayChange = (): boolean => me?.user.role === "administrator";
+const tabs = {
+  sessions: new SessionsTab(mayChange, say),
+  people: new PeopleTab(mayChange, say, failed),
+  health: new HealthTab(),
+};
+
+function say(text: string): void {
+  const line = element("said", HTMLParagraphElement);
+  line.textContent = text;
+  line.hidden = false;
+  if (saying !== null) clearTimeout(saying);
+  saying = setTimeout(() => (line.hidden = true), SAID_MS);
+}
+
+function trouble(text: string): void {
+  const line = element("trouble", HTMLParagraphElement);
+  write(line, text);
+  line.hidden = text === "";
+}
+
+function failed(error: unknown): void {
+  if (error instanceof ApiError && error.status === 401) return showSignIn(me === null ? null : "ended");
+  if (error instanceof ApiError && error.status === 403 && error.error === "role") return showSignIn("noRight");
+  trouble(problemOf(error));
+}
+
+async function load(): Promise<void> {
+  if (asking || me === null) return;
+  asking = true;
+  try {
+    await tabs[shown].load();
+    trouble("");
+  } catch (error) {
+    failed(error);
+  } finally {
+    asking = false;
+  }
+}
+
+function showTab(name: TabName): void {
+  shown = name;
+  for (const each of TABS) {
+    const tab = element(`tab-${each}`, HTMLButtonElement);
+    tab.setAttribute("aria-selected", String(each === name));
+    tab.tabIndex = each === name ? 0 : -1;
+    element(`panel-${each}`, HTMLElement).hidden = each !== name;
+  }
+  history.replaceState(null, "", `#${name}`);
+  void load();
+}
+
+function showSignIn(problem: PlainWord | null): void {
+  me = null;
+  for (const name of TABS) tabs[name].forget();
+  document.querySelector("dialog[open]")?.remove();
+  element("desk", HTMLDivElement).hidden = true;
+  element("entrance", HTMLElement).hidden = false;
+  element("code-line", HTMLDivElement).hidden = true;
+  signInProblem = problem;
+  showSignInProblem();
+  element("admin-name", HTMLInputElement).focus();
+}
+
+function showSignInProblem(): void {
+  const line = element("sign-in-problem", HTMLParagraphElement);
+  line.textContent = signInProblem === null ? "" : words()[signInProblem];
+  line.hidden = signInProblem === null;
+}
+
+function showDesk(who: Me): void {
+  if (who.user.role === "user") return showSignIn("noRight");
+  me = who;
+  element("entrance", HTMLElement).hidden = true;
+  element("desk", HTMLDivElement).hidden = false;
+  showWho();
+  const wished = TABS.find((name) => `#${name}` === location.hash);
+  showTab(wished ?? "sessions");
+}
+
+function showWho(): void {
+  if (me === null) return;
+  write(element("who", HTMLSpanElement), me.user.title === "" ? me.user.name : me.user.title);
+  element("read-only", HTMLSpanElement).hidden = mayChange();
+}
+
+const SIGN_IN_PROBLEMS: Record<string, PlainWord> = {
+  "refused": "refused", "code-needed": "codeNeeded", "too-many": "tooMany", "no-sign-in": "noSignIn",
+};
+
+async function signIn(): Promise<void> {
+  const [name, password, code] = (["admin-name", "admin-password", "admin-code"] as const).map((id) => element(id, HTMLInputElement)) as
+    [HTMLInputElement, HTMLInputElement, HTMLInputElement];
+  try {
+    await api.signIn(name.value, password.value, code.value);
+    for (const field of [password, code]) field.value = "";
+    showDesk(await api.me());
+  } catch (error) {
+    const word = error instanceof ApiError ? SIGN_IN_PROBLEMS[error.error] : undefined;
+    signInProblem = word ?? "away";
+    showSignInProblem();
+    const onCode = word === "codeNeeded";
+    if (onCode) element("code-line", HTMLDivElement).hidden = false;
+    else password.value = "";
+    code.value = "";
+    (onCode ? code : password).focus();
+  }
+}
+
+function listen(): void {
+  for (const each of document.querySelectorAll<HTMLButtonElement>("[data-language]")) {
+    each.addEventListener("click", () => {
+      const language = each.dataset["language"] as Language;
+      remember("local", LANGUAGE, language);
+      speak(language);
+      showSignInProblem();
+      for (const name of TABS) tabs[name].speakAgain();
+      void load();
+    });
+  }
+  element("entrance-form", HTMLFormElement).addEventListener("submit", (event) => {
+    event.preventDefault();
+    void signIn();
+  });
+  element("sign-out", HTMLButtonElement).addEventListener("click", () => {
+    api.signOut().then(() => showSignIn(null), failed);
+  });
+  const list = element("tabs", HTMLElement);
+  for (const name of TABS) element(`tab-${name}`, HTMLButtonElement).addEventListener("click", () => showTab(name));
+  list.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1, Home: -TABS.indexOf(shown), End: TABS.length - 1 - TABS.indexOf(shown) }[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    showTab(TABS[(TABS.indexOf(shown) + step + TABS.length) % TABS.length] as TabName);
+    element(`tab-${shown}`, HTMLButtonElement).focus();
+  });
+  // What nobody looks at is not asked for.
+  setInterval(() => {
+    if (document.visibilityState === "visible" && shown !== "people") void load();
+  }, ASK_EVERY_MS);
+}
+
+speak(firstLanguage(navigator.languages, remembered("local", LANGUAGE)));
+listen();
+api.me().then(showDesk, (error: unknown) => {
+  const none = error instanceof ApiError && error.error === "no-sign-in";
+  const away = error instanceof ApiError && error.status === 0;
+  showSignIn(none ? "noSignIn" : away ? "away" : null);
+});

@@ -1,0 +1,66 @@
+// The administration page, as an administrator uses it.
+
+import type { Page } from "puppeteer-core";
+import type { Run } from "./scenarios.ts";
+
+const PATIENCE_MS = 20_000;
+
+async function until(page: Page, expression: string): Promise<void> {
+  try {
+    await page.waitForFunction(expression, { timeout: PATIENCE_MS });
+  } catch {
+    throw new Error(`never true: ${expression}; the page says: ${String(await page.evaluate("document.body.innerText"))}`);
+  }
+}
+
+/** By keyboard alone: the focused element is pressed. */
+async function press(page: Page, selector: string): Promise<void> {
+  await until(page, `document.querySelector(${JSON.stringify(selector)})?.checkVisibility() === true`);
+  await page.focus(selector);
+  await page.keyboard.press("Enter");
+}
+
+/** NAME PASSWORD VIEWER FOLDER: signs in, finds the viewer, sends it a message, ends it; a picture of each step. */
+export async function administer({ page, say, args, write }: Run): Promise<void> {
+  const [name = "", password = "", viewer = "", folder = ""] = args;
+  const picture = async (step: string): Promise<void> => {
+    write(`${folder}/${step}.png`, await page.screenshot({ type: "png" }));
+    say({ step, picture: `${folder}/${step}.png` });
+  };
+  await until(page, `document.activeElement?.id === "admin-name"`);
+  await picture("entrance");
+  await page.keyboard.type(name);
+  await page.keyboard.press("Tab");
+  await page.keyboard.type(`${password}x`);
+  await page.keyboard.press("Enter");
+  await until(page, `!document.querySelector("#sign-in-problem").hidden`);
+  await page.keyboard.type(password);
+  await page.keyboard.press("Enter");
+  await until(page, `[...document.querySelectorAll(".viewer")].some((row) => row.innerText.includes(${JSON.stringify(viewer)}))`);
+  await until(page, `document.querySelector("#tile-screens").innerText === "1"`);
+  await page.type("#filter-sessions", "nobody at all");
+  await until(page, `document.querySelectorAll(".viewer").length === 0`);
+  await page.evaluate(`(() => { const field = document.querySelector("#filter-sessions"); field.value = ""; field.dispatchEvent(new Event("input")); })()`);
+  await picture("sessions");
+  await press(page, ".viewer .acts button:first-child");
+  await until(page, `document.activeElement?.name === "text"`);
+  await page.keyboard.type("Maintenance at 18:00");
+  await picture("message");
+  await press(page, "dialog .primary");
+  await until(page, `document.querySelector("dialog") === null && !document.querySelector("#said").hidden`);
+  say({ step: "sent", focus: await page.evaluate(`document.activeElement?.innerText`) });
+  await press(page, ".viewer .acts button:last-child");
+  await until(page, `document.activeElement?.name === "reason"`);
+  await page.keyboard.type("maintenance");
+  await picture("end");
+  await page.keyboard.press("Enter");
+  await until(page, `document.querySelectorAll(".viewer").length === 0 && document.querySelector("dialog") === null`);
+  await page.focus("#tab-sessions");
+  await page.keyboard.press("ArrowRight");
+  await until(page, `document.querySelectorAll("#people-rows tr").length > 0`);
+  await picture("people");
+  await page.keyboard.press("ArrowRight");
+  await until(page, `document.querySelectorAll("#facts-audit dd").length > 0`);
+  await picture("health");
+  say({ step: "done" });
+}

@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Session, User, Viewer } from "../admin/api.ts";
+import { bytes, elapsed, groupsOf, matches, roundTrip } from "../admin/format.ts";
+import { changeOf } from "../admin/people.ts";
+import { type Row, Rows } from "../admin/rows.ts";
+import { filtered } from "../admin/sessions.ts";
+import { languages } from "../admin/words.ts";
+
+const viewer = (id: number, title: string, seat: string): Viewer => ({
+  id, title, seat, controls: true, road: "QUIC", round_trip_us: 0, exactness: "exact", bytes: 0, attached_ms: 0, silent_ms: 0,
+});
+const session = (name: string, viewers: Viewer[]): Session =>
+  ({ name, title: `Title of ${name}`, state: "live", waiting_for: "", width: 1, height: 1, viewers });
+
+test("figures are written as each language writes them", () => {
+  assert.equal(bytes(999, languages.en), "999 B");
+  assert.equal(bytes(1_234_567, languages.en), "1.2 MB");
+  assert.equal(bytes(1_234_567, languages.fr), "1,2 Mo");
+  assert.equal(elapsed(59_999, languages.en), "59 s");
+  assert.equal(elapsed(3_660_000, languages.fr), "1 h 01");
+  assert.equal(elapsed(90_000_000, languages.fr), "1 j 1 h");
+  assert.equal(roundTrip(3_210, languages.en), "3.2 ms");
+  assert.equal(roundTrip(3_210, languages.fr), "3,2 ms");
+  assert.equal(roundTrip(0, languages.fr), "–");
+});
+
+test("a filter finds words in any order, whatever their case and accents", () => {
+  assert.ok(matches("  ZOE lang", ["Zoé Lang"]) && matches("ward é3", ["É3", "Ward"]) && matches("", ["x"]));
+  assert.ok(!matches("zoe smith", ["Zoé Lang"]));
+});
+
+test("a filter that is a session's shows all of it, and one that is a viewer's shows that viewer alone", () => {
+  const all = [session("desk", [viewer(1, "Anne", "ward 3"), viewer(2, "Paul", "ward 4")]), session("lab", [])];
+  assert.deepEqual(filtered(all, "desk")[0]?.viewers.map(({ id }) => id), [1, 2]);
+  assert.deepEqual(filtered(all, "paul").map(({ name, viewers }) => [name, viewers.map(({ id }) => id)]), [["desk", [2]]]);
+  assert.deepEqual(filtered(all, "desk 3")[0]?.viewers.map(({ id }) => id), [1]);
+  assert.deepEqual(filtered(all, "nobody"), []);
+});
+
+test("only what differs of a user is changed, and the order of groups is no difference", () => {
+  const user: User = { name: "a", title: "A", role: "user", enabled: true, groups: ["x", "y"], has_password: true, has_totp: false };
+  assert.deepEqual(changeOf(user, { role: "user", groups: ["y", "x"], enabled: true }), {});
+  assert.deepEqual(changeOf(user, { role: "auditor", groups: [], enabled: false }), { role: "auditor", groups: [], enabled: false });
+  assert.deepEqual(groupsOf(" nurses,, ward 3 , nurses "), ["nurses", "ward 3"]);
+});
+
+/** As much of an element as rows need. */
+class Element {
+  children: Element[] = [];
+  parent: Element | null = null;
+  constructor(readonly name = "") {}
+  get firstElementChild(): Element | null {
+    return this.children[0] ?? null;
+  }
+  get nextElementSibling(): Element | null {
+    const all = this.parent?.children ?? [];
+    return all[all.indexOf(this) + 1] ?? null;
+  }
+  insertBefore(child: Element, before: Element | null): void {
+    child.remove();
+    this.children.splice(before === null ? this.children.length : this.children.indexOf(before), 0, child);
+    child.parent = this;
+  }
+  remove(): void {
+    if (this.parent !== null) this.parent.children = this.parent.children.filter((child) => child !== this);
+    this.parent = null;
+  }
+}
+
+test("rows stay the same elements, in the order of their values, behind what stands before them", () => {
+  const table = new Element();
+  const head = new Element("head");
+  table.insertBefore(head, null);
+  let made = 0;
+  const rowOf = (name: string): Row<string> => {
+    made++;
+    return { element: new Element(name) as unknown as HTMLElement, update: () => undefined };
+  };
+  const rows = new Rows<string>(table as unknown as HTMLElement, (name) => name, rowOf, head as unknown as globalThis.Element);
+  const names = (): string[] => table.children.map((child) => child.name);
+  rows.show(["a", "b", "c"]);
+  const [, a] = table.children;
+  rows.show(["a", "b", "c"]);
+  assert.deepEqual([names(), made], [["head", "a", "b", "c"], 3]);
+  rows.show(["c", "x", "a"]);
+  assert.deepEqual(names(), ["head", "c", "x", "a"]);
+  assert.equal(table.children[3], a);
+  rows.forget();
+  assert.deepEqual(names(), ["head"]);
+});

@@ -1,0 +1,178 @@
+//! A gateway with an administrator, an auditor and a user, and one session.
+
+use crate::http::{Asked, JSON, ask};
+use chevet::client::{Client, ClientError, Event, SignedIn, page_of};
+use chevet::clock;
+use chevet::gateway::{Config, Gateway, MetricsConfig, PatternConfig, SessionConfig, SignInConfig};
+use chevet::identity::{Hasher, add_user};
+use chevet::store::Role;
+use chevet::wire::Policy;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::time::timeout;
+
+pub const PASSWORD: &str = "a long enough passphrase";
+pub const TOKEN: &str = "the token of these tests";
+const LONG: Duration = Duration::from_secs(20);
+
+pub struct Stage {
+    pub gateway: Gateway,
+    pub folder: Folder,
+}
+
+/// A state directory that goes with its test.
+pub struct Folder(pub PathBuf);
+
+impl Stage {
+    pub async fn open() -> Stage {
+        Stage::open_with(MetricsConfig { token: Some(TOKEN.into()), loopback: false }).await
+    }
+
+    pub async fn open_with(metrics: MetricsConfig) -> Stage {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("chevet-admin-{}-{number}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let publish = "session = '*'\ngroups = ['nurses']";
+        let config = Config {
+            listen: vec![([127, 0, 0, 1], 0).into()],
+            state_directory: Some(folder.clone()),
+            sign_in: Some(SignInConfig::default()),
+            publish: vec![toml::from_str(publish).unwrap()],
+            metrics,
+            sessions: vec![SessionConfig {
+                name: "pattern".into(),
+                title: None,
+                display: None,
+                xauthority: None,
+                pattern: Some(PatternConfig { width: 320, height: 240, frames_per_second: 10, seed: 1 }),
+                policy: Policy::default(),
+            }],
+            ..Config::default()
+        };
+        let gateway = Gateway::start(&config).await.expect("the gateway starts");
+        let store = gateway.identity().unwrap().store();
+        let hash = Hasher::default().hash(PASSWORD).await.unwrap();
+        for (name, title, role) in [
+            ("boss", "Boss", Role::Administrator),
+            ("vera", "Vera", Role::Auditor),
+            ("anne", "Anne", Role::User),
+        ] {
+            let id = add_user(store, name, title, role, &["nurses".into()], clock::unix_ms()).await.unwrap();
+            store.set_password(&id, &hash).await.unwrap();
+        }
+        Stage { gateway, folder: Folder(folder) }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.gateway.addresses()[0]
+    }
+
+    pub async fn try_sign_in(&self, name: &str) -> Asked {
+        let body = json!({"name": name, "password": PASSWORD}).to_string();
+        ask(self.address(), "POST", "/api/sign-in", JSON, &body).await
+    }
+
+    pub async fn sign_in(&self, name: &str) -> Signed {
+        let asked = self.try_sign_in(name).await;
+        let secret = asked.json["token"].as_str().unwrap_or_else(|| panic!("{asked:?}")).to_owned();
+        Signed { address: self.address(), secret }
+    }
+
+    /// All of the journal, once what was recorded before is in it.
+    pub async fn journal(&self) -> String {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut text = String::new();
+        for entry in std::fs::read_dir(self.folder.0.join("audit")).unwrap().flatten() {
+            text += &std::fs::read_to_string(entry.path()).unwrap_or_default();
+        }
+        text
+    }
+
+    /// Waits until the journal has such an event, by this user. Empty: by nobody who is known.
+    pub async fn expect_audited(&self, event: &str, action: &str, user: &str) {
+        let wanted = |line: &str| {
+            let has = |what: String| line.contains(&what);
+            has(format!(r#""event":"{event}""#))
+                && has(format!(r#""action":"{action}""#))
+                && (user.is_empty() || line.to_lowercase().contains(&format!(r#""user_name":"{user}""#)))
+        };
+        for _ in 0..30 {
+            if self.journal().await.lines().any(wanted) {
+                return;
+            }
+        }
+        panic!("{event} {action} by {user} is not in\n{}", self.journal().await);
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Somebody who is signed in.
+pub struct Signed {
+    address: SocketAddr,
+    pub secret: String,
+}
+
+impl Signed {
+    pub fn bearer(&self) -> String {
+        format!("Authorization: Bearer {}\r\n", self.secret)
+    }
+
+    pub async fn get(&self, path: &str) -> Asked {
+        ask(self.address, "GET", path, &self.bearer(), "").await
+    }
+
+    pub async fn send(&self, method: &str, path: &str, body: &Value) -> Asked {
+        let headers = format!("{}{JSON}", self.bearer());
+        ask(self.address, method, path, &headers, &body.to_string()).await
+    }
+}
+
+/// A viewer of the session, attached and shown something.
+pub struct Viewer(pub Client);
+
+pub async fn view(stage: &Stage, name: &str) -> Viewer {
+    let (site, _) = page_of(&format!("http://{}/", stage.address()), Vec::new()).unwrap();
+    let person = SignedIn::with_password(site, name, PASSWORD, None, "ward 3").await.unwrap();
+    let address = person.address("pattern").await.unwrap();
+    let mut viewer = Viewer(Client::connect(address).await.unwrap());
+    viewer.until("a picture", |event| matches!(event, Ok(Event::Updated(_)))).await.unwrap();
+    viewer
+}
+
+impl Viewer {
+    async fn until(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&Result<Event, ClientError>) -> bool,
+    ) -> Result<Event, ClientError> {
+        let waiting = async {
+            loop {
+                let event = self.0.next().await;
+                if wanted(&event) || event.is_err() {
+                    return event;
+                }
+            }
+        };
+        timeout(LONG, waiting).await.unwrap_or_else(|_| panic!("{what} never came"))
+    }
+
+    pub async fn hears(&mut self, text: &str) {
+        let heard = self.until(text, |event| matches!(event, Ok(Event::Message(_)))).await;
+        assert!(matches!(&heard, Ok(Event::Message(said)) if said == text), "{heard:?}");
+    }
+
+    /// Waits for the gateway to end it, and gives the reason.
+    pub async fn is_ended(&mut self) -> String {
+        self.until("the end", Result::is_err).await.unwrap_err().to_string()
+    }
+}

@@ -1,0 +1,70 @@
+//! The administration page in a real browser, with a real viewer beside it.
+
+use crate::alone;
+use crate::browser::Browser;
+use crate::chevet::{Folder, Program, free_port, settle};
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+
+const PASSWORD: &str = "a long enough passphrase";
+
+/// chevet with a password on its standard input.
+fn with_password(folder: &Folder, name: &str, arguments: &[&str]) -> Child {
+    let log = std::fs::File::create(folder.file(&format!("{name}.log"))).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chevet"));
+    command.args(arguments).env("NO_COLOR", "1").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
+    let mut child = command.spawn().unwrap();
+    writeln!(child.stdin.take().unwrap(), "{PASSWORD}").unwrap();
+    child
+}
+
+#[test]
+fn an_administrator_sees_a_viewer_in_chromium_sends_it_a_message_and_ends_it() {
+    let _alone = alone();
+    let (folder, port) = (Folder::new(), free_port());
+    let config = folder.file("chevet.toml");
+    let text = format!(
+        "listen = [\"127.0.0.1:{port}\"]\nstate_directory = {:?}\n[sign_in]\n[[publish]]\nsession = \"*\"\n\
+         groups = [\"nurses\"]\n[[session]]\nname = \"desk\"\ntitle = \"Front desk\"\n\
+         pattern = {{ width = 640, height = 480, frames_per_second = 0, seed = 1 }}\n",
+        folder.file("state")
+    );
+    std::fs::write(&config, text).unwrap();
+    std::fs::create_dir(folder.file("state")).unwrap();
+    let config = config.to_str().unwrap();
+    for (name, title, role) in [("boss", "Ada Boss", "administrator"), ("anne", "Anne Roy", "user")] {
+        let arguments = ["user", "--config", config, "add", name, "--title", title, "--role", role];
+        let mut adding = with_password(&folder, name, &[&arguments[..], &["--group", "nurses"]].concat());
+        assert!(adding.wait().unwrap().success());
+    }
+    let gateway = Program::chevet(&folder, "gateway", &["gateway", "--config", config]);
+    settle("the gateway listens", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).err().map(|e| e.to_string())
+    });
+    let page = format!("http://127.0.0.1:{port}/#session=desk");
+    let arguments = ["view", "--headless", "--user", "anne", "--seat", "Ward 3", &page];
+    let mut viewer = with_password(&folder, "view", &arguments);
+    // Where the pictures stay is for people to say.
+    let pictures = std::env::var("CHEVET_PICTURES").unwrap_or("{folder}".into());
+    let scenario = ["administer", "boss", PASSWORD, "Anne Roy", &pictures];
+    let admin = format!("http://127.0.0.1:{port}/admin");
+    let language = std::env::var("CHEVET_LANGUAGE").unwrap_or("en".into());
+    let mut browser = Browser::start("chromium", &admin, &scenario, &[("CHEVET_LANGUAGE", &language)]);
+    browser.step("sent");
+    let said = || std::fs::read_to_string(folder.file("view.log")).unwrap();
+    settle("the viewer is told", || (!said().contains("Maintenance at 18:00")).then(said));
+    browser.step("done");
+    settle("the viewer ends", || viewer.try_wait().unwrap().is_none().then(said));
+    assert!(said().contains("maintenance"), "{}", said());
+    let journal = folder.file("state").join("audit");
+    let show = Command::new(env!("CARGO_BIN_EXE_chevet"))
+        .args(["audit", "show", "--json", journal.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(show.stdout).unwrap();
+    for action in ["message", "end viewer"] {
+        let wanted = format!(r#""action":"{action}""#);
+        let found = shown.lines().any(|line| line.contains(&wanted) && line.contains("Ada Boss"));
+        assert!(found, "{wanted} is not in\n{shown}\n{}", gateway.log());
+    }
+}
