@@ -26,6 +26,8 @@ mod loss;
 mod mistakes;
 // Shared with the X11 source's tests; each takes what it needs.
 #[allow(dead_code)]
+#[path = "end_to_end/roaming.rs"]
+mod roaming;
 #[path = "x11_source/server.rs"]
 mod server;
 #[path = "x11_source/terminal.rs"]

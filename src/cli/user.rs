@@ -1,6 +1,6 @@
 use super::Failure;
 use chevet::clock;
-use chevet::gateway::{Config, kept_keys};
+use chevet::gateway::{Config, kept_keys, make_state_directory};
 use chevet::identity::{Hasher, TotpSecret, add_user, check_new_password, is_title, user_name};
 use chevet::store::{Role, Store, User as Person};
 use std::io::{IsTerminal, Read};
@@ -68,6 +68,9 @@ enum Job {
 impl User {
     pub async fn run(self) -> Result<(), Failure> {
         let config = Config::read(&self.config)?;
+        if let Some(directory) = &config.state_directory {
+            make_state_directory(directory)?;
+        }
         let url =
             config.store_url().ok_or("the configuration has neither `state_directory` nor [store] `url`")?;
         let store = Store::open(&url).await?;

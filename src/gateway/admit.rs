@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::io::Write;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -96,6 +96,12 @@ fn random<const N: usize>() -> Result<[u8; N], AccessError> {
     Ok(bytes)
 }
 
+/// Makes a state directory, if it is not there, for its owner alone.
+pub fn make_state_directory(directory: &Path) -> Result<(), AccessError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|source| AccessError::State { path: directory.to_owned(), source })
+}
+
 /// The secret of a state directory, made at the first start and readable by its owner alone.
 fn kept_secret(directory: &Path) -> Result<[u8; 32], AccessError> {
     let path = directory.join("secret");
@@ -105,7 +111,7 @@ fn kept_secret(directory: &Path) -> Result<[u8; 32], AccessError> {
             failed(std::io::Error::other("it is not 32 bytes long; remove it and a new one is made"))
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(directory).map_err(failed)?;
+            make_state_directory(directory)?;
             let secret = random()?;
             let mut options = std::fs::OpenOptions::new();
             let mut file = options.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;

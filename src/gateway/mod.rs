@@ -14,7 +14,7 @@ mod page;
 mod people;
 mod registry;
 
-pub use admit::{AccessError, Door, kept_keys};
+pub use admit::{AccessError, Door, kept_keys, make_state_directory};
 pub use config::{
     Access, AvailabilityConfig, Config, ConfigError, DEFAULT_CONFIG, MetricsConfig, PatternConfig,
     SessionConfig, SignInConfig, StoreConfig, Tls, is_name,

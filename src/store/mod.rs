@@ -20,6 +20,8 @@ pub use users::{Attempt, NewUser, Password, Role, User};
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, AnyPool, Connection, Executor};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -76,6 +78,12 @@ impl Store {
             true => format!("{url}?mode=rwc"),
             false => url.to_owned(),
         };
+        if let Some(path) = url.strip_prefix("sqlite://").filter(|_| sqlite) {
+            // Names, hashes and sealed secrets are for the gateway alone. SQLite's other files take after this one.
+            let path = path.split('?').next().unwrap_or_default();
+            let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+            made.map_err(|error| StoreError::Open { place: place.clone(), source: sqlx::Error::Io(error) })?;
+        }
         // A pool would try again and again to open what no trial mends.
         let probed = async {
             let mut connection = AnyConnection::connect(&address).await?;

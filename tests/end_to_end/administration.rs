@@ -2,21 +2,8 @@
 
 use crate::alone;
 use crate::browser::Browser;
-use crate::chevet::{Folder, Program, free_port, settle};
-use std::io::Write;
-use std::process::{Child, Command, Stdio};
-
-const PASSWORD: &str = "a long enough passphrase";
-
-/// chevet with a password on its standard input.
-fn with_password(folder: &Folder, name: &str, arguments: &[&str]) -> Child {
-    let log = std::fs::File::create(folder.file(&format!("{name}.log"))).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chevet"));
-    command.args(arguments).env("NO_COLOR", "1").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
-    let mut child = command.spawn().unwrap();
-    writeln!(child.stdin.take().unwrap(), "{PASSWORD}").unwrap();
-    child
-}
+use crate::chevet::{Folder, PASSWORD, Program, free_port, settle, with_password};
+use std::process::Command;
 
 #[test]
 fn an_administrator_sees_a_viewer_in_chromium_sends_it_a_message_and_ends_it() {
@@ -30,7 +17,6 @@ fn an_administrator_sees_a_viewer_in_chromium_sends_it_a_message_and_ends_it() {
         folder.file("state")
     );
     std::fs::write(&config, text).unwrap();
-    std::fs::create_dir(folder.file("state")).unwrap();
     let config = config.to_str().unwrap();
     for (name, title, role) in [("boss", "Ada Boss", "administrator"), ("anne", "Anne Roy", "user")] {
         let arguments = ["user", "--config", config, "add", name, "--title", title, "--role", role];

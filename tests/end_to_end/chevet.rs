@@ -3,6 +3,7 @@
 use crate::drawing::picture_of;
 use serde_json::Value;
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -304,4 +305,17 @@ impl View {
         });
         self.stats()
     }
+}
+
+/// Of everybody who signs in.
+pub const PASSWORD: &str = "a long enough passphrase";
+
+/// chevet with a password on its standard input.
+pub fn with_password(folder: &Folder, name: &str, arguments: &[&str]) -> Child {
+    let log = std::fs::File::create(folder.file(&format!("{name}.log"))).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chevet"));
+    command.args(arguments).env("NO_COLOR", "1").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
+    let mut child = command.spawn().unwrap();
+    writeln!(child.stdin.take().unwrap(), "{PASSWORD}").unwrap();
+    child
 }

@@ -254,6 +254,19 @@ async fn a_damaged_file_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn the_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = folder("owner");
+    let store = Store::open(&Store::url_in(&folder)).await.unwrap();
+    with_anne(&store).await;
+    for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?} is {mode:o}", entry.path());
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
 async fn an_address_that_is_none_is_said_without_its_password() {
     let open = async |url: &str| Store::open(url).await.err().expect(url).to_string();
     let error = open("mysql://u:secret@h/d").await;

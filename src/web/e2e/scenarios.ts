@@ -217,6 +217,24 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     run.say({ step: "picture", path });
   },
 
+  /** follow NAME PASSWORD: signs in, and says when the session has gone elsewhere, why, and what is left of it on the page. */
+  async follow(run) {
+    const [name, password] = [argument(run, 0, "the user's name"), argument(run, 1, "the password")];
+    const { page } = run;
+    await untilSeen(run, "#user-name");
+    await page.type("#user-name", name);
+    await page.type("#password", password);
+    await page.keyboard.press("Enter");
+    run.say({ step: "exact", ...(await untilExact(run)) });
+    await page.waitForSelector("#ended", { visible: true });
+    const left = "document.querySelectorAll('#stage canvas').length";
+    const why = "document.querySelector('#ended-why').textContent";
+    run.say({ step: "gone", why: await page.evaluate(why), canvases: await page.evaluate(left) });
+    // Taken back by its user, it is shown again.
+    await page.click("#reconnect");
+    run.say({ step: "back", ...(await untilExact(run)) });
+  },
+
   administer,
 
   /** picture FILE [MILLISECONDS]: a screenshot of the page, for people to look at. */
