@@ -72,5 +72,6 @@ function whyEnded({ code, reason, broken }: SessionOutcome, signedIn: boolean): 
   if (code === CloseCode.refused) return signedIn ? all.endedNotLetIn : all.endedRefused;
   if (code === CloseCode.noSuchSession) return all.endedNoSession;
   if (code === CloseCode.takenOver) return all.endedTakenOver(reason);
+  if (code === CloseCode.signedOut) return all.endedSignedOut;
   return code === CloseCode.version ? all.endedVersion : all.endedOther;
 }

@@ -24,6 +24,7 @@ export const CloseCode = {
   limit: 7,
   internal: 8,
   idle: 9,
+  signedOut: 10,
 } as const;
 
 /** The tiles that a viewer shows: hashes as pairs of words, low and high, in the grid's order. */
