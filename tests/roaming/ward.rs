@@ -11,7 +11,7 @@ use chevet::store::{Role, Store};
 use chevet::wire::{CloseCode, InputEvent, Policy};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 pub const PASSWORD: &str = "a long enough password";
@@ -144,13 +144,21 @@ impl Ward {
         secret
     }
 
-    /// What the audit journal says, a line a record.
-    pub async fn journal(&self) -> String {
-        // Records are written by a thread of their own.
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let directory = self.folder.join("state/audit");
-        let mut files: Vec<PathBuf> =
-            std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    /// What the audit journal says, a line a record, once all of this is in it: records are written by a thread of
+    /// their own.
+    pub async fn journal_with(&self, wanted: &[&str]) -> String {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let journal = self.journal();
+            let Some(missing) = wanted.iter().find(|text| !journal.contains(*text)) else { return journal };
+            assert!(Instant::now() < end, "no {missing:?} in {journal}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn journal(&self) -> String {
+        let Ok(entries) = std::fs::read_dir(self.folder.join("state/audit")) else { return String::new() };
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
         files.sort();
         files.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect()
     }

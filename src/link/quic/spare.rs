@@ -28,8 +28,9 @@ const SHARE: u64 = 10;
 const SAVED: Duration = Duration::from_millis(250);
 /// Who takes no datagrams of this length takes none.
 const LEAST_DATAGRAM: usize = 1_000;
-/// What of a packet is not the stream's.
-const HEADS: usize = 28;
+/// What of a packet is not the stream's, at the least: to a peer that wants no connection id. A period may be longer than what a packet
+/// carried, never shorter.
+const HEADS: usize = 20;
 
 /// What is sent a second time, in another way, of what was sent last.
 pub(super) struct Spare {
