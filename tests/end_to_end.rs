@@ -24,10 +24,10 @@ mod idle;
 mod loss;
 #[path = "end_to_end/mistakes.rs"]
 mod mistakes;
-// Shared with the X11 source's tests; each takes what it needs.
-#[allow(dead_code)]
 #[path = "end_to_end/roaming.rs"]
 mod roaming;
+// Shared with the X11 source's tests; each takes what it needs.
+#[allow(dead_code)]
 #[path = "x11_source/server.rs"]
 mod server;
 #[path = "x11_source/terminal.rs"]
