@@ -151,13 +151,3 @@ fn without_password(url: &str) -> String {
         _ => url.to_owned(),
     }
 }
-
-#[doc(hidden)]
-impl Store {
-    /// For tests: the schema says that a later chevet wrote it.
-    pub async fn pretend_newer_schema(&self) {
-        let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-                     SELECT 9999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
-        self.pool.execute(newer).await.expect("the schema's own table");
-    }
-}
