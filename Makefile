@@ -8,6 +8,8 @@ CARGO_FUZZ_VERSION = 0.13.2
 WEB = src/web
 # The OpenID provider of the tests.
 TEST_PROVIDER = tests/oidc/provider
+# The collector of traces of the tests.
+TEST_COLLECTOR = tests/end_to_end/collector
 # Folders too: a file that has gone is a change of its folder.
 WEB_SOURCES = $(shell find $(WEB) -mindepth 1 \( -name node_modules -o -name dist -o -name .test \) -prune \
 	-o -print 2>/dev/null)
@@ -23,7 +25,7 @@ help: ## list these jobs
 demo: packages-demo build ## show a real desktop in your browser, with everything installed and built that it needs
 	target/release/chevet demo
 
-test: packages-test web $(TEST_PROVIDER)/node_modules/.installed ## run every test: the page's checks and tests, then cargo's
+test: packages-test web $(TEST_PROVIDER)/node_modules/.installed $(TEST_COLLECTOR)/.installed ## run every test: the page's checks and tests, then cargo's
 	cd $(WEB) && npm run check
 	cd $(WEB) && npm run test
 	$(CARGO) test
@@ -58,7 +60,7 @@ build: packages web ## build the release binary, target/release/chevet
 
 clean: ## remove everything that was built
 	$(CARGO) clean
-	rm -rf $(WEB)/dist $(WEB)/.test $(WEB)/node_modules $(TEST_PROVIDER)/node_modules
+	rm -rf $(WEB)/dist $(WEB)/.test $(WEB)/node_modules $(TEST_PROVIDER)/node_modules $(TEST_COLLECTOR)/venv $(TEST_COLLECTOR)/.installed
 
 packages:
 	@scripts/install.sh build
@@ -81,6 +83,11 @@ $(WEB)/node_modules/.installed: $(WEB)/package-lock.json $(WEB)/package.json
 
 $(TEST_PROVIDER)/node_modules/.installed: $(TEST_PROVIDER)/package-lock.json $(TEST_PROVIDER)/package.json
 	cd $(TEST_PROVIDER) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+$(TEST_COLLECTOR)/.installed: $(TEST_COLLECTOR)/requirements.txt
+	/usr/bin/python3 -m venv $(TEST_COLLECTOR)/venv
+	$(TEST_COLLECTOR)/venv/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 $(WEB)/dist/index.html: $(WEB)/node_modules/.installed $(WEB_SOURCES)

@@ -31,6 +31,8 @@ pub mod link;
 pub mod load;
 #[cfg(feature = "net")]
 pub mod metrics;
+#[cfg(feature = "net")]
+mod outbound;
 pub mod screen;
 #[cfg(feature = "net")]
 pub mod session;
@@ -39,4 +41,6 @@ pub mod source;
 #[cfg(feature = "net")]
 pub mod store;
 pub mod sync;
+#[cfg(feature = "net")]
+pub mod telemetry;
 pub mod wire;

@@ -26,6 +26,8 @@ mod loss;
 mod mistakes;
 #[path = "end_to_end/roaming.rs"]
 mod roaming;
+#[path = "end_to_end/traces.rs"]
+mod traces;
 // Shared with the X11 source's tests; each takes what it needs.
 #[allow(dead_code)]
 #[path = "x11_source/server.rs"]

@@ -4,6 +4,7 @@
 use crate::identity::ticket::{Claims, Holder, Mode, TicketError, TicketOffice};
 use crate::identity::{Identity, Keys, Person, new_id};
 use crate::store::{StoreError, User};
+use crate::telemetry;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -120,6 +121,7 @@ impl Broker {
             seat: sign_in.seat.clone(),
             holder,
             until: now_ms + TICKET_MS,
+            trace: telemetry::here(),
         });
         Ok(Granted { ticket, number })
     }
@@ -139,7 +141,9 @@ impl Broker {
     pub async fn renew(&self, claims: &Claims, now_ms: i64) -> Result<String, Lapsed> {
         self.still_holds(claims, now_ms).await?;
         let until = now_ms + self.resume_ms;
-        Ok(self.office.sign(&Claims { id: new_id(), until, ..claims.clone() }))
+        // Resuming is not what the first ticket's trace is about.
+        let trace = String::new();
+        Ok(self.office.sign(&Claims { id: new_id(), until, trace, ..claims.clone() }))
     }
 
     /// Whether a database that answers says that somebody may not stay. One that is away changes nothing for those who

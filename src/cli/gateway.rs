@@ -1,7 +1,12 @@
 use super::{Failure, interrupted};
 use chevet::gateway::{Config, DEFAULT_CONFIG, Gateway as Running, SessionConfig};
+use chevet::telemetry::Telemetry;
 use chevet::wire::Policy;
 use std::path::PathBuf;
+use std::process::ExitCode;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Join hosts and viewers: serve the page, QUIC, WebTransport and WebSocket
 ///
@@ -30,11 +35,25 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    pub async fn run(self) -> Result<(), Failure> {
+    /// `log` is what listens to the program's events; traces, if they are configured, are added to it.
+    pub fn start<S>(self, log: S) -> Result<ExitCode, Failure>
+    where
+        S: tracing::Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+    {
         if self.print_config {
             print!("{DEFAULT_CONFIG}");
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
+        let config = self.config()?;
+        let runtime = super::runtime()?;
+        let begin = |telemetry| Telemetry::start(telemetry, runtime.handle().clone());
+        let telemetry = config.telemetry.as_ref().map(begin).transpose()?;
+        log.with(telemetry.as_ref().map(Telemetry::layer)).init();
+        runtime.block_on(run(&config))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn config(self) -> Result<Config, Failure> {
         let mut config = match &self.config {
             Some(path) => Config::read(path)?,
             None => Config::default(),
@@ -52,21 +71,25 @@ impl Gateway {
                 policy: Policy::default(),
             });
         }
-        let gateway = Running::start(&config).await?;
-        for address in gateway.addresses() {
-            let udp = if config.udp { "TCP and UDP" } else { "TCP" };
-            tracing::info!(%address, "listening on {udp}");
-        }
-        // A configured ticket is its owner's business; one that was made here is of no use unless it is told.
-        if gateway.made_ticket() {
-            for session in &config.sessions {
-                println!("{}: {}", session.name, gateway.page_url(&session.name));
-                println!("{}: {}", session.name, gateway.native_url(&session.name));
-            }
-        }
-        interrupted().await;
-        tracing::info!("stopping");
-        gateway.stop().await;
-        Ok(())
+        Ok(config)
     }
+}
+
+async fn run(config: &Config) -> Result<(), Failure> {
+    let gateway = Running::start(config).await?;
+    for address in gateway.addresses() {
+        let udp = if config.udp { "TCP and UDP" } else { "TCP" };
+        tracing::info!(%address, "listening on {udp}");
+    }
+    // A configured ticket is its owner's business; one that was made here is of no use unless it is told.
+    if gateway.made_ticket() {
+        for session in &config.sessions {
+            println!("{}: {}", session.name, gateway.page_url(&session.name));
+            println!("{}: {}", session.name, gateway.native_url(&session.name));
+        }
+    }
+    interrupted().await;
+    tracing::info!("stopping");
+    gateway.stop().await;
+    Ok(())
 }

@@ -14,7 +14,9 @@ use chevet::doctor::Verdict;
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 /// What a command fails with: it is printed, and says what to do.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -73,11 +75,19 @@ impl Cli {
                 | Command::Report(_)
         );
         let level = if quiet { "warn" } else { "info" };
-        let filter = EnvFilter::try_from_env("CHEVET_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        let filter = EnvFilter::try_from_env("CHEVET_LOG").unwrap_or_else(|_| {
+            // Spans for a collector of traces would stand before every line.
+            EnvFilter::new(format!("{level},{}=off", chevet::telemetry::TARGET))
+        });
+        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+        if let Command::Gateway(gateway) = self.command {
+            // Where its traces go stands in its configuration.
+            return gateway.start(tracing_subscriber::registry().with(log));
+        }
+        tracing_subscriber::registry().with(log).init();
         match self.command {
             Command::Demo(demo) => runtime()?.block_on(demo.run())?,
-            Command::Gateway(gateway) => runtime()?.block_on(gateway.run())?,
+            Command::Gateway(_) => unreachable!("it has started above"),
             Command::Host(host) => runtime()?.block_on(host.run())?,
             Command::View(view) => runtime()?.block_on(view.run())?,
             Command::User(user) => runtime()?.block_on(user.run())?,

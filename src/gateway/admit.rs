@@ -1,7 +1,7 @@
 //! Who is let in: the first messages of a link, and what must be shown.
 
 use super::config::Config;
-use super::{Shared, availability, is_name};
+use super::{Shared, availability, is_name, traces};
 use crate::audit::{Event, Record};
 use crate::identity::Keys;
 use crate::identity::ticket::Claims;
@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tracing::Instrument;
 
 /// A peer has this long from its connection to its Attach or Offer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -133,12 +134,16 @@ enum Wish {
 pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox, peer: IpAddr) {
     let road = link.road().name();
     let mut role = None;
+    let span = traces::attaching(road);
     let heard = tokio::time::timeout(PATIENCE, hear(shared, &link, &mut inbox, &mut role)).await;
     let (refused, session) = match heard {
         Ok(Ok(Wish::View(attach, claims, mut grant))) => {
             let of = Viewing { session: attach.session.clone(), road, peer, claims };
-            match view(shared, &of, &grant).await {
+            let seen = traces::goes_on(span, &of.session, of.claims.as_ref());
+            match view(shared, &of, &grant).instrument(seen.clone()).await {
                 Ok(session) => {
+                    traces::until_screen(&seen, &link, &grant);
+                    drop(seen);
                     availability::follow(shared, &session, &link, &mut grant);
                     session.attach(link.clone(), inbox, attach, grant.clone()).await;
                     // A session ends with its last handle, so this one must not wait for the viewer.

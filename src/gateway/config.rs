@@ -5,6 +5,7 @@ use crate::audit;
 use crate::broker::Publication;
 use crate::identity::oidc::{ProviderConfig, ProviderConfigError};
 use crate::store::Store;
+use crate::telemetry;
 use crate::wire::Policy;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -59,6 +60,8 @@ pub enum ConfigError {
     ShortToken,
     #[error(transparent)]
     Audit(#[from] audit::ConfigError),
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::TelemetryError),
     #[error("session {0:?} needs either `display` or `pattern`")]
     NoSource(String),
 }
@@ -80,6 +83,7 @@ pub struct Config {
     pub audit: audit::Config,
     pub metrics: MetricsConfig,
     pub availability: AvailabilityConfig,
+    pub telemetry: Option<telemetry::Config>,
     #[serde(rename = "session")]
     pub sessions: Vec<SessionConfig>,
 }
@@ -210,6 +214,7 @@ impl Default for Config {
             audit: audit::Config::default(),
             metrics: MetricsConfig::default(),
             availability: AvailabilityConfig::default(),
+            telemetry: None,
             sessions: Vec::new(),
         }
     }
@@ -257,6 +262,9 @@ impl Config {
         self.audit.check(self.state_directory.is_some())?;
         if self.metrics.token.as_ref().is_some_and(|token| token.len() < 16) {
             return Err(ConfigError::ShortToken);
+        }
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.check()?;
         }
         for (index, session) in self.sessions.iter().enumerate() {
             if !is_name(&session.name) {

@@ -13,6 +13,7 @@ mod origins;
 mod page;
 mod people;
 mod registry;
+mod traces;
 
 pub use admit::{AccessError, Door, kept_keys, make_state_directory};
 pub use config::{

@@ -1,6 +1,6 @@
 //! The page that browsers load, what it asks, and its WebSocket.
 
-use super::{Place, Shared, admin, admit, api};
+use super::{Place, Shared, admin, admit, api, traces};
 use crate::audit::{Event, Record};
 use crate::link::{self, WebSocketFault, Written, fingerprint_text};
 use crate::wire;
@@ -34,6 +34,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route(wire::PATH, get(websocket))
         .merge(api::router())
         .merge(admin::router(&shared))
+        .route_layer(axum::middleware::from_fn(traces::requested))
         .route("/{*name}", get(|Path(name): Path<String>| async move { file(&name) }))
         .with_state(shared)
 }

@@ -75,6 +75,9 @@ pub struct Claims {
     pub holder: Holder,
     /// Not after, in milliseconds since 1970.
     pub until: i64,
+    /// The trace that goes on where it is shown, as W3C's `traceparent` writes it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trace: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -267,6 +270,7 @@ mod tests {
             seat: "room 12".into(),
             holder,
             until: 10_000,
+            trace: String::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a gateway is told of an OpenID provider.
 
+use crate::outbound::is_safe;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -144,17 +145,6 @@ impl ProviderConfig {
     pub fn method(&self) -> String {
         format!("oidc:{}", self.id)
     }
-}
-
-/// Whether what is sent there can be read by nobody on the way.
-pub(super) fn is_safe(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    url.has_host() && (url.scheme() == "https" || (url.scheme() == "http" && loopback))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What a provider publishes of itself: its endpoints and keys, fetched when they are needed and kept for a while.
 
 use super::OidcError;
-use super::http::{Http, Showing};
 use super::token::{Claims, TokenError, signed_claims};
+use crate::outbound::{Http, Showing};
 use jsonwebtoken::jwk::JwkSet;
 use serde::Deserialize;
 use std::sync::Arc;

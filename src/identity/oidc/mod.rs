@@ -5,7 +5,6 @@ mod accounts;
 mod claims;
 mod config;
 mod device;
-mod http;
 mod known;
 mod pending;
 mod provider;

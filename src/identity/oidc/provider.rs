@@ -2,12 +2,12 @@
 
 use super::config::{ProviderConfig, ProviderConfigError};
 use super::device::Device;
-use super::http::{Answer, Http, Showing};
 use super::known::{Metadata, Publisher};
 use super::pending::Pending;
 use super::token::{Claims, Expected, Logout, check_id_token, check_logout_token, subject};
 use super::{OidcError, Who};
 use crate::identity::{new_secret, sha256_hex};
+use crate::outbound::{Answer, Http, Showing};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;

@@ -1,6 +1,6 @@
-//! One request to a provider: bounded in time and bytes, and no redirect is followed.
+//! One request to a server that a gateway is told of (a provider of identities, a collector of traces): bounded in time
+//! and bytes, and no redirect is followed.
 
-use super::config::is_safe;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, StatusCode, header};
@@ -17,12 +17,12 @@ use tokio::net::TcpStream;
 use url::Url;
 
 const PATIENCE: Duration = Duration::from_secs(8);
-/// No provider's answer is longer.
+/// No answer is longer.
 const MOST_BYTES: usize = 1 << 20;
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-pub(super) struct Answer {
+pub(crate) struct Answer {
     pub status: StatusCode,
     pub is_jwt: bool,
     pub body: Bytes,
@@ -35,14 +35,14 @@ impl Answer {
 }
 
 /// How a request shows who asks.
-pub(super) enum Showing<'a> {
+pub(crate) enum Showing<'a> {
     Nothing,
     Basic(&'a str, &'a str),
     Bearer(&'a str),
 }
 
-#[derive(Clone)]
-pub(super) struct Http {
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
     tls: Arc<ClientConfig>,
 }
 
@@ -91,18 +91,8 @@ impl Http {
     }
 
     async fn try_ask(&self, url: &Url, showing: Showing<'_>, form: Option<&str>) -> Result<Answer, Fault> {
-        // The provider's own metadata name its endpoints: they are no safer than that.
-        if !is_safe(url) {
-            return Err(format!("{url} is neither https nor on this machine").into());
-        }
-        let host = url.host_str().unwrap_or_default();
-        let port = url.port_or_known_default().unwrap_or(443);
-        let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let mut request = Request::builder()
-            .method(if form.is_some() { "POST" } else { "GET" })
-            .uri(path)
-            .header(header::HOST, &url[url::Position::BeforeHost..url::Position::AfterPort])
-            .header(header::ACCEPT, "application/json");
+        let mut request = Request::builder().method(if form.is_some() { "POST" } else { "GET" });
+        request = request.header(header::ACCEPT, "application/json");
         request = match showing {
             Showing::Nothing => request,
             Showing::Basic(id, secret) => {
@@ -116,7 +106,20 @@ impl Http {
         if form.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         }
-        let request = request.body(Full::new(Bytes::from(form.unwrap_or_default().to_owned())))?;
+        self.send(url, request.body(Full::new(Bytes::from(form.unwrap_or_default().to_owned())))?).await
+    }
+
+    /// Sends a request to this address, whatever its own URI says.
+    pub async fn send(&self, url: &Url, mut request: Request<Full<Bytes>>) -> Result<Answer, Fault> {
+        // A provider's own metadata name its endpoints: they are no safer than that.
+        if !is_safe(url) {
+            return Err(format!("{url} is neither https nor on this machine").into());
+        }
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or(443);
+        *request.uri_mut() = url[url::Position::BeforePath..url::Position::AfterQuery].parse()?;
+        let named = &url[url::Position::BeforeHost..url::Position::AfterPort];
+        request.headers_mut().insert(header::HOST, named.parse()?);
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((bare, port)).await?;
         if url.scheme() == "http" {
@@ -126,6 +129,17 @@ impl Http {
         let stream = tokio_rustls::TlsConnector::from(self.tls.clone()).connect(name, stream).await?;
         exchange(stream, request).await
     }
+}
+
+/// Whether what is sent there can be read by nobody on the way.
+pub(crate) fn is_safe(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.has_host() && (url.scheme() == "https" || (url.scheme() == "http" && loopback))
 }
 
 fn form_encoded(text: &str) -> String {
