@@ -1,7 +1,7 @@
 //! What a gateway is told of an OpenID provider.
 
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use url::Url;
 
@@ -128,6 +128,11 @@ impl ProviderConfig {
         let read = std::fs::read_to_string(path);
         let failed = |source| ProviderConfigError::Secret { id: self.id.clone(), path: path.clone(), source };
         Ok(Some(read.map_err(failed)?.trim().to_owned()))
+    }
+
+    /// The groups that this provider decides about.
+    pub fn decided(&self) -> BTreeSet<&String> {
+        self.groups.values().collect()
     }
 
     /// The page's address, ending in a slash.
