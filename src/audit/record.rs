@@ -223,6 +223,9 @@ pub struct Record {
     pub host: Option<Text>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seat: Option<Text>,
+    /// A certificate's serial number and its issuer's hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<Text>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<std::net::IpAddr>,
 }
@@ -256,6 +259,7 @@ impl Record {
             application: None,
             host: None,
             seat: None,
+            card: None,
             peer: None,
         }
     }
@@ -292,6 +296,11 @@ impl Record {
 
     pub fn seat(mut self, seat: impl Into<Text>) -> Self {
         self.seat = Some(seat.into());
+        self
+    }
+
+    pub fn card(mut self, card: impl Into<Text>) -> Self {
+        self.card = Some(card.into());
         self
     }
 

@@ -1,5 +1,8 @@
 use super::{Failure, interrupted};
-use chevet::client::{Address, DeviceCode, Headless, Roads, SYNTAX, Script, SignedIn, page_of, run_headless};
+use chevet::client::{
+    Address, CardChoice, CardProblem, DeviceCode, Headless, PinFrom, Roads, SYNTAX, Script, SignedIn,
+    SmartCard, page_of, run_headless,
+};
 use chevet::link::parse_fingerprint;
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
@@ -15,6 +18,7 @@ use std::time::Duration;
 ///   chevet view --headless --stats json --duration 10 ADDRESS
 ///   chevet view --headless --user anne --screenshot now.png https://gateway.example/#session=desk
 ///   chevet view --headless --sign-in clinic https://gateway.example/#session=desk
+///   chevet view --headless --card --screenshot now.png https://gateway.example/#session=desk
 ///   chevet view --headless --mirror /dev/shm/desk ADDRESS    keep the pixels where other programs can read them
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment, after_long_help = SYNTAX)]
@@ -52,6 +56,24 @@ pub struct View {
     /// Sign in at the page's address by an OpenID provider of the gateway: says where to confirm which code
     #[arg(long, value_name = "PROVIDER", group = "person")]
     sign_in: Option<String>,
+    /// Sign in at the page's address with the smart card in this machine's reader; asks for its PIN
+    #[arg(long, group = "person")]
+    card: bool,
+    /// The PKCS#11 module of the card; without it those that p11-kit knows
+    #[arg(long, value_name = "FILE.so", requires = "card")]
+    pkcs11: Option<PathBuf>,
+    /// Which card, by its label or serial number, if there are several
+    #[arg(long, value_name = "LABEL", requires = "card")]
+    token: Option<String>,
+    /// Which card, by its slot's number
+    #[arg(long, value_name = "NUMBER", requires = "card")]
+    slot: Option<u64>,
+    /// Read the card's PIN from the first line of this file
+    #[arg(long, value_name = "FILE", requires = "card")]
+    pin_file: Option<PathBuf>,
+    /// When the card is taken out: lock, which signs out and wipes the mirror, or stay
+    #[arg(long, value_name = "WHAT", requires = "card", default_value = "lock", value_parser = ["lock", "stay"])]
+    card_removed: String,
     /// The one-time code, if the user has one
     #[arg(long, value_name = "CODE", requires = "user")]
     code: Option<String>,
@@ -79,10 +101,11 @@ impl View {
             None => None,
         };
         let script = self.input.as_deref().map(Script::read).transpose()?;
-        let address = match self.user.is_some() || self.sign_in.is_some() {
+        let (address, with_card) = match self.user.is_some() || self.sign_in.is_some() || self.card {
             true => self.as_somebody().await?,
-            false => Address::find(&self.url).await?,
+            false => (Address::find(&self.url).await?, None),
         };
+        let mirror = self.mirror.clone();
         let job = Headless {
             roads: match self.road.as_deref() {
                 Some("quic") => Roads::OnlyQuic,
@@ -96,14 +119,34 @@ impl View {
             duration,
             stats: self.stats.is_some(),
         };
-        Ok(run_headless(address, job, interrupted()).await?)
+        let viewing = run_headless(address, job, interrupted());
+        let Some((card, person)) = with_card.filter(|_| self.card_removed == "lock") else {
+            return Ok(viewing.await?);
+        };
+        tokio::select! {
+            viewed = viewing => Ok(viewed?),
+            () = card.removed() => {
+                if let Some(mirror) = mirror {
+                    std::fs::remove_file(mirror)?;
+                }
+                person.sign_out().await?;
+                Err("the card was taken out: signed out; the session goes on".into())
+            }
+        }
     }
 
-    /// The session's address for whoever signs in.
-    async fn as_somebody(&self) -> Result<Address, Failure> {
+    /// The session's address for whoever signs in; and their card, if it was by one.
+    async fn as_somebody(&self) -> Result<(Address, Option<(SmartCard, SignedIn)>), Failure> {
         let pin = self.pin.as_deref().map(|pin| parse_fingerprint(pin).ok_or("--pin is not a SHA-256"));
         let (site, session) = page_of(&self.url, pin.transpose()?.into_iter().collect())?;
+        let mut card = None;
         let person = match (&self.sign_in, &self.user) {
+            _ if self.card => {
+                let opened = tokio::task::block_in_place(|| self.open_card())?;
+                let person = SignedIn::with_card(site, &opened, &self.seat).await?;
+                card = Some(opened);
+                person
+            }
             (Some(provider), _) => {
                 let tell = |told: &DeviceCode| {
                     eprintln!("Open {} in a browser, and confirm the code {}", told.place, told.code);
@@ -121,7 +164,22 @@ impl View {
             Some(session) => session,
             None => only_one(person.sessions().await?)?,
         };
-        Ok(person.address(&session).await?)
+        let address = person.address(&session).await?;
+        Ok((address, card.map(|card| (card, person))))
+    }
+
+    fn open_card(&self) -> Result<SmartCard, CardProblem> {
+        let choice = CardChoice { module: self.pkcs11.clone(), token: self.token.clone(), slot: self.slot };
+        let ask = |card: &str| match std::io::stdin().is_terminal() {
+            true => rpassword::prompt_password(format!("PIN of {card}: "))
+                .map(Into::into)
+                .map_err(|error| format!("asking for the PIN: {error}")),
+            false => Err("the PIN is asked for on a terminal; without one, give --pin-file".to_owned()),
+        };
+        match &self.pin_file {
+            Some(path) => SmartCard::open(&choice, &PinFrom::File(path)),
+            None => SmartCard::open(&choice, &PinFrom::Asked(&ask)),
+        }
     }
 }
 

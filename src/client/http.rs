@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use rustls::client::ResolvesClientCert;
 use rustls_pki_types::ServerName;
 use serde_json::Value;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A card signs slowly, and some readers ask first.
+const CARD_PATIENCE: Duration = Duration::from_secs(60);
 /// No gateway's answer is longer.
 const MOST_BYTES: usize = 1 << 20;
 
@@ -37,10 +40,17 @@ impl Site {
         bearer: Option<&str>,
         body: Option<&Value>,
     ) -> Result<(StatusCode, Value), String> {
-        match tokio::time::timeout(PATIENCE, self.try_ask(method, path, bearer, body)).await {
-            Ok(answer) => answer.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-        }
+        within(PATIENCE, self.try_ask(method, path, bearer, body, None)).await
+    }
+
+    /// The same with a certificate in the handshake, whose key may have to wait for somebody.
+    pub(super) async fn ask_showing(
+        &self,
+        shows: Arc<dyn ResolvesClientCert>,
+        path: &str,
+        body: &Value,
+    ) -> Result<(StatusCode, Value), String> {
+        within(CARD_PATIENCE, self.try_ask(Method::POST, path, None, Some(body), Some(shows))).await
     }
 
     async fn try_ask(
@@ -49,6 +59,7 @@ impl Site {
         path: &str,
         bearer: Option<&str>,
         body: Option<&Value>,
+        shows: Option<Arc<dyn ResolvesClientCert>>,
     ) -> Result<(StatusCode, Value), Fault> {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let mut request =
@@ -65,10 +76,20 @@ impl Site {
         if !self.tls {
             return exchange(stream, request).await;
         }
-        let config = tcp_client_config(&self.pins)?;
+        let mut config = tcp_client_config(&self.pins)?;
+        if let Some(shows) = shows {
+            config.client_auth_cert_resolver = shows;
+        }
         let name = ServerName::try_from(self.host.clone())?;
         let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
         exchange(stream, request).await
+    }
+}
+
+async fn within<T>(patience: Duration, asked: impl Future<Output = Result<T, Fault>>) -> Result<T, String> {
+    match tokio::time::timeout(patience, asked).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", patience.as_secs())),
     }
 }
 

@@ -27,6 +27,7 @@
 
 mod address;
 mod candidate;
+mod card;
 mod connection;
 mod device;
 mod event;
@@ -39,6 +40,7 @@ mod script;
 mod signed_in;
 
 pub use address::{Address, AddressError, ask_target, page_of};
+pub use card::{CardChoice, CardProblem, PinFrom, SmartCard};
 pub use connection::Client;
 pub use device::DeviceCode;
 pub use event::{ClientError, Event, Roads, Update};

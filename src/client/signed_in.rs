@@ -1,5 +1,6 @@
 //! A person who is signed in at a gateway, and what it gives them.
 
+use super::card::SmartCard;
 use super::http::Site;
 use super::{Address, AddressError};
 use crate::identity::ticket::HolderKey;
@@ -7,6 +8,7 @@ use crate::link::Target;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use url::Url;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SignInFailed {
@@ -41,6 +43,24 @@ impl SignedIn {
         let target = super::address::target_of(&site).await?;
         let wish = json!({"name": name, "password": password, "code": code, "seat": seat});
         let answer = ask(&site, Method::POST, "/api/sign-in", None, Some(&wish)).await?;
+        let secret = answer["token"].as_str().unwrap_or_default().to_owned();
+        Ok(SignedIn { site, target, secret })
+    }
+
+    /// Signs in with a smart card, where the gateway asks for one.
+    pub async fn with_card(site: Site, card: &SmartCard, seat: &str) -> Result<SignedIn, SignInFailed> {
+        let target = super::address::target_of(&site).await?;
+        let connect = ask(&site, Method::GET, "/api/connect", None, None).await?;
+        let place = connect["sign_in"]["card"]["address"].as_str().and_then(|text| Url::parse(text).ok());
+        let place = place.filter(|place| place.scheme() == "https");
+        let none = || SignInFailed::Refused("nobody signs in by card at this gateway".into());
+        let place = place.ok_or_else(none)?;
+        let host = place.host_str().ok_or_else(none)?.trim_matches(['[', ']']).to_owned();
+        let port = place.port_or_known_default().ok_or_else(none)?;
+        // It has the gateway's own certificate.
+        let asking = Site { host, port, tls: true, pins: target.pins.clone() };
+        let answer = asking.ask_showing(card.shows(), "/sign-in", &json!({"seat": seat})).await;
+        let answer = read(&asking, answer)?;
         let secret = answer["token"].as_str().unwrap_or_default().to_owned();
         Ok(SignedIn { site, target, secret })
     }
@@ -87,8 +107,12 @@ pub(super) async fn ask(
     bearer: Option<&str>,
     body: Option<&Value>,
 ) -> Result<Value, SignInFailed> {
+    read(site, site.ask(method, path, bearer, body).await)
+}
+
+fn read(site: &Site, answer: Result<(StatusCode, Value), String>) -> Result<Value, SignInFailed> {
     let unreachable = |reason| SignInFailed::Unreachable { host: site.host.clone(), reason };
-    let (status, answer) = site.ask(method, path, bearer, body).await.map_err(unreachable)?;
+    let (status, answer) = answer.map_err(unreachable)?;
     if status.is_success() {
         return Ok(answer);
     }

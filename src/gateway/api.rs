@@ -8,7 +8,7 @@
 
 use super::people::People;
 use super::registry::Listed;
-use super::{Place, Shared, oidc};
+use super::{Place, Shared, cards, oidc};
 use crate::audit::{Event, Record};
 use crate::broker::BrokerError;
 use crate::clock;
@@ -24,6 +24,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 const COOKIE: &str = "chevet";
@@ -39,6 +40,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/tickets", post(ticket))
         .layer(axum::extract::DefaultBodyLimit::max(MOST_BYTES))
         .merge(oidc::router())
+        .merge(cards::router())
 }
 
 /// A refusal: what the page says is its own words for `error`; `reason` is for programs' users.
@@ -154,11 +156,23 @@ pub(super) async fn let_in(
     seat: &str,
     place: &Place,
 ) -> Result<(Person, String), Response> {
+    let_in_as(shared, user, method, seat, place, |record| record).await
+}
+
+/// The same, with more in the record.
+pub(super) async fn let_in_as(
+    shared: &Shared,
+    user: User,
+    method: &str,
+    seat: &str,
+    place: &Place,
+    with: impl FnOnce(Record) -> Record,
+) -> Result<(Person, String), Response> {
     let identity = people(shared)?.identity();
     let begun = identity.begin(user, method, seat, clock::unix_ms()).await;
     let (person, secret) = begun.map_err(|error| not_signed_in(&error))?;
     let signed_in = about(&person, Event::SignedIn { method: method.into() }).peer(place.from());
-    if shared.audit.grant(signed_in).await.is_err() {
+    if shared.audit.grant(with(signed_in)).await.is_err() {
         // Nobody is let in whose coming cannot be recorded.
         let _ = identity.end(&person).await;
         return Err(unavailable(&"the sign-in could not be recorded"));
@@ -173,12 +187,26 @@ pub(super) async fn let_out(
     reason: &str,
     place: &Place,
 ) -> Result<(), Response> {
+    end_sign_in(shared, person, reason, Some(place.from())).await
+}
+
+/// The same, also where nobody asks for it.
+pub(super) async fn end_sign_in(
+    shared: &Shared,
+    person: &Person,
+    reason: &str,
+    from: Option<IpAddr>,
+) -> Result<(), Response> {
     let people = people(shared)?;
     people.identity().end(person).await.map_err(|error| unavailable(&error))?;
     people.broker().sign_in_ended(&person.sign_in.id, clock::unix_ms());
     shared.registry.dismiss(&person.sign_in.id, CloseCode::SIGNED_OUT, "signed out").await;
     let event = Event::SignedOut { reason: reason.into() };
-    shared.audit.record(about(person, event).peer(place.from()));
+    let record = about(person, event);
+    shared.audit.record(match from {
+        Some(from) => record.peer(from),
+        None => record,
+    });
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use super::origins::is_origin;
 use crate::audit;
 use crate::broker::Publication;
+use crate::identity::card::{CardsConfig, CardsConfigError};
 use crate::identity::oidc::{ProviderConfig, ProviderConfigError};
 use crate::store::Store;
 use crate::telemetry;
@@ -46,6 +47,8 @@ pub enum ConfigError {
     TicketAndSignIn,
     #[error(transparent)]
     Oidc(#[from] ProviderConfigError),
+    #[error(transparent)]
+    Cards(#[from] CardsConfigError),
     #[error("`listen` names no address: give one such as \"127.0.0.1:4380\"")]
     NoAddress,
     #[error("[tls] needs both `certificate` and `key`")]
@@ -79,6 +82,7 @@ pub struct Config {
     pub store: StoreConfig,
     pub sign_in: Option<SignInConfig>,
     pub oidc: Vec<ProviderConfig>,
+    pub cards: Option<CardsConfig>,
     pub publish: Vec<Publication>,
     pub audit: audit::Config,
     pub metrics: MetricsConfig,
@@ -210,6 +214,7 @@ impl Default for Config {
             store: StoreConfig::default(),
             sign_in: None,
             oidc: Vec::new(),
+            cards: None,
             publish: Vec::new(),
             audit: audit::Config::default(),
             metrics: MetricsConfig::default(),
@@ -240,6 +245,9 @@ impl Config {
             self.check_sign_in()?;
         }
         ProviderConfig::check_all(&self.oidc, self.sign_in.is_some())?;
+        if let Some(cards) = &self.cards {
+            cards.check(self.sign_in.is_some(), &self.listen)?;
+        }
         let ticket = self.access.ticket.as_ref().is_some_and(|ticket| ticket.len() >= 16);
         let guarded = ticket || self.sign_in.is_some();
         if let Some(open) = self.listen.iter().find(|address| !address.ip().is_loopback() && !guarded) {

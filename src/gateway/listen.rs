@@ -1,7 +1,7 @@
 //! The listeners: UDP for QUIC and WebTransport, TCP for the page and WebSocket, on the same port numbers.
 
 use super::handshakes::{Handshake, Handshakes};
-use super::{Config, GatewayError, Shared, admit, page};
+use super::{Config, GatewayError, Shared, admit, cards, page};
 use crate::audit::{Event, Record};
 use crate::link::{self, Certificate, Exporter};
 use crate::wire::CloseCode;
@@ -45,6 +45,15 @@ pub(super) struct Listeners {
     pub addresses: Vec<SocketAddr>,
     pub udp: Vec<quinn::Endpoint>,
     pub tcp: Vec<TcpListener>,
+    pub cards: Vec<TcpListener>,
+}
+
+/// What a TCP listener is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entrance {
+    Page,
+    /// Clients are asked for a certificate.
+    Cards,
 }
 
 /// Opens every address for TCP and, at the same port, UDP.
@@ -53,7 +62,8 @@ pub(super) async fn bind(
     certificate: &Certificate,
     secret: &hmac::Key,
 ) -> Result<Listeners, GatewayError> {
-    let mut listeners = Listeners { addresses: Vec::new(), udp: Vec::new(), tcp: Vec::new() };
+    let mut listeners =
+        Listeners { addresses: Vec::new(), udp: Vec::new(), tcp: Vec::new(), cards: Vec::new() };
     for &address in &config.listen {
         let failed = |source| GatewayError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -66,6 +76,10 @@ pub(super) async fn bind(
         }
         listeners.addresses.push(bound);
         listeners.tcp.push(listener);
+    }
+    for &address in config.cards.iter().flat_map(|cards| &cards.listen) {
+        let bound = TcpListener::bind(address).await;
+        listeners.cards.push(bound.map_err(|source| GatewayError::Listen { address, source })?);
     }
     Ok(listeners)
 }
@@ -122,9 +136,12 @@ async fn serve_quic(connection: quinn::Connection, shared: &Shared) {
     connection.closed().await;
 }
 
-pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
+pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>, entrance: Entrance) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let router = page::router(shared.clone());
+    let router = match entrance {
+        Entrance::Page => page::router(shared.clone()),
+        Entrance::Cards => cards::card_router(shared.clone()),
+    };
     let handshakes = Handshakes::default();
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
@@ -147,7 +164,7 @@ pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
             let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
             // A WebSocket keeps its place after HTTP has let it go.
             let place = Place { _permit: Arc::new(place), from, exporter: None };
-            let _ = serve_connection(stream, &shared, router, place, handshake).await;
+            let _ = serve_connection(stream, &shared, router, entrance, place, handshake).await;
         });
     }
 }
@@ -156,6 +173,7 @@ async fn serve_connection(
     stream: TcpStream,
     shared: &Shared,
     router: axum::Router,
+    entrance: Entrance,
     mut place: Place,
     handshake: Handshake,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -167,7 +185,22 @@ async fn serve_connection(
     }));
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(64 << 10);
-    if shared.tls {
+    if entrance == Entrance::Cards {
+        let Some(cards) = shared.people.as_ref().and_then(|people| people.cards()) else { return Ok(()) };
+        let config = shared.certificate().asking_server(cards.names())?;
+        let shaken =
+            tokio::time::timeout(PATIENCE, TlsAcceptor::from(Arc::new(config)).accept(stream)).await?;
+        let stream = shaken.inspect_err(|error| {
+            let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            tls.into_iter().for_each(|reason| cards::handshake_failed(shared, reason, &place));
+        })?;
+        let shown = stream.get_ref().1.peer_certificates();
+        let shown =
+            cards::Shown(shown.unwrap_or_default().iter().map(|one| one.clone().into_owned()).collect());
+        let service = TowerToHyperService::new(router.layer(Extension(place)).layer(Extension(shown)));
+        // Each sign-in is a handshake of its own, for which the card must be there.
+        http.keep_alive(false).serve_connection(TokioIo::new(stream), service).await?;
+    } else if shared.tls {
         let acceptor = TlsAcceptor::from(Arc::new(shared.certificate().tcp_server()?));
         let stream = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await??;
         place.exporter = link::exporter_of(stream.get_ref().1);

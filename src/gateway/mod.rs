@@ -4,6 +4,7 @@ mod admin;
 mod admit;
 mod api;
 mod availability;
+mod cards;
 mod config;
 mod handshakes;
 mod keep;
@@ -26,7 +27,7 @@ pub use registry::{Registry, RegistryError};
 use crate::audit::{Audit, AuditError, Event, Record};
 use crate::availability::Recorder;
 use crate::link::{Certificate, TlsError, fingerprint_text};
-use listen::Place;
+use listen::{Entrance, Place};
 use people::People;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -130,8 +131,12 @@ impl Gateway {
             tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone()));
         }
         for listener in listeners.tcp {
-            tasks.spawn(listen::serve_tcp(listener, shared.clone()));
+            tasks.spawn(listen::serve_tcp(listener, shared.clone(), Entrance::Page));
         }
+        for listener in listeners.cards {
+            tasks.spawn(listen::serve_tcp(listener, shared.clone(), Entrance::Cards));
+        }
+        tasks.spawn(cards::watch(shared.clone()));
         if certificate.is_self_signed() {
             tasks.spawn(renew(config.clone(), shared.clone(), listeners.udp.clone()));
         }

@@ -6,8 +6,8 @@ use super::people::People;
 use super::{Shared, api};
 use crate::audit::{Event, Record};
 use crate::clock;
-use crate::identity::oidc::{Answered, DevicePoll, OidcError, Proven, Provider, known_user};
-use crate::identity::{Person, new_secret};
+use crate::identity::oidc::{Answered, DevicePoll, OidcError, Proven, Provider};
+use crate::identity::{AccountError, Known, Person, new_secret};
 use crate::store::{ProviderSignIn, SignIn};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, State};
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use url::Url;
 
 /// What binds a sign-in that was begun to its browser lasts so long, in seconds.
-const WAITS_S: i64 = 600;
+pub(super) const WAITS_S: i64 = 600;
 /// The length of a secret in base64url.
 const SECRET_DIGITS: usize = 43;
 const MOST_BYTES: usize = 64 << 10;
@@ -54,7 +54,7 @@ fn no_provider() -> Response {
 }
 
 /// Sends a browser on. Where it came from is nobody's business.
-fn redirect(to: &str) -> Response {
+pub(super) fn redirect(to: &str) -> Response {
     let to = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
     let headers =
         [(header::LOCATION, to), (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"))];
@@ -80,13 +80,13 @@ fn browser_cookie(shared: &Shared, provider: &Provider) -> &'static str {
     }
 }
 
-fn set_browser_cookie(name: &str, secret: &str, age_s: i64) -> HeaderValue {
+pub(super) fn set_browser_cookie(name: &str, secret: &str, age_s: i64) -> HeaderValue {
     let secure = if name.starts_with("__Host-") { "; Secure" } else { "" };
     let text = format!("{name}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age_s}{secure}");
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
 }
 
-fn shown_cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+pub(super) fn shown_cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let secret = pairs.find(|(name, _)| *name == wanted).map(|(_, secret)| secret)?;
@@ -170,6 +170,17 @@ impl<E: Into<OidcError>> From<E> for Refusal {
     }
 }
 
+/// What was changed to know somebody.
+pub(super) fn record_changes(shared: &Shared, known: &Known, place: &Place) {
+    let user = &known.user;
+    for change in &known.changes {
+        let event =
+            Event::UserChanged { changed_user: user.name.as_str().into(), change: change.as_str().into() };
+        let record = Record::new(event).user(user.name.as_str(), user.title.as_str());
+        shared.audit.record(record.peer(place.from()));
+    }
+}
+
 /// Signs in whom the provider has proven.
 async fn sign_in(
     shared: &Shared,
@@ -180,14 +191,11 @@ async fn sign_in(
 ) -> Result<(Person, String), Refusal> {
     let people = people(shared).map_err(|_| Refusal::Other)?;
     let (store, config) = (people.identity().store(), provider.config());
-    let known = known_user(store, config, proven, clock::unix_ms()).await?;
-    for change in known.changes {
-        let event =
-            Event::UserChanged { changed_user: known.user.name.as_str().into(), change: change.into() };
-        let record = Record::new(event).user(known.user.name.as_str(), known.user.title.as_str());
-        shared.audit.record(record.peer(place.from()));
-    }
-    let let_in = let_in(shared, known.user, &config.method(), seat, place).await;
+    let method = config.method();
+    let newcomer = proven.newcomer(config, &method);
+    let known = newcomer.known(store, clock::unix_ms()).await.map_err(OidcError::from)?;
+    record_changes(shared, &known, place);
+    let let_in = let_in(shared, known.user, &method, seat, place).await;
     let (person, secret) = let_in.map_err(|_| Refusal::Other)?;
     let id = person.sign_in.id.clone();
     let kept = store
@@ -270,7 +278,9 @@ struct Poll {
 fn refused(shared: &Shared, provider: &Provider, error: &OidcError, place: &Place) -> Response {
     record_refusal(shared, provider, error, place);
     let status = match error {
-        OidcError::Down(_) | OidcError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        OidcError::Down(_) | OidcError::Store(_) | OidcError::Account(AccountError::Store(_)) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         OidcError::TooMany => StatusCode::TOO_MANY_REQUESTS,
         OidcError::DeviceFlowOff | OidcError::NoDeviceFlow => StatusCode::NOT_FOUND,
         _ => StatusCode::UNAUTHORIZED,
@@ -283,7 +293,7 @@ fn refused(shared: &Shared, provider: &Provider, error: &OidcError, place: &Plac
 }
 
 /// A page must not get hold of a sign-in's secret.
-fn is_browser(headers: &HeaderMap) -> bool {
+pub(super) fn is_browser(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
 }
 

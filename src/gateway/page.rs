@@ -89,7 +89,7 @@ async fn connect(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "websocket": wire::PATH,
         "known_bad": known_bad,
         "sign_in": shared.people.as_ref().map(|people| {
-            json!({"password": true, "providers": super::oidc::shown(people), "card": false})
+            json!({"password": true, "providers": super::oidc::shown(people), "card": super::cards::shown(people)})
         }),
     }))
 }

@@ -1,9 +1,11 @@
 //! The gateway's people: the store, who is signed in, and who may have which session. Only where the configuration says
 //! that people sign in.
 
+use super::cards::Cards;
 use super::config::{Config, ConfigError};
 use crate::broker::Broker;
 use crate::clock;
+use crate::identity::card::AuthoritiesError;
 use crate::identity::oidc::{Provider, ProviderError};
 use crate::identity::ticket::Claims;
 use crate::identity::{Attempts, Identity, Keys, Lifetimes, Person};
@@ -25,6 +27,7 @@ pub(crate) struct People {
     broker: Broker,
     keys: Arc<Keys>,
     providers: Vec<Provider>,
+    cards: Option<Cards>,
     beginnings: Attempts,
 }
 
@@ -42,7 +45,8 @@ impl People {
         let broker =
             Broker::new(identity, keys.clone(), config.publish.clone(), minutes(sign_in.resume_minutes));
         let providers = config.oidc.iter().map(Provider::new).collect::<Result<_, _>>()?;
-        Ok(Some(Arc::new(People { broker, keys, providers, beginnings: Attempts::default() })))
+        let cards = config.cards.as_ref().map(Cards::new).transpose()?;
+        Ok(Some(Arc::new(People { broker, keys, providers, cards, beginnings: Attempts::default() })))
     }
 
     pub fn broker(&self) -> &Broker {
@@ -54,7 +58,12 @@ impl People {
         &self.providers
     }
 
-    /// Sign-ins that are begun at a provider cost memory, and a request to it.
+    /// The smart cards that people sign in with.
+    pub fn cards(&self) -> Option<&Cards> {
+        self.cards.as_ref()
+    }
+
+    /// Sign-ins that are begun elsewhere cost memory, and a request to a provider or a look at a card.
     pub fn may_begin(&self, from: IpAddr) -> bool {
         self.beginnings.admit(from, clock::unix_ms())
     }
@@ -131,6 +140,8 @@ pub enum PeopleError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Cards(#[from] AuthoritiesError),
     #[error(transparent)]
     Provider(#[from] ProviderError),
 }

@@ -3,13 +3,17 @@
 //!
 //! Nothing here tells a stranger whether a user exists: every refusal of a sign-in reads and takes the same.
 
+mod accounts;
 mod attempts;
+pub mod card;
 pub mod oidc;
 mod password;
+pub(crate) mod pending;
 mod secret;
 pub mod ticket;
 mod totp;
 
+pub use accounts::{AccountError, Known, Newcomer, Who};
 pub use attempts::Attempts;
 pub use password::{Hasher, PasswordError, check_new_password};
 pub use secret::{Keys, Sealed, new_id, new_secret, sha256_hex};

@@ -5,7 +5,10 @@ use aws_lc_rs::digest;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use std::net::SocketAddr;
@@ -91,6 +94,23 @@ impl Certificate {
         self.server(vec![b"http/1.1".to_vec()])
     }
 
+    /// The same where clients are asked for a certificate of one of these authorities. Whoever shows any has proven to hold
+    /// its key, and nothing else: what it is worth has to be looked at, anew for each connection.
+    pub fn asking_server(&self, authorities: Vec<DistinguishedName>) -> Result<ServerConfig, TlsError> {
+        let provider = Arc::new(provider::default_provider());
+        let asking = Asking { authorities, provider: provider.clone() };
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_client_cert_verifier(Arc::new(asking))
+            .with_single_cert(self.chain.clone(), self.key.clone_key())?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.max_early_data_size = 0;
+        // A session that is taken up again would need no card.
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        Ok(config)
+    }
+
     pub(super) fn quic_server(&self) -> Result<QuicServerConfig, TlsError> {
         let alpn = vec![wire::ALPN.to_vec(), web_transport_quinn::ALPN.as_bytes().to_vec()];
         QuicServerConfig::try_from(self.server(alpn)?).map_err(|_| TlsError::NoQuicCipher)
@@ -154,6 +174,55 @@ pub fn tcp_client_config(pins: &[[u8; 32]]) -> Result<ClientConfig, TlsError> {
 
 pub(super) fn quic_client(pins: &[[u8; 32]]) -> Result<QuicClientConfig, TlsError> {
     QuicClientConfig::try_from(client(pins, wire::ALPN)?).map_err(|_| TlsError::NoQuicCipher)
+}
+
+/// Takes any certificate whose key signs, or none.
+#[derive(Debug)]
+struct Asking {
+    authorities: Vec<DistinguishedName>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ClientCertVerifier for Asking {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.authorities
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("cards are asked for by TLS 1.3 alone".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 /// Accepts exactly the certificates whose hash is known; that they hold the key is checked as always.

@@ -97,6 +97,17 @@ impl Store {
         .map_err(failed("looking for a provider's sign-in"))
     }
 
+    /// The sign-ins that are kept of an issuer.
+    pub async fn provider_sign_ins_of(&self, issuer: &str) -> Result<Vec<ProviderSignIn>, StoreError> {
+        sqlx::query_as(
+            "SELECT sign_in_id, issuer, subject, sid, id_token FROM provider_sign_ins WHERE issuer = $1",
+        )
+        .bind(issuer)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("looking for an issuer's sign-ins"))
+    }
+
     /// The sign-ins of a subject, of a provider's session, or of both if both are given.
     pub async fn sign_ins_by_provider(
         &self,

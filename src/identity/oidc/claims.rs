@@ -2,7 +2,7 @@
 
 use super::config::ProviderConfig;
 use super::token::Claims;
-use crate::identity::{MAX_TITLE, is_title, user_name};
+use crate::identity::{MAX_TITLE, Who, is_title, user_name};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -21,15 +21,6 @@ pub enum ClaimsError {
         "the user has too many groups for the provider to list them: let it send those of this client alone"
     )]
     GroupsElsewhere,
-}
-
-/// A person as this gateway would call them.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Who {
-    pub name: String,
-    pub title: String,
-    /// Of the groups that this provider decides about, those the person is in.
-    pub groups: Vec<String>,
 }
 
 impl Who {
@@ -52,14 +43,6 @@ impl Who {
         }
         let title = if is_title(&title) { title } else { name.clone() };
         Ok(Who { name, title, groups: groups(claims, config)? })
-    }
-
-    /// The groups that a user has from now on: the provider decides about those of its map, and about no other.
-    pub fn groups_from(&self, has: &[String], config: &ProviderConfig) -> Vec<String> {
-        let decided: BTreeSet<&String> = config.groups.values().collect();
-        let own = has.iter().filter(|group| !decided.contains(group));
-        let all: BTreeSet<&String> = own.chain(&self.groups).collect();
-        all.into_iter().cloned().collect()
     }
 }
 
@@ -118,9 +101,11 @@ mod tests {
         let more = "groups_claim='g'\ngroups={a='nurses', b='surgeons'}";
         let anne = who(json!({"preferred_username": "anne", "g": ["b"]}), more).unwrap();
         let has = ["nurses".to_owned(), "staff".to_owned()];
-        assert_eq!(anne.groups_from(&has, &config(more)), ["staff", "surgeons"]);
+        let config = config(more);
+        let decided = config.decided();
+        assert_eq!(anne.groups_from(&has, &decided), ["staff", "surgeons"]);
         let nobody = who(json!({"preferred_username": "anne"}), more).unwrap();
-        assert_eq!(nobody.groups_from(&has, &config(more)), ["staff"]);
+        assert_eq!(nobody.groups_from(&has, &decided), ["staff"]);
     }
 
     #[test]

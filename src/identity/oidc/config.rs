@@ -2,7 +2,7 @@
 
 use crate::outbound::is_safe;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use url::Url;
 
@@ -129,6 +129,11 @@ impl ProviderConfig {
         let read = std::fs::read_to_string(path);
         let failed = |source| ProviderConfigError::Secret { id: self.id.clone(), path: path.clone(), source };
         Ok(Some(read.map_err(failed)?.trim().to_owned()))
+    }
+
+    /// The groups that this provider decides about.
+    pub fn decided(&self) -> BTreeSet<&String> {
+        self.groups.values().collect()
     }
 
     /// The page's address, ending in a slash.

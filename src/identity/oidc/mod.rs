@@ -1,21 +1,19 @@
 //! Signing in by an OpenID provider: the authorization code with PKCE for browsers, the device flow for other clients.
 //! The gateway is the provider's client in both; who it was is bound to a user by issuer and subject.
 
-mod accounts;
 mod claims;
 mod config;
 mod device;
 mod known;
-mod pending;
 mod provider;
 pub mod token;
 
-pub use accounts::{Known, known_user};
-pub use claims::{ClaimsError, Who};
+pub use claims::ClaimsError;
 pub use config::{ProviderConfig, ProviderConfigError};
 pub use device::{DeviceBegun, DevicePoll};
 pub use provider::{Answered, Proven, Provider, ProviderError};
 
+use super::AccountError;
 use crate::store::StoreError;
 use token::TokenError;
 
@@ -42,12 +40,8 @@ pub enum OidcError {
     OtherSubject,
     #[error(transparent)]
     Claims(#[from] ClaimsError),
-    #[error("nobody here is bound to this person, and the configuration makes no new users")]
-    Unknown,
-    #[error("the name {0:?} belongs to another user here")]
-    NameTaken(String),
-    #[error("the user is disabled")]
-    Disabled,
+    #[error(transparent)]
+    Account(#[from] AccountError),
     #[error("the device flow is not allowed here (`device` in [[oidc]])")]
     DeviceFlowOff,
     #[error("this provider has no device flow")]
@@ -65,8 +59,8 @@ impl OidcError {
             OidcError::NotAwaited => "oidc-expired",
             OidcError::Denied(_) => "oidc-denied",
             OidcError::Token(TokenError::Assurance(_)) => "oidc-acr",
-            OidcError::Unknown | OidcError::NameTaken(_) | OidcError::Disabled => "oidc-unknown",
-            OidcError::Store(_) => "oidc-unavailable",
+            OidcError::Store(_) | OidcError::Account(AccountError::Store(_)) => "oidc-unavailable",
+            OidcError::Account(_) => "oidc-unknown",
             _ => "oidc-refused",
         }
     }

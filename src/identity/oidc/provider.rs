@@ -1,12 +1,12 @@
 //! One provider: the authorization code flow, and what every flow does with the tokens at its end.
 
+use super::OidcError;
 use super::config::{ProviderConfig, ProviderConfigError};
 use super::device::Device;
 use super::known::{Metadata, Publisher};
-use super::pending::Pending;
 use super::token::{Claims, Expected, Logout, check_id_token, check_logout_token, subject};
-use super::{OidcError, Who};
-use crate::identity::{new_secret, sha256_hex};
+use crate::identity::pending::Pending;
+use crate::identity::{Newcomer, Who, new_secret, sha256_hex};
 use crate::outbound::{Answer, Http, Showing};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -43,6 +43,21 @@ pub struct Proven {
     pub sid: String,
     pub id_token: String,
     pub who: Who,
+}
+
+impl Proven {
+    /// The person for whom a user is looked for.
+    pub fn newcomer<'a>(&'a self, config: &'a ProviderConfig, method: &'a str) -> Newcomer<'a> {
+        Newcomer {
+            issuer: &config.issuer,
+            subject: &self.subject,
+            who: &self.who,
+            link: config.link,
+            create: config.create,
+            decided: config.decided(),
+            method,
+        }
+    }
 }
 
 /// What the browser brought back from the provider.

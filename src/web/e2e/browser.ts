@@ -1,5 +1,6 @@
 // Starts Debian's Chromium or Firefox ESR for a test, as each needs it.
 
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +17,8 @@ export interface Options {
   webTransport: boolean;
   /** What the browser says it is, for the page's ways of another system's keyboards. */
   userAgent: string | null;
+  /** A PKCS#12 file with the password "card", whose certificate Firefox shows to whoever asks for one. */
+  card: string | null;
 }
 
 const CHROMIUM_FLAGS = [
@@ -36,6 +39,8 @@ export async function launch(
   const languages = options.language === null ? {} : { "intl.accept_languages": options.language };
   const agent = options.userAgent === null ? {} : { "general.useragent.override": options.userAgent };
   const dark = options.colours === null ? {} : { "layout.css.prefers-color-scheme.content-override": options.colours === "dark" ? 0 : 1 };
+  if (options.card !== null) insertCard(profile, options.card);
+  const card = options.card === null ? {} : { "security.default_personal_cert": "Select Automatically" };
   const started = await puppeteer.launch(
     browser === "chromium"
       ? {
@@ -54,7 +59,7 @@ export async function launch(
           executablePath: process.env["CHEVET_FIREFOX"] ?? "/usr/bin/firefox-esr",
           userDataDir: profile,
           acceptInsecureCerts: true,
-          extraPrefsFirefox: { ...languages, ...agent, ...dark, "layout.css.devPixelsPerPx": String(options.scale) },
+          extraPrefsFirefox: { ...languages, ...agent, ...dark, ...card, "layout.css.devPixelsPerPx": String(options.scale) },
         },
   );
   const page = await started.newPage();
@@ -72,4 +77,11 @@ export async function launch(
     rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
   };
   return { page, close };
+}
+
+/** Puts a certificate and its key into a profile, by the tools of Debian's libnss3-tools. */
+function insertCard(profile: string, file: string): void {
+  const store = ["-d", `sql:${profile}`];
+  execFileSync("certutil", ["-N", ...store, "--empty-password"]);
+  execFileSync("pk12util", ["-i", file, ...store, "-W", "card"], { stdio: "ignore" });
 }

@@ -22,6 +22,7 @@ async function main(): Promise<void> {
     language: process.env["CHEVET_LANGUAGE"] ?? null,
     colours: process.env["CHEVET_COLOURS"] ?? null,
     webTransport: process.env["CHEVET_WEBTRANSPORT"] !== "off",
+    card: process.env["CHEVET_CARD"] ?? null,
     userAgent: process.env["CHEVET_USER_AGENT"] ?? null,
   };
   const { page, close } = await launch(browserName, options, (line) => say({ step: "console", line }));

@@ -235,6 +235,17 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     run.say({ step: "back", ...(await untilExact(run)) });
   },
 
+  /** card: signs in by the first of the other ways, and says who is there, or what the page says of it. */
+  async card(run) {
+    const { page } = run;
+    await untilSeen(run, "#providers a");
+    await Promise.all([page.waitForNavigation(), page.click("#providers a")]);
+    // What is told, or a list of sessions.
+    const told = "document.querySelector('#who').textContent || document.querySelector('#problem').textContent";
+    await page.waitForFunction(told);
+    run.say({ step: "back", url: page.url(), told: await page.evaluate(told) });
+  },
+
   administer,
 
   /** picture FILE [MILLISECONDS]: a screenshot of the page, for people to look at. */

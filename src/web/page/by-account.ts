@@ -25,7 +25,8 @@ function fromThisSeat(offer: SignInOffer): SignInOffer {
   const seat = remembered("local", SEAT);
   if (seat === null) return offer;
   const url = (start: string): string => `${start}?${new URLSearchParams({ seat }).toString()}`;
-  return { ...offer, providers: offer.providers.map((provider) => ({ ...provider, url: url(provider.url) })) };
+  const providers = offer.providers.map((provider) => ({ ...provider, url: url(provider.url) }));
+  return { ...offer, providers, card: offer.card === null ? null : { url: url(offer.card.url) } };
 }
 
 const memory = {

@@ -15,7 +15,8 @@ export interface ConnectInfo {
 export interface SignInOffer {
   password: boolean;
   providers: Provider[];
-  card: boolean;
+  /** Where a smart card is asked for; null if none signs anybody in here. */
+  card: { url: string } | null;
 }
 
 /** Another place that says who somebody is; `url` begins there and comes back to this page. */

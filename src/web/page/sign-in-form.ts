@@ -1,7 +1,7 @@
 // The sign-in form on the page. Its states: sign-in.ts. Nothing typed here is kept anywhere else.
 
 import { element, words } from "./dom.ts";
-import type { Credentials, Provider, SignInOffer } from "./gateway.ts";
+import type { Credentials, SignInOffer } from "./gateway.ts";
 import { showPart } from "./panel.ts";
 import { type Field, type SignInState, begun, clearedFields, failed, submitted } from "./sign-in.ts";
 import type { PlainWord } from "./words.ts";
@@ -114,15 +114,15 @@ export class SignInForm {
       field.setAttribute("aria-invalid", String(problem !== null && name === focus && PROBLEMS_OF_FIELDS.has(problem)));
     }
     this.showPassword(fields.password.type === "text");
-    this.renderProviders(onCode ? [] : offer.providers);
+    this.renderElsewhere(onCode ? [] : linksOf(offer));
     if (!focusing) return;
     if (offer.password) fields[focus].focus();
     else element("providers", HTMLDivElement).querySelector("a")?.focus();
   }
 
-  private renderProviders(providers: Provider[]): void {
-    element("sign-in-or", HTMLParagraphElement).hidden = providers.length === 0 || !this.offer.password;
-    element("providers", HTMLDivElement).replaceChildren(...providers.map(providerLink));
+  private renderElsewhere(links: HTMLAnchorElement[]): void {
+    element("sign-in-or", HTMLParagraphElement).hidden = links.length === 0 || !this.offer.password;
+    element("providers", HTMLDivElement).replaceChildren(...links);
   }
 }
 
@@ -130,11 +130,17 @@ const PROBLEMS_OF_FIELDS: ReadonlySet<PlainWord> = new Set<PlainWord>([
   "nameEmpty", "passwordEmpty", "signInRefused", "oneTimeCodeShape", "oneTimeCodeWrong",
 ]);
 
-function providerLink({ title, url }: Provider): HTMLAnchorElement {
+/** The other ways to sign in: a card first, since whoever has one has it at hand. */
+function linksOf({ card, providers }: SignInOffer): HTMLAnchorElement[] {
+  const links = providers.map(({ title, url }) => linkTo(url, words().signInWith(title)));
+  return card === null ? links : [linkTo(card.url, words().signInByCard), ...links];
+}
+
+function linkTo(url: string, text: string): HTMLAnchorElement {
   const link = document.createElement("a");
   link.className = "provider";
   link.href = new URL(url, document.baseURI).href;
-  link.textContent = words().signInWith(title);
+  link.textContent = text;
   return link;
 }
 

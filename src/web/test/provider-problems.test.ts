@@ -11,6 +11,15 @@ test("every name the gateway sends back has words in both languages", () => {
   }
 });
 
+test("every name the gateway sends back of a card has words in both languages", () => {
+  const names = ["missing", "expired", "early", "revoked", "authority", "purpose", "unchecked", "unknown", "refused", "late"];
+  for (const name of [...names, "too-many", "unavailable"]) {
+    const word = problemBrought(`card-${name}`);
+    assert.ok(word !== null, name);
+    assert.ok(languages.fr[word] !== "" && languages.en[word] !== languages.fr[word]);
+  }
+});
+
 test("an address cannot make the page say anything else", () => {
   for (const error of [null, "", "oidc-", "constructor", "call this number"]) assert.equal(problemBrought(error), null);
 });

@@ -11,7 +11,7 @@ const info: ConnectInfo = {
   certificate_sha256: [],
   websocket: "chevet",
   known_bad: [],
-  sign_in: { password: true, providers: [], card: false },
+  sign_in: { password: true, providers: [], card: null },
 };
 const anne: SignedIn = { user: { name: "aroy", title: "Anne Roy", role: "nurse", groups: [] }, seat: "" };
 const paul: SignedIn = { user: { name: "pmay", title: "Paul May", role: "doctor", groups: [] }, seat: "" };

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 const MOST: usize = 16_384;
 
 /// Kept by the hash of the secret that takes it.
-pub(super) struct Pending<T>(Mutex<HashMap<String, (i64, T)>>);
+pub(crate) struct Pending<T>(Mutex<HashMap<String, (i64, T)>>);
 
 impl<T> Default for Pending<T> {
     fn default() -> Self {
