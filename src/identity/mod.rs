@@ -4,6 +4,7 @@
 //! Nothing here tells a stranger whether a user exists: every refusal of a sign-in reads and takes the same.
 
 mod attempts;
+mod host_key;
 pub mod oidc;
 mod password;
 mod secret;
@@ -11,6 +12,7 @@ pub mod ticket;
 mod totp;
 
 pub use attempts::Attempts;
+pub use host_key::{HostKey, HostKeyError, is_host_key, is_proven};
 pub use password::{Hasher, PasswordError, check_new_password};
 pub use secret::{Keys, Sealed, new_id, new_secret, sha256_hex};
 pub use totp::{TotpSecret, TotpStep};
