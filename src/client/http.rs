@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A ticket may be for an application that has to be started first, on one host after another.
+const TICKET_PATIENCE: Duration = Duration::from_secs(50);
 /// No gateway's answer is longer.
 const MOST_BYTES: usize = 1 << 20;
 
@@ -37,9 +39,10 @@ impl Site {
         bearer: Option<&str>,
         body: Option<&Value>,
     ) -> Result<(StatusCode, Value), String> {
-        match tokio::time::timeout(PATIENCE, self.try_ask(method, path, bearer, body)).await {
+        let patience = if path == "/api/tickets" { TICKET_PATIENCE } else { PATIENCE };
+        match tokio::time::timeout(patience, self.try_ask(method, path, bearer, body)).await {
             Ok(answer) => answer.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+            Err(_) => Err(format!("no answer within {} s", patience.as_secs())),
         }
     }
 

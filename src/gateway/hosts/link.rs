@@ -31,7 +31,7 @@ pub async fn serve(
     offers: HostOffers,
     software: &str,
     link: Link,
-    inbox: Inbox,
+    mut inbox: Inbox,
     peer: IpAddr,
 ) {
     let road = link.road().name();
@@ -47,7 +47,7 @@ pub async fn serve(
         }
     };
     tracing::info!(host = name, "a host has joined");
-    let closed = hear(shared, &name, inbox).await;
+    let closed = hear(shared, &name, &mut inbox).await;
     link.close(closed.code, &closed.reason);
     shared.hosts.leave(&name, number);
     tracing::warn!(host = name, reason = %closed, "a host has left");
@@ -169,7 +169,7 @@ async fn take_up(shared: &Shared, offers: &HostOffers, link: &Link) {
 }
 
 /// Hears a host until its link is to end.
-async fn hear(shared: &Shared, name: &str, mut inbox: Inbox) -> Closed {
+async fn hear(shared: &Shared, name: &str, inbox: &mut Inbox) -> Closed {
     let mut window = Instant::now();
     let (mut heard, mut stray) = (0, 0);
     loop {
