@@ -115,7 +115,7 @@ fn start() -> impl Strategy<Value = HostMessage> {
         let (request, [session, application, title, user, user_name], token) = names;
         let (command, environment) = command;
         let (memory_mib, cpu_percent, tasks, idle_seconds, policy) = limits;
-        HostMessage::Start(Start {
+        HostMessage::Start(Box::new(Start {
             request,
             session,
             application,
@@ -132,7 +132,7 @@ fn start() -> impl Strategy<Value = HostMessage> {
             tasks,
             idle_seconds,
             policy,
-        })
+        }))
     })
 }
 

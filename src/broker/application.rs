@@ -172,6 +172,9 @@ impl Application {
             {
                 Some("`environment` has at most 64 variables, of letters, digits and underlines")
             }
+            _ if !self.icon.as_deref().is_none_or(is_icon) => Some(
+                "`icon` is an address of this gateway's (\"/icons/a.png\") or a data URL of at most 16 KiB",
+            ),
             _ if self.hosts.is_empty() => Some(
                 "`hosts` names no host that may run it: give their names, or [\"*\"] for every enrolled one",
             ),
@@ -184,6 +187,12 @@ impl Application {
             _ => None,
         }
     }
+}
+
+/// Pages show no pictures of other sites.
+fn is_icon(icon: &str) -> bool {
+    let own = icon.starts_with('/') && !icon.starts_with("//");
+    (own || icon.starts_with("data:image/")) && icon.len() <= 16 << 10
 }
 
 /// A session that runs on a host because its user asked for it.
@@ -280,6 +289,8 @@ mod tests {
         assert_eq!(fault("command = ['xterm']"), None);
         assert_eq!(fault("command = 'desktop'"), None);
         assert!(fault("command = 'xterm'").unwrap().contains("list"));
+        assert_eq!(fault("command = ['a']\nicon = '/a.png'"), None);
+        assert!(fault("command = ['a']\nicon = '//evil.example/a.png'").unwrap().contains("icon"));
         assert!(fault("command = []").unwrap().contains("empty"));
         assert!(fault("command = ['a']\nwidth = 1").unwrap().contains("pixels"));
         assert!(fault("command = ['a']\nenvironment = { 'A B' = '1' }").unwrap().contains("letters"));

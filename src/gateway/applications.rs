@@ -5,7 +5,7 @@
 
 use super::api::{about, answer, own_page, people, person, refusal};
 use super::hosts::{self, OpenError};
-use super::{Place, Shared};
+use super::{Place, Shared, availability};
 use crate::audit::Event;
 use crate::identity::Person;
 use axum::Router;
@@ -63,6 +63,9 @@ pub(super) async fn opened(
             OpenError::TooMany => (StatusCode::CONFLICT, "too-many-sessions"),
             OpenError::Failed { .. } => (StatusCode::BAD_GATEWAY, "not-started"),
         };
+        if !matches!(error, OpenError::NotYours(_) | OpenError::TooMany) {
+            availability::not_started(shared, application);
+        }
         let refused = about(person, Event::TicketRefused { reason: error.to_string().into() });
         shared.audit.refused(refused.application(application).peer(from));
         refusal(status, word, &error.to_string())

@@ -242,7 +242,7 @@ impl Agent {
             Control::Welcome { software, .. } => {
                 tracing::info!(software, host = self.config.name, "connected to the gateway");
             }
-            Control::Host(HostMessage::Start(order)) => self.on_order(order),
+            Control::Host(HostMessage::Start(order)) => self.on_order(*order),
             Control::Host(HostMessage::End { session, reason }) => {
                 if let Some(handle) = self.sessions.get(&session) {
                     handle.end(reason);
@@ -313,10 +313,8 @@ impl Agent {
 
     fn on_tick(&mut self) {
         let now = Instant::now();
-        if self.link.is_some() && now - self.heard_at > SILENT {
-            if let Some(link) = &self.link {
-                link.close(CloseCode::IDLE, "the gateway is silent");
-            }
+        if let Some(link) = self.link.as_ref().filter(|_| now - self.heard_at > SILENT) {
+            link.close(CloseCode::IDLE, "the gateway is silent");
         }
         if self.link.is_none() {
             let alone = now - self.linkless_since;

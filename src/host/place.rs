@@ -6,7 +6,7 @@ use super::processes;
 use crate::source::authority_entry;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,24 +26,20 @@ pub struct Place {
 
 /// Makes the directory that holds sessions' folders: everybody may pass through, nobody may look.
 pub fn make_runtime(directory: &Path) -> io::Result<()> {
-    match DirBuilder::new().recursive(true).mode(0o711).create(directory) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
-    }
+    DirBuilder::new().recursive(true).mode(0o711).create(directory)?;
     let meta = fs::symlink_metadata(directory)?;
     let ours = rustix::process::geteuid().as_raw();
     if !meta.is_dir() || meta.uid() != ours || meta.mode() & 0o022 != 0 {
         let wrong = "it must be a directory of the host's own user that nobody else can write to";
         return Err(io::Error::other(wrong));
     }
-    Ok(())
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o711))
 }
 
 impl Place {
     /// Makes a folder with a new cookie, of use to this account alone.
     pub fn make(path: &Path, account: &Account) -> io::Result<Place> {
-        DirBuilder::new().mode(0o711).create(path)?;
+        DirBuilder::new().mode(0o700).create(path)?;
         let made = Place::fill(path, account);
         if made.is_err() {
             let _ = fs::remove_dir_all(path);
@@ -59,6 +55,8 @@ impl Place {
         let place = Place { path: path.to_owned(), _lock: lock };
         private(&place.authority())?.write_all(&authority_entry(&cookie))?;
         DirBuilder::new().mode(0o700).create(place.run())?;
+        // Whatever the umask: the user passes through, and sees nothing of what is beside.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o711))?;
         if account.becomes {
             for ours in [place.authority(), place.run()] {
                 chown(ours, Some(account.uid), Some(account.gid))?;

@@ -3,13 +3,14 @@
 use super::account::account_of;
 use super::config::HostConfig;
 use super::keeper::{Order, Word};
-use super::{command, offer};
+use super::{command, offer, place};
 use crate::broker::Limits;
 use crate::link::Target;
 use crate::screen::HashKey;
 use crate::session::Session;
 use crate::source::{Canvas, X11Source, XServer};
 use crate::wire::{EndReason, RunningSession, Start};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,11 +121,16 @@ impl Keeper {
     }
 
     /// Has everything of the session ended, and waits for that.
-    async fn end(mut self) {
+    async fn end(mut self, runtime: PathBuf) {
         drop(self.input.take());
-        if tokio::time::timeout(END_PATIENCE, self.child.wait()).await.is_err() {
+        let ended = tokio::time::timeout(END_PATIENCE, self.child.wait()).await;
+        if ended.is_err() {
             tracing::error!("a session's keeper does not end, and is killed");
             let _ = self.child.kill().await;
+        }
+        if !matches!(ended, Ok(Ok(status)) if status.success()) {
+            // A keeper that was killed cannot have swept up.
+            let _ = tokio::task::spawn_blocking(move || place::sweep(&runtime)).await;
         }
     }
 }
@@ -150,7 +156,7 @@ async fn run(
             (shown_on, authority)
         }
         other => {
-            keeper.end().await;
+            keeper.end(config.runtime()).await;
             return Err(match other {
                 Ok(Some(Word::Failed(error))) => error,
                 Ok(_) => "the session's keeper ended before the session was up".into(),
@@ -161,7 +167,7 @@ async fn run(
     let session = match show(&order, shown_on, authority) {
         Ok(session) => session,
         Err(error) => {
-            keeper.end().await;
+            keeper.end(config.runtime()).await;
             return Err(error);
         }
     };
@@ -183,7 +189,7 @@ async fn run(
     let _ = happened.send(Happened::Ended { session: name, reason, text }).await;
     offering.abort();
     drop(session);
-    keeper.end().await;
+    keeper.end(config.runtime()).await;
     Ok(())
 }
 
@@ -218,7 +224,7 @@ async fn order_for(order: &Start, config: &Arc<HostConfig>) -> Result<Order, Str
 }
 
 /// The session's display as chevet sees it.
-fn show(order: &Start, display: String, authority: std::path::PathBuf) -> Result<Session, String> {
+fn show(order: &Start, display: String, authority: PathBuf) -> Result<Session, String> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|error| format!("the system gives no random numbers: {error}"))?;
     let failed = |error: &dyn std::fmt::Display| format!("showing display {display}: {error}");

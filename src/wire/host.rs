@@ -129,7 +129,7 @@ pub struct Start {
 pub enum HostMessage {
     Offers(HostOffers),
     Load(HostLoad),
-    Start(Start),
+    Start(Box<Start>),
     /// The session runs, or could not be started: then the text says why.
     Started {
         request: u64,
@@ -217,7 +217,7 @@ impl HostMessage {
                 memory_free_mib: r.varint("HostLoad's memory")?,
                 draining: r.flag("HostLoad's draining")?,
             }),
-            38 => HostMessage::Start(read_start(r)?),
+            38 => HostMessage::Start(Box::new(read_start(r)?)),
             39 => HostMessage::Started {
                 request: r.varint("Started's request")?,
                 error: r.text(MAX_REASON, "Started's error")?,

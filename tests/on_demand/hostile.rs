@@ -217,3 +217,30 @@ async fn a_host_that_says_too_much_or_what_only_gateways_say_is_cut_off() {
     removed.say(removed.offers("app-2", &key, Vec::new()));
     assert_eq!(removed.closed().await.code, CloseCode::REFUSED);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_session_is_ordered_from_the_least_loaded_host_and_from_the_next_if_that_one_fails() {
+    let stage = Stage::open("loads", &application("record", &painter(RECORD), "")).await;
+    let mut hosts = Vec::new();
+    for (name, cpu_per_mille) in [("app-1", 900), ("app-2", 100), ("app-3", 500)] {
+        let key = stage.enrol(name).await;
+        let host = Hostile::joined(&stage, name, &key, Vec::new()).await;
+        host.say(HostMessage::Load(HostLoad {
+            cpu_per_mille,
+            memory_free_mib: 9_999,
+            ..HostLoad::default()
+        }));
+        stage.until_status(name, "loaded", |host| host["cpu_per_mille"] == cpu_per_mille).await;
+        hosts.push(host);
+    }
+    let anne = stage.sign_in("anne", "").await;
+    let asking = tokio::spawn(async move { anne.address("record").await.map(drop) });
+    for at in [1, 2, 0] {
+        let HostMessage::Start(start) = hosts[at].next().await else { panic!("not a start") };
+        assert_eq!((start.application.as_str(), start.user_name.as_str()), ("record", "anne"));
+        hosts[at].say(HostMessage::Started { request: start.request, error: format!("host {at} cannot") });
+    }
+    let why = crate::stage::refused(asking.await.unwrap());
+    assert!(why.contains("host 0 cannot") && why.contains("try again"), "{why}");
+    assert_eq!(stage.sessions(), Vec::<String>::new());
+}

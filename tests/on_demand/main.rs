@@ -192,6 +192,34 @@ async fn a_host_that_is_killed_leaves_nothing_and_its_users_are_told_when_it_is_
     third.until_clean().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_keeper_is_killed_is_over_and_swept_at_once() {
+    let stage = Stage::open("keeper", &record("")).await;
+    let host = stage.host("app-1", "['record']", "").await;
+    let anne = stage.sign_in("anne", "").await;
+    let mut client = view(&anne, "record").await;
+    until_shows(&mut client, RECORD).await;
+    for keeper in keepers_of(&host) {
+        rustix::process::kill_process(rustix::process::Pid::from_raw(keeper).unwrap(), Signal::KILL).unwrap();
+    }
+    let (code, why) = until_closed(&mut client).await;
+    assert!(code == CloseCode::ENDED && why.contains("keeper died"), "{code:?} {why}");
+    host.until_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_without_its_gateway_ends_what_nobody_can_look_at_for_too_long() {
+    let mut stage = Stage::open("alone", &record("end_when_idle_minutes = 0.05")).await;
+    let host = stage.host("app-1", "['record']", "").await;
+    let anne = stage.sign_in("anne", "").await;
+    anne.address("record").await.unwrap();
+    assert!(!host.processes().is_empty());
+    stage.gateway.take().unwrap().stop().await;
+    host.until_clean().await;
+    stage.restart().await;
+    stage.until_status("app-1", "back", |host| host["connected"] == true && host["sessions"] == 0).await;
+}
+
 fn keepers_of(host: &stage::Host) -> Vec<i32> {
     let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", host.child.id()));
     let threads = std::fs::read_dir(format!("/proc/{}/task", host.child.id())).unwrap().flatten();

@@ -32,6 +32,9 @@ const GONE_AFTER: Duration = Duration::from_secs(60);
 /// Ended sessions that are remembered until their hosts come back and are told.
 const MOST_ENDED: usize = 4_096;
 
+/// Held by whoever is being given an application.
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
 /// A host that has been here since the gateway's start.
 struct Host {
     link: Option<Link>,
@@ -109,7 +112,7 @@ pub(crate) struct Hosts {
     secret: hmac::Key,
     hosts: Mutex<BTreeMap<String, Host>>,
     /// Who is being given which application: one at a time.
-    opening: Mutex<HashMap<(String, String), Arc<tokio::sync::Mutex<()>>>>,
+    opening: Mutex<HashMap<(String, String), Turn>>,
     /// Sessions that have ended and whose hosts have not heard of it.
     ended: Mutex<HashSet<String>>,
     /// A host has brought a session.

@@ -151,7 +151,7 @@ async fn on_host(
         idle_seconds: application.idle_seconds().unwrap_or_default().ceil() as u64,
         policy: application.policy,
     };
-    let ordered = hosts.tell(host, HostMessage::Start(start));
+    let ordered = hosts.tell(host, HostMessage::Start(Box::new(start)));
     let started = async {
         if !ordered {
             return Err("the host has just left".to_owned());

@@ -57,11 +57,13 @@ export interface SessionInfo {
   /** The application that was started for its user, who may end it. */
   application?: string | null;
   titles?: { fr: string; en: string };
+  icon?: string | null;
 }
 
 interface ApplicationInfo {
   name: string;
   title: { fr: string; en: string };
+  icon?: string | null;
   single: boolean;
   available: boolean;
   running: string[];
@@ -118,12 +120,12 @@ export async function fetchSessions(code: string | null): Promise<SessionInfo[]>
 export function offered(sessions: SessionInfo[], applications: ApplicationInfo[]): SessionInfo[] {
   const running = sessions.map((session) => {
     const application = applications.find(({ name }) => name === session.application);
-    return application === undefined ? session : { ...session, titles: application.title };
+    return application === undefined ? session : { ...session, titles: application.title, icon: application.icon ?? null };
   });
   const startable = applications.filter((application) => !application.single || application.running.length === 0);
-  const fresh = startable.map(({ name, title, available }): SessionInfo => {
+  const fresh = startable.map(({ name, title, icon = null, available }): SessionInfo => {
     const state = available ? "new" : "unavailable";
-    return { name, title: title.en, titles: title, state, width: 0, height: 0, viewers: 0, holder: null };
+    return { name, title: title.en, titles: title, icon, state, width: 0, height: 0, viewers: 0, holder: null };
   });
   return [...running, ...fresh];
 }

@@ -46,6 +46,7 @@ function cardOf(info: SessionInfo, choices: Choices): HTMLLIElement {
     span.append(...texts.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
     card.append(span);
   };
+  if (info.icon != null) card.append(Object.assign(document.createElement("img"), { className: "card-icon", alt: "", src: info.icon }));
   line("card-title", titleOf(info));
   const states = { live: all.sessionLive, waiting: all.sessionWaiting, new: all.sessionNew, unavailable: all.sessionUnavailable };
   line(info.state === "live" ? "state" : `state ${info.state}`, states[info.state]);
