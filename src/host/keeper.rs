@@ -23,6 +23,8 @@ const SERVER_PATIENCE: Duration = Duration::from_secs(15);
 const POLITE: Duration = Duration::from_secs(2);
 /// For the kernel to end what is killed.
 const KILLED: Duration = Duration::from_secs(5);
+/// Within this time of each other two processes end together.
+const MOMENT: Duration = Duration::from_millis(100);
 /// So much of an X server's last words is kept, in bytes.
 const LAST_WORDS: usize = 2_000;
 
@@ -133,8 +135,11 @@ fn run(
     say(&Word::Up { display, authority, server_ms, limits: command::limits(order).1 });
     loop {
         return Ok(match happenings.recv() {
-            Ok(Happening::Gone(id, how)) if id == program => Some(Word::ProgramEnded(how)),
-            Ok(Happening::Gone(id, _)) if id == session.server => {
+            // A program that has lost its X server is often the first of the two to be seen gone.
+            Ok(Happening::Gone(id, how)) if id == program && !goes_too(session.server, happenings) => {
+                Some(Word::ProgramEnded(how))
+            }
+            Ok(Happening::Gone(id, _)) if id == program || id == session.server => {
                 let words = words.lock().unwrap_or_else(PoisonError::into_inner);
                 Some(Word::ServerDied(one_line(&words)))
             }
@@ -142,6 +147,19 @@ fn run(
             Ok(Happening::Asked) | Err(_) => None,
         });
     }
+}
+
+/// Whether a process is gone too, or within a moment.
+fn goes_too(id: i32, happenings: &Receiver<Happening>) -> bool {
+    let until = Instant::now() + MOMENT;
+    while let Ok(happening) = happenings.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        match happening {
+            Happening::Gone(gone, _) if gone == id => return true,
+            Happening::Gone(..) => {}
+            Happening::Asked => return false,
+        }
+    }
+    false
 }
 
 /// The session's processes. Dropping it ends them all: politely, then by force.

@@ -96,7 +96,11 @@ async fn of_two_who_ask_at_once_both_have_the_same_session_and_others_have_their
     let theirs = paul.address("record").await.unwrap().session;
     assert!(!names.contains(&theirs));
     stage.until_sessions(2).await;
-    assert_eq!(host.processes().iter().filter(|(_, name)| name == "xterm").count(), 2);
+    until("two terminals run", || match host.processes() {
+        running if running.iter().filter(|(_, name)| name == "xterm").count() == 2 => Ok(()),
+        running => Err(format!("{running:?}")),
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
