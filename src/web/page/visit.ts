@@ -162,7 +162,8 @@ export class Visit {
     } else if (session !== null && error instanceof GatewayError && error.reason in NOT_STARTED) {
       void this.list(false, NOT_STARTED[error.reason]);
     } else if (session !== null && (status === 403 || status === 404)) {
-      void this.list(false, status === 403 ? "sessionNotYours" : "endedNoSession");
+      // One that was started for them, and is refused, has ended.
+      void this.list(false, status === 403 && !session.includes(".") ? "sessionNotYours" : "endedNoSession");
     } else {
       this.faces.trouble(error, again);
     }
