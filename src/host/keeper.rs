@@ -88,10 +88,8 @@ pub fn keep() -> ExitCode {
         let _ = input.read(&mut [0; 1]);
         let _ = asked.send(Happening::Asked);
     });
-    match run(&order, &happened, &happenings) {
-        Ok(Some(word)) => say(&word),
-        Ok(None) => {}
-        Err(error) => say(&Word::Failed(error)),
+    if let Err(error) = run(&order, &happened, &happenings) {
+        say(&Word::Failed(error));
     }
     ExitCode::SUCCESS
 }
@@ -103,12 +101,8 @@ fn say(word: &Word) {
     let _ = std::io::stdout().write_all(&line).and_then(|()| std::io::stdout().flush());
 }
 
-/// Runs the session to its end. `None`: it was asked to end.
-fn run(
-    order: &Order,
-    happened: &Sender<Happening>,
-    happenings: &Receiver<Happening>,
-) -> Result<Option<Word>, String> {
+/// Runs the session to its end.
+fn run(order: &Order, happened: &Sender<Happening>, happenings: &Receiver<Happening>) -> Result<(), String> {
     // What a session's programs leave behind comes to us, and does not outlive the session.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|error| format!("becoming the parent of a session's processes: {error}"))?;
@@ -133,20 +127,25 @@ fn run(
     std::thread::spawn(move || reap(&gone));
     let authority = place.authority();
     say(&Word::Up { display, authority, server_ms, limits: command::limits(order).1 });
-    loop {
-        return Ok(match happenings.recv() {
+    let ended = loop {
+        match happenings.recv() {
             // A program that has lost its X server is often the first of the two to be seen gone.
             Ok(Happening::Gone(id, how)) if id == program && !goes_too(session.server, happenings) => {
-                Some(Word::ProgramEnded(how))
+                break Some(Word::ProgramEnded(how));
             }
             Ok(Happening::Gone(id, _)) if id == program || id == session.server => {
                 let words = words.lock().unwrap_or_else(PoisonError::into_inner);
-                Some(Word::ServerDied(one_line(&words)))
+                break Some(Word::ServerDied(one_line(&words)));
             }
-            Ok(Happening::Gone(..)) => continue,
-            Ok(Happening::Asked) | Err(_) => None,
-        });
+            Ok(Happening::Gone(..)) => {}
+            Ok(Happening::Asked) | Err(_) => break None,
+        }
+    };
+    // Before anything else ends: once its X server is gone, the host must not look for another one on that display.
+    if let Some(word) = ended {
+        say(&word);
     }
+    Ok(())
 }
 
 /// Whether a process is gone too, or within a moment.
