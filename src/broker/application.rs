@@ -201,6 +201,8 @@ pub struct Running {
     pub session: String,
     pub application: String,
     pub user: String,
+    /// The user's name for people.
+    pub title: String,
     pub host: String,
     pub started_at: i64,
     /// The sign-in by which it was last opened; empty after a restart, until it is opened again.

@@ -48,6 +48,11 @@ async fn an_application_is_started_as_its_user_kept_resumed_elsewhere_and_ended_
         assert_eq!(mode & 0o777, 0o600);
     }
 
+    let administrator = stage.administrator().await;
+    let sessions = administrator.ask(Method::GET, "/api/admin/sessions", None).await.unwrap();
+    let listed = &sessions["sessions"][0];
+    assert_eq!((&listed["host"], &listed["owner"]), (&"app-1".into(), &"Anne Roy".into()), "{sessions}");
+
     // Nobody looks: it stays. Whoever asks again, even by the application's name, has the same one.
     drop(client);
     let answer = anne.ask(Method::GET, "/api/sessions", None).await.unwrap();
@@ -247,6 +252,9 @@ async fn sessions_outlive_the_gateway_and_are_their_users_again_when_it_is_back(
     stage.restart().await;
     stage.until_status("app-1", "back with its session", |host| host["sessions"] == 1).await;
     stage.until_sessions(1).await;
+    let administrator = stage.administrator().await;
+    let sessions = administrator.ask(Method::GET, "/api/admin/sessions", None).await.unwrap();
+    assert_eq!(sessions["sessions"][0]["owner"], "Anne Roy", "{sessions}");
     let anne = stage.sign_in("anne", "").await;
     let mut client = view(&anne, "record").await;
     until_shows(&mut client, RECORD).await;

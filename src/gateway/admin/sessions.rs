@@ -34,6 +34,7 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Response {
             policy,
             application: started.as_ref().map(|running| running.application.clone()),
             host: started.as_ref().map(|running| running.host.clone()),
+            owner: started.as_ref().map(|running| running.title.clone()),
             started_at: started.as_ref().map(|running| running.started_at),
             viewers: session.viewers().await,
         });

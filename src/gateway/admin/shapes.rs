@@ -27,6 +27,8 @@ pub(super) struct Session {
     /// Of a session that was started on a host: which application, on which host, since when.
     pub application: Option<String>,
     pub host: Option<String>,
+    /// Whose it is.
+    pub owner: Option<String>,
     pub started_at: Option<i64>,
     pub viewers: Vec<ViewerSnapshot>,
 }

@@ -142,7 +142,13 @@ async fn take_up(shared: &Shared, offers: &HostOffers, link: &Link) {
         let application = applications.of_session(session).filter(|application| {
             application.name == announced.application && application.may_run_on(&offers.host)
         });
-        if !ordered || application.is_none() || hosts.ended().remove(session) {
+        let wanted = ordered && application.is_some() && !hosts.ended().remove(session);
+        // Who has been removed has no sessions; a store that does not answer takes none away.
+        let user = match &shared.people {
+            Some(people) if wanted => people.identity().store().user(&announced.user).await,
+            _ => Ok(None),
+        };
+        if !wanted || matches!(user, Ok(None)) {
             let (session, reason) = (session.clone(), EndReason::Unwanted);
             link.control(&Control::Host(HostMessage::End { session, reason }));
             continue;
@@ -153,6 +159,7 @@ async fn take_up(shared: &Shared, offers: &HostOffers, link: &Link) {
                 session: session.clone(),
                 application: announced.application.clone(),
                 user: announced.user.clone(),
+                title: user.ok().flatten().map(|user| user.title).unwrap_or_default(),
                 host: offers.host.clone(),
                 started_at: clock::unix_ms(),
                 sign_in: String::new(),

@@ -125,6 +125,7 @@ async fn on_host(
         session: session.to_owned(),
         application: application.name.clone(),
         user: user.id.clone(),
+        title: user.title.clone(),
         host: host.to_owned(),
         started_at: clock::unix_ms(),
         sign_in: person.sign_in.id.clone(),

@@ -26,6 +26,7 @@ export interface Session {
   /** Of a session that was started on a host. */
   application?: string | null;
   host?: string | null;
+  owner?: string | null;
   viewers: Viewer[];
 }
 

@@ -52,7 +52,7 @@ export class HostsTab {
     let host = first;
     const cell = (className = ""): HTMLTableCellElement => make("td", { className });
     const name = make("span", { className: "strong" });
-    const from = make("span", { className: "soft" });
+    const from = make("div", { className: "soft" });
     const state = make("span", { className: "state" });
     const [sessions, processors, memory, seen, runs, acts] = [cell("number"), cell("number"), cell("number"), cell("number"), cell(), cell("acts")];
     const drain = button("", "small", () => this.askDrain(host));

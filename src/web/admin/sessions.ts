@@ -14,7 +14,7 @@ const COLUMNS = 7;
 /** Sessions with a viewer of this filter, or that themselves match it with all of their viewers. */
 export function filtered(sessions: readonly Session[], filter: string): Session[] {
   return sessions.flatMap((session) => {
-    const own = [session.name, session.title, session.host ?? ""];
+    const own = [session.name, session.title, session.host ?? "", session.owner ?? ""];
     if (matches(filter, own)) return [session];
     const viewers = session.viewers.filter((viewer) => matches(filter, [...own, viewer.title, viewer.seat, viewer.road]));
     return viewers.length === 0 ? [] : [{ ...session, viewers }];
@@ -88,7 +88,7 @@ export class SessionsTab {
     const update = (newer: Session): void => {
       session = newer;
       write(title, titleOf(session));
-      write(facts, `${session.name === titleOf(session) ? "" : `${session.name} · `}${session.width} × ${session.height}${session.host == null ? "" : ` · ${session.host}`}`);
+      write(facts, `${session.name === titleOf(session) ? "" : `${session.name} · `}${session.width} × ${session.height}${session.host == null ? "" : ` · ${session.host} · ${session.owner ?? ""}`}`);
       write(state, session.state === "live" ? words().live : words().waiting(session.waiting_for));
       state.classList.toggle("waiting", session.state !== "live");
       nobody.hidden = session.viewers.length > 0;
