@@ -6,6 +6,8 @@
 
 #[path = "end_to_end/administration.rs"]
 mod administration;
+#[path = "end_to_end/applications.rs"]
+mod applications;
 #[path = "end_to_end/browser.rs"]
 mod browser;
 #[path = "end_to_end/browsers.rs"]

@@ -241,3 +241,37 @@ fn updates_that_were_dropped_beyond_a_gap_are_not_remembered_without_bound() {
     let refused = (2..100_000).find(|&number| viewer.dropped(number).is_err());
     assert_eq!(refused, Some(4 * MAX_WAITING as u64 + 2));
 }
+
+#[test]
+fn what_hosts_and_gateways_list_is_bounded() {
+    let offers = |key, applications: usize, name, running: usize| {
+        let head = [sized(1), sized(key), sized(0), varints(&[1, applications as u64])].concat();
+        let applications = sized(name).repeat(applications);
+        let session = [sized(1), sized(1), sized(1), sized(32)].concat();
+        [head, applications, varints(&[running as u64]), session.repeat(running)].concat()
+    };
+    let read = |body: &[u8]| Control::read(36, body);
+    assert_limit(MAX_HOST_KEY, |length| offers(length, 0, 0, 0), read);
+    assert_limit(MAX_APPLICATIONS, |count| offers(0, count, 1, 0), read);
+    assert_limit(MAX_NAME, |length| offers(0, 1, length, 0), read);
+    assert_limit(MAX_RUNNING, |count| offers(0, 0, 0, count), read);
+    assert_limit(1_000, |share| [varints(&[0, share as u64, 0]), vec![0]].concat(), |b| Control::read(37, b));
+
+    let start = |arguments: usize, length, variables: usize, value| {
+        let head = [varints(&[1]), sized(1).repeat(5), sized(32), varints(&[1, 1])].concat();
+        let command = [varints(&[arguments as u64]), sized(length).repeat(arguments)].concat();
+        let pair = [sized(1), sized(value)].concat();
+        let variables = [varints(&[variables as u64]), pair.repeat(variables)].concat();
+        [head, command, variables, varints(&[0, 0, 0, 0, 0])].concat()
+    };
+    let read = |body: &[u8]| Control::read(38, body);
+    assert_limit(MAX_ARGUMENTS, |count| start(count, 1, 0, 0), read);
+    assert_limit(MAX_ARGUMENT, |length| start(1, length, 0, 0), read);
+    assert_limit(MAX_ARGUMENTS, |count| start(1, 1, count, 1), read);
+    assert_limit(MAX_ARGUMENT, |length| start(1, 1, 1, length), read);
+    assert_limit(MAX_REASON, |length| [varints(&[1]), sized(length)].concat(), |b| Control::read(39, b));
+    let ended = |length| [sized(1), varints(&[1]), sized(length)].concat();
+    assert_limit(MAX_REASON, ended, |body| Control::read(41, body));
+    let unknown = Control::read(40, &[sized(1), varints(&[99])].concat());
+    assert!(matches!(unknown, Err(WireError::Meaningless { .. })), "{unknown:?}");
+}

@@ -90,6 +90,79 @@ fn from_viewers() -> impl Strategy<Value = Control> {
     ]
 }
 
+fn token() -> impl Strategy<Value = Secret> {
+    vec(any::<u8>(), 0..40).prop_map(Secret)
+}
+
+fn running() -> impl Strategy<Value = RunningSession> {
+    (name(), name(), name(), token()).prop_map(|(session, application, user, token)| RunningSession {
+        session,
+        application,
+        user,
+        token,
+    })
+}
+
+fn end_reason() -> impl Strategy<Value = EndReason> {
+    prop::sample::select(EndReason::ALL.to_vec())
+}
+
+fn start() -> impl Strategy<Value = HostMessage> {
+    let names = (number(), [name(), name(), name(), name(), name()], token());
+    let limits = (number(), any::<u32>(), any::<u32>(), number(), policy());
+    let command = (vec(name(), 0..5), vec((name(), name()), 0..5));
+    (names, side(), side(), command, limits).prop_map(|(names, width, height, command, limits)| {
+        let (request, [session, application, title, user, user_name], token) = names;
+        let (command, environment) = command;
+        let (memory_mib, cpu_percent, tasks, idle_seconds, policy) = limits;
+        HostMessage::Start(Box::new(Start {
+            request,
+            session,
+            application,
+            title,
+            user,
+            user_name,
+            token,
+            width,
+            height,
+            command,
+            environment,
+            memory_mib,
+            cpu_percent,
+            tasks,
+            idle_seconds,
+            policy,
+        }))
+    })
+}
+
+fn of_hosts() -> impl Strategy<Value = Control> {
+    let key = vec(any::<u8>(), 0..=64);
+    let offers = (name(), key, token(), any::<u32>(), vec(name(), 0..6), vec(running(), 0..6)).prop_map(
+        |(host, key, proof, capacity, applications, running)| {
+            HostMessage::Offers(HostOffers { host, key, proof, capacity, applications, running })
+        },
+    );
+    let load = (any::<u32>(), 0u32..=1_000, number(), any::<bool>()).prop_map(
+        |(running, cpu_per_mille, memory_free_mib, draining)| {
+            HostMessage::Load(HostLoad { running, cpu_per_mille, memory_free_mib, draining })
+        },
+    );
+    prop_oneof![
+        offers,
+        load,
+        start(),
+        (number(), name()).prop_map(|(request, error)| HostMessage::Started { request, error }),
+        (name(), end_reason()).prop_map(|(session, reason)| HostMessage::End { session, reason }),
+        (name(), end_reason(), name()).prop_map(|(session, reason, text)| HostMessage::Ended {
+            session,
+            reason,
+            text
+        }),
+    ]
+    .prop_map(Control::Host)
+}
+
 fn from_sessions() -> impl Strategy<Value = Control> {
     prop_oneof![
         (number(), number(), name()).prop_map(|(major, minor, software)| Control::Welcome {
@@ -127,7 +200,7 @@ fn from_sessions() -> impl Strategy<Value = Control> {
 }
 
 fn control() -> impl Strategy<Value = Control> {
-    prop_oneof![from_viewers(), from_sessions()]
+    prop_oneof![from_viewers(), from_sessions(), of_hosts()]
 }
 
 /// What an event is made of: `InputEvent` itself cannot be printed.
@@ -222,6 +295,15 @@ fn heap_bytes(message: &Control) -> usize {
         | Control::State { text, .. }
         | Control::Message { text }
         | Control::Closing { reason: text, .. } => text.capacity(),
+        Control::Host(HostMessage::Offers(offers)) => {
+            let texts = offers.applications.iter().map(String::capacity).sum::<usize>();
+            let running = offers.running.iter().map(|it| it.session.capacity() + it.token.0.capacity());
+            offers.host.capacity() + offers.key.capacity() + texts + running.sum::<usize>()
+        }
+        Control::Host(HostMessage::Start(start)) => {
+            let variables = start.environment.iter().map(|(name, value)| name.capacity() + value.capacity());
+            start.command.iter().map(String::capacity).sum::<usize>() + variables.sum::<usize>()
+        }
         _ => 0,
     }
 }
@@ -253,7 +335,7 @@ fn read_events(stream: &[u8], pieces: usize) -> Result<Vec<(u64, InputEvent)>, W
 proptest! {
     #[test]
     fn any_bytes_are_a_control_message_no_larger_than_they_or_an_error(body in vec(any::<u8>(), 0..400)) {
-        for kind in 0..=24 {
+        for kind in 0..=41 {
             if let Ok(Some(message)) = Control::read(kind, &body) {
                 prop_assert!(heap_bytes(&message) <= body.len() * 4 + 64, "{:?}", message);
                 prop_assert_eq!(read_all(&message.to_bytes(), usize::MAX), Ok(vec![message]));

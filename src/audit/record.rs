@@ -130,7 +130,21 @@ pub enum Event {
         road: Text,
         reason: Text,
     },
+    /// A host that starts sessions has come, and proven which one it is.
+    HostJoined {
+        road: Text,
+    },
+    HostRefused {
+        road: Text,
+        reason: Text,
+    },
+    HostLeft {
+        reason: Text,
+    },
     SessionStarted,
+    StartFailed {
+        reason: Text,
+    },
     SessionEnded {
         reason: Text,
     },
@@ -234,18 +248,21 @@ impl Record {
     /// It happens now, and went as such events go: a refusal is a minor failure, a loss a serious one.
     pub fn new(event: Event) -> Record {
         use Event::{
-            AdminRefused, AttachRefused, JournalMended, NotSent, OfferRefused, RecordsLost, RefusedAgain,
-            SignInRefused, TicketRefused, WatchRefused,
+            AdminRefused, AttachRefused, HostRefused, JournalMended, NotSent, OfferRefused, RecordsLost,
+            RefusedAgain, SignInRefused, StartFailed, TicketRefused, WatchRefused,
         };
         let outcome = match &event {
             SignInRefused { .. }
             | TicketRefused { .. }
             | AttachRefused { .. }
             | OfferRefused { .. }
+            | HostRefused { .. }
             | WatchRefused { .. }
             | AdminRefused { .. }
             | RefusedAgain { .. } => Outcome::MinorFailure,
-            RecordsLost { .. } | NotSent { .. } | JournalMended { .. } => Outcome::SeriousFailure,
+            RecordsLost { .. } | NotSent { .. } | JournalMended { .. } | StartFailed { .. } => {
+                Outcome::SeriousFailure
+            }
             _ => Outcome::Success,
         };
         Record {

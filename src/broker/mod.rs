@@ -1,6 +1,12 @@
 //! Who may have which session, and who has it now. It gives tickets; the session itself is told by them who takes it
 //! over.
 
+mod application;
+mod placement;
+
+pub use application::{Application, Applications, Command, Limits, Running, Title};
+pub use placement::{Candidate, order};
+
 use crate::identity::ticket::{Claims, Holder, Mode, TicketError, TicketOffice};
 use crate::identity::{Identity, Keys, Person, new_id};
 use crate::store::{StoreError, User};
@@ -46,10 +52,7 @@ pub struct Publication {
 
 impl Publication {
     fn is_of(&self, session: &str) -> bool {
-        match self.session.strip_suffix('*') {
-            Some(beginning) => session.starts_with(beginning),
-            None => session == self.session,
-        }
+        application::is_of(&self.session, session)
     }
 
     fn is_for(&self, user: &User) -> bool {
@@ -70,6 +73,7 @@ pub struct Broker {
     identity: Arc<Identity>,
     office: TicketOffice,
     publications: Vec<Publication>,
+    applications: Arc<Applications>,
     /// How long somebody who was attached may be away and come back without signing in, in milliseconds.
     resume_ms: i64,
 }
@@ -79,17 +83,26 @@ impl Broker {
         identity: Arc<Identity>,
         keys: Arc<Keys>,
         publications: Vec<Publication>,
+        applications: Arc<Applications>,
         resume_ms: i64,
     ) -> Self {
-        Broker { identity, office: TicketOffice::new(keys), publications, resume_ms }
+        Broker { identity, office: TicketOffice::new(keys), publications, applications, resume_ms }
     }
 
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Whether a session is published to a user.
+    pub fn applications(&self) -> &Applications {
+        &self.applications
+    }
+
+    /// Whether a session is published to a user, or is theirs because they started it.
     pub fn may_have(&self, user: &User, session: &str) -> bool {
+        // However widely sessions are published, those of applications are their user's alone.
+        if let Some(application) = self.applications.of_session(session) {
+            return self.applications.may_have(application, user, session);
+        }
         self.publications.iter().any(|publication| publication.is_of(session) && publication.is_for(user))
     }
 

@@ -5,6 +5,7 @@ mod demo;
 mod gateway;
 mod heap;
 mod host;
+mod hosts;
 mod load;
 mod report;
 mod user;
@@ -41,7 +42,11 @@ CHEVET_LOG sets what is logged: error, warn, info, debug, or finer as in `chevet
 enum Command {
     Demo(demo::Demo),
     Gateway(gateway::Gateway),
-    Host(host::Host),
+    Host(Box<host::Host>),
+    Hosts(hosts::Hosts),
+    /// Keeps one session of a host's; `chevet host` starts it
+    #[command(hide = true)]
+    HostKeeper,
     View(view::View),
     Load(load::Load),
     User(user::User),
@@ -69,6 +74,8 @@ impl Cli {
             Command::View(_)
                 | Command::Demo(_)
                 | Command::User(_)
+                | Command::Hosts(_)
+                | Command::HostKeeper
                 | Command::Doctor(_)
                 | Command::Load(_)
                 | Command::Audit(_)
@@ -90,6 +97,8 @@ impl Cli {
             Command::Gateway(_) => unreachable!("it has started above"),
             Command::Host(host) => runtime()?.block_on(host.run())?,
             Command::View(view) => runtime()?.block_on(view.run())?,
+            Command::Hosts(hosts) => runtime()?.block_on(hosts.run())?,
+            Command::HostKeeper => return Ok(chevet::host::keep()),
             Command::User(user) => runtime()?.block_on(user.run())?,
             Command::Report(report) => runtime()?.block_on(report.run())?,
             Command::Load(load) => return runtime()?.block_on(load.run()),

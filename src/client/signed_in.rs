@@ -76,17 +76,21 @@ impl SignedIn {
         let answer = self.ask(Method::POST, "/api/tickets", Some(&wish)).await?;
         Ok(Address {
             target: self.target.clone(),
-            session: session.to_owned(),
+            // Of an application it is the one that was started for this person.
+            session: answer["session"].as_str().unwrap_or(session).to_owned(),
             ticket: answer["ticket"].as_str().unwrap_or_default().as_bytes().to_vec(),
             holder: Some(Arc::new(key)),
         })
     }
 
-    /// The names of the sessions that this person may have.
+    /// The names of the sessions that this person may have, and of the applications that could be started for them.
     pub async fn sessions(&self) -> Result<Vec<String>, SignInFailed> {
         let answer = self.ask(Method::GET, "/api/sessions", None).await?;
-        let listed = answer["sessions"].as_array().map(Vec::as_slice).unwrap_or_default();
-        Ok(listed.iter().filter_map(|session| session["name"].as_str()).map(str::to_owned).collect())
+        let listed = |what: &str| answer[what].as_array().map(Vec::as_slice).unwrap_or_default();
+        let sessions = listed("sessions").iter();
+        let new =
+            listed("applications").iter().filter(|it| it["running"].as_array().is_none_or(Vec::is_empty));
+        Ok(sessions.chain(new).filter_map(|it| it["name"].as_str()).map(str::to_owned).collect())
     }
 
     /// Ends the sign-in: what it has open goes dark.

@@ -4,6 +4,7 @@
 use super::DemoError;
 use super::layout::Role;
 use super::programs;
+use crate::source::authority_entry;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -173,18 +174,6 @@ fn quoted(argument: &str) -> String {
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// The one entry of an authority file (libXau's format: big-endian counted strings) for any display: the
-/// server picks its number only after it has read its cookie.
-fn authority_entry(cookie: &[u8; 16]) -> Vec<u8> {
-    const FAMILY_WILD: u16 = 0xffff;
-    let mut entry = FAMILY_WILD.to_be_bytes().to_vec();
-    for field in [&b""[..], b"", b"MIT-MAGIC-COOKIE-1", cookie] {
-        entry.extend((field.len() as u16).to_be_bytes());
-        entry.extend(field);
-    }
-    entry
 }
 
 /// Removes this user's demonstration folders that no live process holds.

@@ -1,13 +1,13 @@
 //! Who is let in: the first messages of a link, and what must be shown.
 
 use super::config::Config;
-use super::{Shared, availability, is_name, traces};
+use super::{Shared, availability, hosts, is_name, traces};
 use crate::audit::{Event, Record};
 use crate::identity::Keys;
 use crate::identity::ticket::Claims;
 use crate::link::{self, Closed, Inbox, Incoming, Link};
 use crate::session::{Grant, Session};
-use crate::wire::{self, Attach, CloseCode, Control, Role};
+use crate::wire::{self, Attach, CloseCode, Control, HostMessage, HostOffers, Role};
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,7 +21,7 @@ use tracing::Instrument;
 /// A peer has this long from its connection to its Attach or Offer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Why nobody is let in while the audit trail is not kept.
-const UNRECORDED: &str =
+pub(super) const UNRECORDED: &str =
     "the gateway cannot keep its audit trail, and lets nobody in without; its operators are told in its log";
 
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +127,12 @@ fn kept_secret(directory: &Path) -> Result<[u8; 32], AccessError> {
 #[allow(clippy::large_enum_variant)]
 enum Wish {
     View(Attach, Option<Claims>, Grant),
-    Offer { session: String, title: String },
+    Offer {
+        session: String,
+        title: String,
+    },
+    /// A host that starts sessions, and what it calls itself.
+    Host(HostOffers, String),
 }
 
 /// Hears what a new link wants, and hands it to its session; or closes it with the reason.
@@ -162,6 +167,9 @@ pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox, peer: I
         }
         Ok(Ok(Wish::Offer { session, title })) => {
             return offer(shared, &session, &title, link, inbox, peer).await;
+        }
+        Ok(Ok(Wish::Host(offers, software))) => {
+            return hosts::serve(shared, offers, &software, link, inbox, peer).await;
         }
         Ok(Err(closed)) => (closed, None),
         Err(_) => (refusal(CloseCode::IDLE, "nothing was asked for within 5 s".into()), None),
@@ -224,7 +232,10 @@ async fn offer(shared: &Shared, session: &str, title: &str, link: Link, inbox: I
     link.welcome_updates();
     tracing::info!(session, "a host offers a session");
     let event = match shared.registry.offer(session, title, link.clone(), inbox).await {
-        Ok(()) => Event::OfferEnded { road: road.into(), reason: link.ended().await.to_string().into() },
+        Ok(()) => {
+            shared.hosts.brought();
+            Event::OfferEnded { road: road.into(), reason: link.ended().await.to_string().into() }
+        }
         Err(error) => {
             tracing::warn!(session, %error, "the offer was refused");
             let event = Event::OfferRefused { road: road.into(), reason: error.to_string().into() };
@@ -240,6 +251,7 @@ async fn hear(
     inbox: &mut Inbox,
     role: &mut Option<Role>,
 ) -> Result<Wish, Closed> {
+    let mut calls_itself = String::new();
     loop {
         let message = match inbox.next().await? {
             Incoming::Control(message) => message,
@@ -249,13 +261,14 @@ async fn hear(
             }
         };
         match (message, *role) {
-            (Control::Hello { major, minor, role: said, .. }, None) => {
+            (Control::Hello { major, minor, role: said, software }, None) => {
                 if major != wire::MAJOR {
                     let ours = format!("{}.{}", wire::MAJOR, wire::MINOR);
                     let reason = format!("this gateway speaks {ours}, not {major}.{minor}");
                     return Err(refusal(CloseCode::VERSION, reason));
                 }
                 *role = Some(said);
+                calls_itself = software;
                 link.control(&Control::Welcome {
                     major: wire::MAJOR,
                     minor: wire::MINOR,
@@ -266,14 +279,25 @@ async fn hear(
                 return admit_viewer(shared, link, attach);
             }
             (Control::Offer { session, title, secret }, Some(Role::Host)) => {
-                if !shared.door.admits_host(&secret.0) {
-                    let reason = "the host's secret is not the one in [access] host_secret".into();
-                    return Err(refusal(CloseCode::REFUSED, reason));
+                match shared.hosts.may_bring(&session, &secret.0) {
+                    Some(Ok(())) => {}
+                    Some(Err(code)) => {
+                        let reason = "the session is an application's, and was not ordered here".into();
+                        return Err(refusal(code, reason));
+                    }
+                    None if !shared.door.admits_host(&secret.0) => {
+                        let reason = "the host's secret is not the one in [access] host_secret".into();
+                        return Err(refusal(CloseCode::REFUSED, reason));
+                    }
+                    None => {}
                 }
                 if !is_name(&session) {
                     return Err(refusal(CloseCode::REFUSED, format!("{session:?} is not a session's name")));
                 }
                 return Ok(Wish::Offer { session, title });
+            }
+            (Control::Host(HostMessage::Offers(offers)), Some(Role::Host)) => {
+                return Ok(Wish::Host(offers, calls_itself));
             }
             (Control::Ping { number, time_us }, Some(_)) => {
                 let now = crate::clock::now_us();

@@ -8,7 +8,7 @@
 
 use super::people::People;
 use super::registry::Listed;
-use super::{Place, Shared, cards, oidc};
+use super::{Place, Shared, applications, cards, hosts, oidc};
 use crate::audit::{Event, Record};
 use crate::broker::BrokerError;
 use crate::clock;
@@ -38,6 +38,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/me", get(me))
         .route("/api/sessions", get(sessions))
         .route("/api/tickets", post(ticket))
+        .merge(applications::router())
         .layer(axum::extract::DefaultBodyLimit::max(MOST_BYTES))
         .merge(oidc::router())
         .merge(cards::router())
@@ -201,6 +202,7 @@ pub(super) async fn end_sign_in(
     people.identity().end(person).await.map_err(|error| unavailable(&error))?;
     people.broker().sign_in_ended(&person.sign_in.id, clock::unix_ms());
     shared.registry.dismiss(&person.sign_in.id, CloseCode::SIGNED_OUT, "signed out").await;
+    hosts::sign_in_ended(shared, &person.sign_in.id).await;
     let event = Event::SignedOut { reason: reason.into() };
     let record = about(person, event);
     shared.audit.record(match from {
@@ -291,8 +293,18 @@ async fn sessions(
     let broker = people(&shared)?.broker();
     let mut sessions = shared.registry.list();
     sessions.retain(|listed| broker.may_have(&person.user, &listed.name));
-    let shown: Vec<Value> = sessions.iter().map(|listed| shown_session(listed, &person)).collect();
-    Ok(answer(json!({"sessions": shown})))
+    let shown: Vec<Value> = sessions
+        .iter()
+        .map(|listed| {
+            let mut shown = shown_session(listed, &person);
+            // What a session is that was started, so that it can be ended too.
+            let application = broker.applications().of_session(&listed.name);
+            shown["application"] = json!(application.map(|application| &application.name));
+            shown
+        })
+        .collect();
+    let applications = applications::shown(&shared, &person);
+    Ok(answer(json!({"sessions": shown, "applications": applications})))
 }
 
 fn shown_session(listed: &Listed, person: &Person) -> Value {
@@ -323,8 +335,12 @@ async fn ticket(
 ) -> Result<Response, Response> {
     own_page(&shared, &headers)?;
     let person = person(&shared, &headers).await?;
-    let Json(wish) = wish.map_err(unreadable)?;
+    let Json(mut wish) = wish.map_err(unreadable)?;
     let broker = people(&shared)?.broker();
+    // Who asks for an application is given the session that they have of it, or a new one.
+    if broker.applications().named(&wish.session).is_some() {
+        wish.session = applications::opened(&shared, &person, &wish.session, place.from()).await?;
+    }
     // Who may not have a session does not learn whether it exists.
     let granted = broker.grant(&person, &wish.session, wish.holder, clock::unix_ms()).await;
     let record = |event| about(&person, event).session(wish.session.as_str()).peer(place.from());
@@ -339,6 +355,7 @@ async fn ticket(
     if shared.registry.session(&wish.session).is_none() {
         return Err(refusal(StatusCode::NOT_FOUND, "no-session", "there is no such session now"));
     }
+    broker.applications().note(&wish.session, |running| running.sign_in = person.sign_in.id.clone());
     shared.audit.record(record(Event::TicketGranted));
-    Ok(answer(json!({"ticket": granted.ticket})))
+    Ok(answer(json!({"ticket": granted.ticket, "session": wish.session})))
 }

@@ -34,7 +34,7 @@ pub(super) fn recorder(
 /// Counts how an attempt goes that was let in.
 pub(super) fn follow(shared: &Shared, session: &Session, link: &Link, grant: &mut Grant) {
     let Some(recorder) = &shared.availability else { return };
-    let meter = recorder.meter(session.name());
+    let meter = recorder.meter(application_of(shared, session.name()));
     grant.taps = Some(meter.taps());
     tokio::spawn(meter.follow(link.clone(), grant.first_screen.clone(), session.status().live));
 }
@@ -43,8 +43,20 @@ pub(super) fn follow(shared: &Shared, session: &Session, link: &Link, grant: &mu
 pub(super) fn refused(shared: &Shared, session: &str) {
     // Names of sessions that there are not are anybody's invention.
     if let (Some(recorder), Some(session)) = (&shared.availability, shared.registry.session(session)) {
-        recorder.meter(session.name()).count(Ending::Failed);
+        recorder.meter(application_of(shared, session.name())).count(Ending::Failed);
     }
+}
+
+/// Counts an application that could not be given to somebody who may have it.
+pub(super) fn not_started(shared: &Shared, application: &str) {
+    if let Some(recorder) = &shared.availability {
+        recorder.meter(application).count(Ending::Failed);
+    }
+}
+
+/// What a session is counted as: those that were started, together as their application.
+fn application_of<'a>(shared: &'a Shared, session: &'a str) -> &'a str {
+    shared.hosts.applications().of_session(session).map_or(session, |application| &application.name)
 }
 
 /// Writes down each minute. Never returns.
@@ -66,8 +78,10 @@ pub(super) async fn minute(shared: &Shared, recorder: &Recorder) {
             0 => Vec::new(),
             _ => session.viewers().await,
         };
-        let look = Look { viewers: viewers.len(), troubled: viewers.iter().any(troubled) };
-        looks.insert(session.name().to_owned(), look);
+        let application = application_of(shared, session.name());
+        let look: &mut Look = looks.entry(application.to_owned()).or_default();
+        look.viewers += viewers.len();
+        look.troubled |= viewers.iter().any(troubled);
     }
     if let Err(error) = recorder.minute(clock::unix_ms(), &looks).await {
         tracing::warn!(%error, "what was measured of availability could not be written; it is tried again in a minute");

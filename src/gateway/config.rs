@@ -2,7 +2,7 @@
 
 use super::origins::is_origin;
 use crate::audit;
-use crate::broker::Publication;
+use crate::broker::{Application, Publication};
 use crate::identity::card::{CardsConfig, CardsConfigError};
 use crate::identity::oidc::{ProviderConfig, ProviderConfigError};
 use crate::store::Store;
@@ -65,6 +65,8 @@ pub enum ConfigError {
     Audit(#[from] audit::ConfigError),
     #[error(transparent)]
     Telemetry(#[from] telemetry::TelemetryError),
+    #[error("application {0:?}: {1}")]
+    Application(String, &'static str),
     #[error("session {0:?} needs either `display` or `pattern`")]
     NoSource(String),
 }
@@ -84,6 +86,8 @@ pub struct Config {
     pub oidc: Vec<ProviderConfig>,
     pub cards: Option<CardsConfig>,
     pub publish: Vec<Publication>,
+    #[serde(rename = "application")]
+    pub applications: Vec<Application>,
     pub audit: audit::Config,
     pub metrics: MetricsConfig,
     pub availability: AvailabilityConfig,
@@ -216,6 +220,7 @@ impl Default for Config {
             oidc: Vec::new(),
             cards: None,
             publish: Vec::new(),
+            applications: Vec::new(),
             audit: audit::Config::default(),
             metrics: MetricsConfig::default(),
             availability: AvailabilityConfig::default(),
@@ -274,6 +279,7 @@ impl Config {
         if let Some(telemetry) = &self.telemetry {
             telemetry.check()?;
         }
+        self.check_applications()?;
         for (index, session) in self.sessions.iter().enumerate() {
             if !is_name(&session.name) {
                 return Err(ConfigError::BadName(session.name.clone()));
@@ -283,6 +289,30 @@ impl Config {
             }
             if session.display.is_some() == session.pattern.is_some() {
                 return Err(ConfigError::NoSource(session.name.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_applications(&self) -> Result<(), ConfigError> {
+        for (index, application) in self.applications.iter().enumerate() {
+            let name = &application.name;
+            let twice = self.applications[..index].iter().any(|other| other.name == *name);
+            let session = self.sessions.iter().any(|session| {
+                session.name == *name || session.name.split_once('.').is_some_and(|(first, _)| first == name)
+            });
+            let fault = match () {
+                () if self.sign_in.is_none() => {
+                    Some("applications are started for people who sign in: add a [sign_in] section")
+                }
+                () if twice => Some("two applications are called so; each needs a name of its own"),
+                () if session => {
+                    Some("a session is called so, or so with a dot after it; choose another name")
+                }
+                () => application.fault(),
+            };
+            if let Some(fault) = fault {
+                return Err(ConfigError::Application(name.clone(), fault));
             }
         }
         Ok(())

@@ -3,10 +3,12 @@
 mod admin;
 mod admit;
 mod api;
+mod applications;
 mod availability;
 mod cards;
 mod config;
 mod handshakes;
+mod hosts;
 mod keep;
 mod listen;
 mod oidc;
@@ -26,6 +28,7 @@ pub use registry::{Registry, RegistryError};
 
 use crate::audit::{Audit, AuditError, Event, Record};
 use crate::availability::Recorder;
+use crate::broker::Applications;
 use crate::link::{Certificate, TlsError, fingerprint_text};
 use listen::{Entrance, Place};
 use people::People;
@@ -78,6 +81,7 @@ pub(crate) struct Shared {
     people: Option<Arc<People>>,
     origins: origins::Origins,
     registry: Registry,
+    hosts: hosts::Hosts,
     audit: Arc<Audit>,
     certificate: RwLock<Arc<Certificate>>,
     udp_port: Option<u16>,
@@ -98,7 +102,8 @@ impl Gateway {
         config.check()?;
         let certificate = Arc::new(keep::certificate(config)?);
         let (door, key_secret) = Door::new(config)?;
-        let people = People::open(config, &key_secret).await?;
+        let applications = Arc::new(Applications::new(config.applications.clone()));
+        let people = People::open(config, &key_secret, &applications).await?;
         let listeners = listen::bind(config, &certificate, &key_secret).await?;
         let audit = Arc::new(Audit::open(&config.audit, config.state_directory.as_deref(), &key_secret)?);
         let availability = availability::recorder(config, people.as_deref(), &listeners.addresses);
@@ -106,6 +111,7 @@ impl Gateway {
             door,
             people,
             origins: origins::Origins::new(&config.access.origins),
+            hosts: hosts::Hosts::new(applications, &key_secret),
             registry: Registry::new(key_secret),
             audit,
             certificate: RwLock::new(certificate.clone()),
@@ -127,6 +133,7 @@ impl Gateway {
         }
         tasks.spawn(tell_counted(shared.audit.clone()));
         tasks.spawn(availability::record(shared.clone()));
+        tasks.spawn(hosts::watch(shared.clone()));
         for endpoint in &listeners.udp {
             tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone()));
         }

@@ -3,7 +3,7 @@
 
 use super::cards::Cards;
 use super::config::{Config, ConfigError};
-use crate::broker::Broker;
+use crate::broker::{Applications, Broker};
 use crate::clock;
 use crate::identity::card::AuthoritiesError;
 use crate::identity::oidc::{Provider, ProviderError};
@@ -33,7 +33,11 @@ pub(crate) struct People {
 
 impl People {
     /// Opens the store, if people sign in here.
-    pub async fn open(config: &Config, secret: &hmac::Key) -> Result<Option<Arc<People>>, PeopleError> {
+    pub async fn open(
+        config: &Config,
+        secret: &hmac::Key,
+        applications: &Arc<Applications>,
+    ) -> Result<Option<Arc<People>>, PeopleError> {
         let Some(sign_in) = &config.sign_in else { return Ok(None) };
         let url = config.store_url().ok_or(ConfigError::NoStore)?;
         let store = Store::open(&url).await?;
@@ -42,8 +46,9 @@ impl People {
         let lifetimes =
             Lifetimes { lasts_ms: minutes(sign_in.lasts_minutes), idle_ms: minutes(sign_in.idle_minutes) };
         let identity = Arc::new(Identity::new(store, keys.clone(), lifetimes));
-        let broker =
-            Broker::new(identity, keys.clone(), config.publish.clone(), minutes(sign_in.resume_minutes));
+        let resume_ms = minutes(sign_in.resume_minutes);
+        let (publish, applications) = (config.publish.clone(), applications.clone());
+        let broker = Broker::new(identity, keys.clone(), publish, applications, resume_ms);
         let providers = config.oidc.iter().map(Provider::new).collect::<Result<_, _>>()?;
         let cards = config.cards.as_ref().map(Cards::new).transpose()?;
         Ok(Some(Arc::new(People { broker, keys, providers, cards, beginnings: Attempts::default() })))

@@ -245,6 +245,11 @@ impl Registry {
         gone
     }
 
+    /// Takes a session out: it ends with the last handle on it.
+    pub(super) fn remove(&self, name: &str) -> Option<Session> {
+        self.lock().remove(name).map(|entry| entry.session)
+    }
+
     /// Ends every session.
     pub(super) fn clear(&self) {
         self.lock().clear();

@@ -6,6 +6,7 @@
 mod accounts;
 mod attempts;
 pub mod card;
+mod host_key;
 pub mod oidc;
 mod password;
 pub(crate) mod pending;
@@ -15,6 +16,7 @@ mod totp;
 
 pub use accounts::{AccountError, Known, Newcomer, Who};
 pub use attempts::Attempts;
+pub use host_key::{HostKey, HostKeyError, is_host_key, is_proven};
 pub use password::{Hasher, PasswordError, check_new_password};
 pub use secret::{Keys, Sealed, new_id, new_secret, sha256_hex};
 pub use totp::{TotpSecret, TotpStep};

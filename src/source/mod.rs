@@ -10,7 +10,7 @@ mod x11;
 pub use native::NativeSource;
 pub use pattern::{PatternConfig, PatternSource};
 pub use synthetic::{Layout, SyntheticConfig, SyntheticSource, TITLE as SYNTHETIC_TITLE, keysym_for};
-pub use x11::{X11Error, X11Source, XServer};
+pub use x11::{X11Error, X11Source, XServer, authority_entry};
 
 use crate::codec::Packed;
 use crate::screen::{Framebuffer, Grid, Rect, SizeError, TILE, TileSet};

@@ -7,12 +7,14 @@
 mod administration;
 mod availability;
 mod holdings;
+mod hosts;
 mod identities;
 mod sign_ins;
 mod users;
 
 pub use availability::AvailabilityRow;
 pub use holdings::Holding;
+pub use hosts::EnrolledHost;
 pub use identities::ProviderSignIn;
 pub use sign_ins::SignIn;
 pub use users::{Attempt, NewUser, Password, Role, User};

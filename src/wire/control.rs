@@ -2,7 +2,7 @@
 
 use super::limits::*;
 use super::value::*;
-use super::{CloseCode, Policy, WireError};
+use super::{CloseCode, HostMessage, Policy, WireError};
 use crate::screen::{HashKey, TileHash};
 
 /// What the dialling side is.
@@ -178,6 +178,8 @@ pub enum Control {
     Message {
         text: String,
     },
+    /// Between a host that starts sessions on demand and its gateway. Since 1.3.
+    Host(HostMessage),
 }
 
 /// A secret that a peer shows; it never reaches a log.
@@ -343,6 +345,7 @@ impl Control {
                 put_text(out, text, MAX_REASON);
                 25
             }
+            Control::Host(message) => message.write_body(out),
         }
     }
 
@@ -445,6 +448,7 @@ impl Control {
             23 => Control::Policy { policy: policy(r, "Policy's policy")? },
             24 => Control::Ticket { ticket: Secret(r.bytes(MAX_TICKET, "Ticket's ticket")?.to_vec()) },
             25 => Control::Message { text: r.text(MAX_REASON, "Message's text")? },
+            36..=41 => return Ok(HostMessage::read(kind, r)?.map(Control::Host)),
             _ => return Ok(None),
         }))
     }

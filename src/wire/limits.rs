@@ -38,3 +38,13 @@ pub const MAX_DATAGRAM: usize = 1_200;
 pub const MAX_WEBSOCKET: usize = 65_536;
 /// Unidirectional streams that a peer may have open on a WebSocket.
 pub const MAX_STREAMS: usize = 256;
+/// Applications that a host offers.
+pub const MAX_APPLICATIONS: usize = 256;
+/// Sessions that a host says it runs when it comes.
+pub const MAX_RUNNING: usize = 1_024;
+/// A host's key, in bytes.
+pub const MAX_HOST_KEY: usize = 64;
+/// Arguments of a session's command, and variables of its environment.
+pub const MAX_ARGUMENTS: usize = 64;
+/// One of them, in bytes.
+pub const MAX_ARGUMENT: usize = 4_096;

@@ -2,6 +2,7 @@
 //! what a peer may send. Pure; `docs/protocol.md` describes the same in words.
 
 mod control;
+mod host;
 mod input;
 pub mod limits;
 mod parts;
@@ -11,6 +12,7 @@ mod value;
 mod websocket;
 
 pub use control::{Attach, Attached, Control, ControlReader, Cursor, KnownScreen, Path, Role, Secret, Token};
+pub use host::{EndReason, HostLoad, HostMessage, HostOffers, RunningSession, Start};
 pub use input::{Button, InputEvent, InputReader, Motion, write_event, write_input_start};
 pub use policy::{Policy, UnknownPolicy};
 pub use update::{CachedTile, CopyRect, TilePart, UpdateHeader, VideoFrame, read_update};
@@ -22,7 +24,7 @@ pub use websocket::{Frame, read_frame, write_frame};
 /// The major version: both sides must have the same.
 pub const MAJOR: u64 = 1;
 /// The minor version: the lower of both sides' is in use.
-pub const MINOR: u64 = 2;
+pub const MINOR: u64 = 3;
 /// The ALPN of native QUIC.
 pub const ALPN: &[u8] = b"chevet/1";
 /// The WebSocket subprotocol.
@@ -61,6 +63,8 @@ impl CloseCode {
     pub const IDLE: CloseCode = CloseCode(9);
     /// Whoever was signed in is so no longer: since 1.2.
     pub const SIGNED_OUT: CloseCode = CloseCode(10);
+    /// The session itself has ended: since 1.3.
+    pub const ENDED: CloseCode = CloseCode(13);
 
     /// What the code means, for people.
     pub fn name(self) -> &'static str {
@@ -76,6 +80,7 @@ impl CloseCode {
             8 => "internal error",
             9 => "idle",
             10 => "signed out",
+            13 => "session ended",
             _ => "unknown reason",
         }
     }

@@ -38,8 +38,12 @@ fn after(event: &Event) -> Option<Event> {
         E::Unlocked { .. } => E::SessionOffered { road: text() },
         E::SessionOffered { .. } => E::OfferRefused { road: text(), reason: text() },
         E::OfferRefused { .. } => E::OfferEnded { road: text(), reason: text() },
-        E::OfferEnded { .. } => E::SessionStarted,
-        E::SessionStarted => E::SessionEnded { reason: text() },
+        E::OfferEnded { .. } => E::HostJoined { road: text() },
+        E::HostJoined { .. } => E::HostRefused { road: text(), reason: text() },
+        E::HostRefused { .. } => E::HostLeft { reason: text() },
+        E::HostLeft { .. } => E::SessionStarted,
+        E::SessionStarted => E::StartFailed { reason: text() },
+        E::StartFailed { .. } => E::SessionEnded { reason: text() },
         E::SessionEnded { .. } => E::PolicyChanged { policy: text(), from: text(), to: text() },
         E::PolicyChanged { .. } => E::AdminAction { action: text(), object: text() },
         E::AdminAction { .. } => E::AdminRefused { action: text(), object: text(), reason: text() },
@@ -86,7 +90,7 @@ fn every_kind_of_record_is_an_audit_message_that_the_schema_allows() {
             files.push(file);
         }
     }
-    assert_eq!(files.len(), 2 * 38);
+    assert_eq!(files.len(), 2 * 42);
     let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audit_repository/audit-message.rng");
     let judged = Command::new("xmllint").args(["--noout", "--relaxng", schema]).args(&files).output();
     let judged = judged.expect("xmllint: install the packages that scripts/install.sh has under `test`");

@@ -42,6 +42,7 @@ async fn the_store_keeps_its_promises_on_sqlite_and_on_postgresql() {
         sign_ins_of_a_user_are_listed_until_they_end(&store).await;
         a_user_goes_with_the_sign_ins(&store).await;
         hours_are_kept_once_and_written_anew(&store).await;
+        a_host_has_one_key_until_it_is_enrolled_anew_or_removed(&store).await;
         // What was kept is there for the next start.
         drop(store);
         let again = Store::open(&url).await.unwrap();
@@ -49,6 +50,24 @@ async fn the_store_keeps_its_promises_on_sqlite_and_on_postgresql() {
         assert!(again.is_well().await);
     })
     .await;
+}
+
+async fn a_host_has_one_key_until_it_is_enrolled_anew_or_removed(store: &Store) {
+    store.enrol_host("app-2", "key-2", 7).await.unwrap();
+    store.enrol_host("app-1", "key-1", 8).await.unwrap();
+    store.host_was_seen("app-1", 9).await.unwrap();
+    assert!(store.drain_host("app-1", true).await.unwrap());
+    assert!(!store.drain_host("app-9", true).await.unwrap());
+    let host = store.host("app-1").await.unwrap().unwrap();
+    assert_eq!((host.host_key.as_str(), host.seen_at, host.drained), ("key-1", 9, 1));
+    let names: Vec<_> = store.hosts().await.unwrap().into_iter().map(|host| host.name).collect();
+    assert_eq!(names, ["app-1", "app-2"]);
+    // Another machine takes the name: what was said of the first does not hold for it.
+    store.enrol_host("app-1", "key-3", 10).await.unwrap();
+    let host = store.host("app-1").await.unwrap().unwrap();
+    assert_eq!((host.host_key.as_str(), host.seen_at, host.drained), ("key-3", 0, 0));
+    assert!(store.remove_host("app-1").await.unwrap() && !store.remove_host("app-1").await.unwrap());
+    assert_eq!(store.host("app-1").await.unwrap(), None);
 }
 
 async fn sign_ins_of_a_user_are_listed_until_they_end(store: &Store) {

@@ -61,7 +61,9 @@ pub fn of(event: &Event) -> (Family, Option<Code>) {
     let (family, code) = match event {
         E::SignedIn { .. } | E::SignInRefused { .. } | E::Unlocked { .. } => (F::User, LOGIN),
         E::SignedOut { .. } | E::Locked { .. } => (F::User, LOGOUT),
-        E::SessionStarted | E::GatewayStarted { .. } => (F::Application, APPLICATION_START),
+        E::SessionStarted | E::StartFailed { .. } | E::GatewayStarted { .. } => {
+            (F::Application, APPLICATION_START)
+        }
         E::SessionEnded { .. } | E::GatewayStopped { .. } => (F::Application, APPLICATION_STOP),
         E::AuditLogOpened { .. } => return (F::AuditLog, None),
         E::TicketGranted
@@ -69,6 +71,9 @@ pub fn of(event: &Event) -> (Family, Option<Code>) {
         | E::AttachRefused { .. }
         | E::RefusedAgain { .. }
         | E::SessionOffered { .. }
+        | E::HostJoined { .. }
+        | E::HostRefused { .. }
+        | E::HostLeft { .. }
         | E::OfferRefused { .. }
         | E::OfferEnded { .. } => (F::Security, NODE_AUTHENTICATION),
         E::Attached { .. }

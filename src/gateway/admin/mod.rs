@@ -6,6 +6,7 @@
 
 mod gate;
 mod health;
+mod hosts;
 mod openapi;
 mod sessions;
 mod shapes;
@@ -36,6 +37,9 @@ fn routes() -> Vec<Route> {
         ("/sessions", &["get"], get(sessions::list)),
         ("/sessions/{name}/message", &["post"], post(sessions::message)),
         ("/sessions/{name}/end", &["post"], post(sessions::end)),
+        ("/sessions/{name}/terminate", &["post"], post(hosts::terminate)),
+        ("/hosts", &["get"], get(hosts::list)),
+        ("/hosts/{name}/drain", &["post"], post(hosts::drain)),
         ("/users", &["get", "post"], get(users::list).post(users::add)),
         ("/users/{name}", &["get", "patch"], get(users::one).merge(patch(users::change))),
         ("/users/{name}/password", &["put"], put(users::set_password)),

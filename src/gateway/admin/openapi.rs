@@ -1,7 +1,7 @@
 //! The API's description for programs.
 
 use super::super::api::answer;
-use super::{sessions, status, users};
+use super::{hosts, sessions, status, users};
 use axum::response::Response;
 use serde_json::json;
 use utoipa::OpenApi;
@@ -20,6 +20,9 @@ use utoipa::OpenApi;
         sessions::list,
         sessions::message,
         sessions::end,
+        hosts::terminate,
+        hosts::list,
+        hosts::drain,
         users::list,
         users::add,
         users::one,

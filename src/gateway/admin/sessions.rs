@@ -23,6 +23,7 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Response {
     let mut sessions = Vec::new();
     for session in shared.registry.all() {
         let Status { live, waiting_for, width, height, policy, .. } = session.status();
+        let started = shared.hosts.applications().running(session.name());
         sessions.push(Session {
             name: session.name().to_owned(),
             title: session.title().to_owned(),
@@ -31,6 +32,10 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Response {
             width,
             height,
             policy,
+            application: started.as_ref().map(|running| running.application.clone()),
+            host: started.as_ref().map(|running| running.host.clone()),
+            owner: started.as_ref().map(|running| running.title.clone()),
+            started_at: started.as_ref().map(|running| running.started_at),
             viewers: session.viewers().await,
         });
     }

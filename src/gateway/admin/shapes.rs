@@ -1,5 +1,6 @@
 //! The API's shapes, as OpenAPI describes them.
 
+use super::super::hosts::HostStatus;
 use crate::session::ViewerSnapshot;
 use crate::store::{self, Role};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,12 @@ pub(super) struct Session {
     pub width: u32,
     pub height: u32,
     pub policy: &'static str,
+    /// Of a session that was started on a host: which application, on which host, since when.
+    pub application: Option<String>,
+    pub host: Option<String>,
+    /// Whose it is.
+    pub owner: Option<String>,
+    pub started_at: Option<i64>,
     pub viewers: Vec<ViewerSnapshot>,
 }
 
@@ -53,6 +60,26 @@ pub(super) struct EndWish {
     #[serde(default)]
     pub viewer: Option<u64>,
     /// What they are told; at most 200 bytes.
+    #[serde(default)]
+    pub reason: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Hosts {
+    pub hosts: Vec<HostStatus>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DrainWish {
+    /// Whether it is to be given no new sessions.
+    pub drained: bool,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TerminateWish {
+    /// What who looks is told; at most 200 bytes.
     #[serde(default)]
     pub reason: String,
 }

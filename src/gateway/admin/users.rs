@@ -2,6 +2,7 @@
 
 use super::super::Shared;
 use super::super::api::{answer, people, refusal, unavailable};
+use super::super::hosts;
 use super::super::people::People;
 use super::Body;
 use super::gate::Asker;
@@ -165,6 +166,7 @@ async fn end_all(shared: &Shared, people: &People, user: &User, reason: &str) ->
     for sign_in in &ended {
         people.broker().sign_in_ended(sign_in, clock::unix_ms());
         shared.registry.dismiss(sign_in, CloseCode::SIGNED_OUT, reason).await;
+        hosts::sign_in_ended(shared, sign_in).await;
     }
     Ok(ended.len())
 }

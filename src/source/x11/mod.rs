@@ -27,7 +27,7 @@ use bell::Bell;
 use cursor::PointerTrail;
 use input::{Errand, Inbox};
 use lifeline::Lifeline;
-pub use server::XServer;
+pub use server::{XServer, authority_entry};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;

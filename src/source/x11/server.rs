@@ -40,6 +40,18 @@ impl XServer {
     }
 }
 
+/// The one entry of an authority file (libXau's format: big-endian counted strings) for any display: the
+/// server picks its number only after it has read its cookie.
+pub fn authority_entry(cookie: &[u8; 16]) -> Vec<u8> {
+    const FAMILY_WILD: u16 = 0xffff;
+    let mut entry = FAMILY_WILD.to_be_bytes().to_vec();
+    for field in [&b""[..], b"", b"MIT-MAGIC-COOKIE-1", cookie] {
+        entry.extend((field.len() as u16).to_be_bytes());
+        entry.extend(field);
+    }
+    entry
+}
+
 /// The cookie for display `number` in a file of the form that libXau writes: per entry a family (two bytes,
 /// big-endian), then address, display number, name and data, each with a length of two bytes before it.
 fn cookie(file: &Path, number: u16) -> Option<Vec<u8>> {

@@ -23,7 +23,26 @@ export interface Session {
   waiting_for: string;
   width: number;
   height: number;
+  /** Of a session that was started on a host. */
+  application?: string | null;
+  host?: string | null;
+  owner?: string | null;
   viewers: Viewer[];
+}
+
+export interface Host {
+  name: string;
+  connected: boolean;
+  draining: boolean;
+  drained: boolean;
+  software: string;
+  peer: string;
+  seen_at: number;
+  sessions: number;
+  capacity: number;
+  cpu_per_mille: number;
+  memory_free_mib: number;
+  applications: string[];
 }
 
 export interface User {
@@ -99,6 +118,10 @@ export const api = {
     ask<{ viewers: number }>("POST", `api/admin/sessions/${at(session)}/message`, viewer === null ? { text } : { text, viewer }),
   end: (session: string, viewer: number | null, reason: string) =>
     ask<{ viewers: number }>("POST", `api/admin/sessions/${at(session)}/end`, viewer === null ? { reason } : { reason, viewer }),
+  terminate: (session: string, reason: string) =>
+    ask<null>("POST", `api/admin/sessions/${at(session)}/terminate`, { reason }),
+  hosts: async () => (await ask<{ hosts: Host[] }>("GET", "api/admin/hosts")).hosts,
+  drain: (host: string, drained: boolean) => ask<null>("POST", `api/admin/hosts/${at(host)}/drain`, { drained }),
   users: (after: string) => ask<{ users: User[]; next: string | null }>("GET", `api/admin/users?limit=100&after=${at(after)}`),
   addUser: (user: { name: string; title: string; role: Role; groups: string[]; password?: string }) =>
     ask<User>("POST", "api/admin/users", user),

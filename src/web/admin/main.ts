@@ -6,6 +6,7 @@ import { ApiError, type Me, api } from "./api.ts";
 import { problemOf } from "./ask.ts";
 import { speak, words, write } from "./dom.ts";
 import { HealthTab } from "./health.ts";
+import { HostsTab } from "./hosts.ts";
 import { PeopleTab } from "./people.ts";
 import { SessionsTab } from "./sessions.ts";
 import type { PlainWord } from "./words.ts";
@@ -13,7 +14,7 @@ import type { PlainWord } from "./words.ts";
 const LANGUAGE = "chevet.language";
 const ASK_EVERY_MS = 2000;
 const SAID_MS = 6000;
-const TABS = ["sessions", "people", "health"] as const;
+const TABS = ["sessions", "people", "health", "hosts"] as const;
 type TabName = (typeof TABS)[number];
 
 let me: Me | null = null;
@@ -28,6 +29,7 @@ const tabs = {
   sessions: new SessionsTab(mayChange, say),
   people: new PeopleTab(mayChange, say, failed),
   health: new HealthTab(),
+  hosts: new HostsTab(mayChange, say),
 };
 
 function say(text: string): void {

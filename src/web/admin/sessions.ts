@@ -14,7 +14,7 @@ const COLUMNS = 7;
 /** Sessions with a viewer of this filter, or that themselves match it with all of their viewers. */
 export function filtered(sessions: readonly Session[], filter: string): Session[] {
   return sessions.flatMap((session) => {
-    const own = [session.name, session.title];
+    const own = [session.name, session.title, session.host ?? "", session.owner ?? ""];
     if (matches(filter, own)) return [session];
     const viewers = session.viewers.filter((viewer) => matches(filter, [...own, viewer.title, viewer.seat, viewer.road]));
     return viewers.length === 0 ? [] : [{ ...session, viewers }];
@@ -78,7 +78,8 @@ export class SessionsTab {
       button(words().message, "small", () => this.askMessage(session, null, whole())),
       button(words().endAll, "small grave-text", () => this.askEnd(session, null, whole())),
     ];
-    if (this.mayChange()) actions.append(...buttons);
+    const terminate = button(words().terminate, "small grave-text", () => this.askTerminate(session));
+    if (this.mayChange()) actions.append(...buttons, terminate);
     const head = make("th", { scope: "rowgroup", colSpan: COLUMNS - 1 }, title, facts, state);
     const body = make("tbody", {}, make("tr", { className: "head" }, head, actions));
     const nobody = make("tr", { className: "empty" }, make("td", { colSpan: COLUMNS, textContent: words().nobody }));
@@ -87,10 +88,11 @@ export class SessionsTab {
     const update = (newer: Session): void => {
       session = newer;
       write(title, titleOf(session));
-      write(facts, `${session.name === titleOf(session) ? "" : `${session.name} · `}${session.width} × ${session.height}`);
+      write(facts, `${session.name === titleOf(session) ? "" : `${session.name} · `}${session.width} × ${session.height}${session.host == null ? "" : ` · ${session.host} · ${session.owner ?? ""}`}`);
       write(state, session.state === "live" ? words().live : words().waiting(session.waiting_for));
       state.classList.toggle("waiting", session.state !== "live");
       nobody.hidden = session.viewers.length > 0;
+      terminate.hidden = session.host == null;
       for (const each of buttons) each.hidden = session.viewers.length === 0;
       viewers.show(session.viewers);
     };
@@ -134,6 +136,22 @@ export class SessionsTab {
       fields: [{ name: "text", label: words().messageLabel, kind: "area", most: MOST_MESSAGE, needed: true }],
       act: words().send,
       run: async ({ text = "" }) => this.say(words().sent((await api.message(session.name, viewer, text)).viewers)),
+    });
+  }
+
+  /** Ends the session itself, not only who looks at it. */
+  private askTerminate(session: Session): void {
+    ask({
+      title: words().terminateOf(titleOf(session)),
+      detail: words().terminateDetail,
+      fields: [{ name: "reason", label: words().reason, kind: "text", most: 60 }],
+      act: words().terminate,
+      grave: true,
+      run: async ({ reason = "" }) => {
+        await api.terminate(session.name, reason);
+        this.say(words().terminated);
+        await this.load();
+      },
     });
   }
 

@@ -79,6 +79,40 @@ const DECODES_H264 = `(async () => {
 /** What the page says is wrong, if anything: a scenario that fails tells it. */
 const PROBLEM = `document.getElementById("problem").checkVisibility() ? document.getElementById("problem").textContent : ""`;
 
+/** NAME PASSWORD APPLICATION: starts an application, reloads, resumes it from the list, and ends it. */
+async function application(run: Run): Promise<void> {
+  const [name, password, wanted] = [0, 1, 2].map((index) => argument(run, index, "NAME PASSWORD APPLICATION")) as [string, string, string];
+  const { page } = run;
+  const list = `[...document.querySelectorAll(".card")].map((card) => card.dataset.session + ": " + card.querySelector(".state").innerText).join()`;
+  await untilSeen(run, "#user-name");
+  await page.type("#user-name", name);
+  await page.type("#password", password);
+  await page.keyboard.press("Enter");
+  const fresh = `.card[data-session="${wanted}"]`;
+  await untilSeen(run, fresh);
+  run.say({ step: "listed", list: await page.evaluate(list) });
+  const clicked = Date.now();
+  await page.click(fresh);
+  await untilExact(run);
+  run.say({ step: "started", millis: Date.now() - clicked });
+  await page.reload();
+  await untilExact(run);
+  run.say({ step: "reloaded" });
+  await page.evaluate(`document.querySelector("#disconnect").click()`);
+  const running = `.card[data-session^="${wanted}."]`;
+  await untilSeen(run, running);
+  run.say({ step: "left", list: await page.evaluate(list) });
+  await page.click(running);
+  await untilExact(run);
+  run.say({ step: "resumed" });
+  await page.evaluate(`document.querySelector("#disconnect").click()`);
+  await untilSeen(run, ".card-end");
+  await page.click(".card-end");
+  await page.click(".card-end");
+  await untilSeen(run, fresh);
+  run.say({ step: "ended", list: await page.evaluate(list) });
+}
+
 async function untilSeen(run: Run, selector: string): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;
   const seen = `document.querySelector(${JSON.stringify(selector)})?.checkVisibility() === true`;
@@ -245,6 +279,7 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     await page.waitForFunction(told);
     run.say({ step: "back", url: page.url(), told: await page.evaluate(told) });
   },
+  application,
 
   administer,
 

@@ -1,7 +1,7 @@
 // Where people sign in: the faces of a visit on this page.
 
 import { remember, remembered, element, words } from "./dom.ts";
-import { type SignInOffer, fetchMe, fetchSessions, postSignIn, postSignOut, postTicket } from "./gateway.ts";
+import { type SignInOffer, fetchMe, fetchSessions, postEnd, postSignIn, postSignOut, postTicket } from "./gateway.ts";
 import type { Opening } from "./opening.ts";
 import { problemOf, showEnded, showOutcome, showPart, wordRefusals } from "./panel.ts";
 import type { SessionOutcome } from "./session-view.ts";
@@ -9,6 +9,7 @@ import { forgetSessions, showSessions } from "./sessions.ts";
 import { SignInForm } from "./sign-in-form.ts";
 import { Visit } from "./visit.ts";
 import { leftByUser } from "./by-code.ts";
+import { CloseCode } from "../wire/control.ts";
 import type { PlainWord } from "./words.ts";
 
 const SESSION = "chevet.session";
@@ -63,6 +64,7 @@ export class ByAccount {
       },
       sessions: () => fetchSessions(null),
       ticket: postTicket,
+      end: postEnd,
     };
     this.visit = new Visit(desk, {
       askToSignIn: (problem, name) => {
@@ -75,7 +77,8 @@ export class ByAccount {
         const show = (): void => {
           showPart("sessions", problem === null ? "" : words()[problem], show);
           element("who", HTMLSpanElement).textContent = user.title === "" ? user.name : user.title;
-          showSessions(sessions, true, (name) => void this.visit.open(name));
+          const open = (name: string): void => void this.visit.open(name);
+          showSessions(sessions, true, { open, end: (name) => void this.visit.end(name) });
         };
         show();
       },
@@ -113,7 +116,10 @@ export class ByAccount {
   }
 
   over(outcome: SessionOutcome, session: string): void {
-    this.again = () => void this.visit.open(session);
+    // What has ended is not there to be opened again: its application is.
+    const ended = outcome.code === CloseCode.ended && !outcome.broken;
+    const again = ended ? (session.split(".")[0] ?? session) : session;
+    this.again = () => void this.visit.open(again);
     if (leftByUser(outcome)) return void this.visit.list(false);
     this.visit.ended();
     showOutcome(outcome, true);

@@ -52,13 +52,13 @@ export class ByCode {
 
   async list(): Promise<void> {
     showPart("sessions", "", () => void this.list());
-    showSessions(null, false, () => undefined);
+    showSessions(null, false, nothing);
     try {
-      showSessions(await fetchSessions(this.kept.code), false, (name) => void this.open(name));
+      showSessions(await fetchSessions(this.kept.code), false, { open: (name) => void this.open(name), end: () => undefined });
     } catch (error) {
       const wrong = error instanceof GatewayError && error.status < 500;
       if (wrong) return this.askForCode(() => problemOf(error));
-      showSessions([], false, () => undefined);
+      showSessions([], false, nothing);
       element("sessions-note", HTMLParagraphElement).textContent = "";
       showPart("sessions", problemOf(error), () => void this.list());
     }
@@ -67,8 +67,8 @@ export class ByCode {
   async open(session: string): Promise<void> {
     this.kept.session = session;
     try {
-      const right = { ticket: this.kept.code, secret: "", renew: () => Promise.resolve(null) };
-      await this.opening.open(session, () => Promise.resolve(right));
+      const right = { session, ticket: this.kept.code, secret: "", renew: () => Promise.resolve(null) };
+      await this.opening.open(() => Promise.resolve(right));
     } catch (error) {
       showEnded(() => words().endedTitle, () => "", () => words().reconnect, () => problemOf(error));
     }
@@ -88,6 +88,8 @@ export class ByCode {
     else void this.list();
   }
 }
+
+const nothing = { open: (): void => undefined, end: (): void => undefined };
 
 /** Nothing is left to say of a session that its user has left for the list. */
 export function leftByUser(outcome: SessionOutcome): boolean {

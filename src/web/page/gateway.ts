@@ -48,15 +48,31 @@ export interface Credentials {
 export interface SessionInfo {
   name: string;
   title: string;
-  state: "live" | "waiting";
+  /** new: an application that runs once it is opened; unavailable: it cannot be started now. */
+  state: "live" | "waiting" | "new" | "unavailable";
   width: number;
   height: number;
   viewers: number;
   /** Where it is open now; a gateway without sign-in does not say. */
   holder?: { title: string; seat: string; you: boolean } | null;
+  /** The application that was started for its user, who may end it. */
+  application?: string | null;
+  titles?: { fr: string; en: string };
+  icon?: string | null;
+}
+
+interface ApplicationInfo {
+  name: string;
+  title: { fr: string; en: string };
+  icon?: string | null;
+  single: boolean;
+  available: boolean;
+  running: string[];
 }
 
 const PATIENCE_MS = 15_000;
+/** A ticket may be for an application that has to be started first, on one host after another. */
+const TICKET_PATIENCE_MS = 50_000;
 
 /** The gateway answered, but not with what was asked for. */
 export class GatewayError extends Error {
@@ -97,13 +113,39 @@ export async function postSignOut(given: AbortSignal): Promise<URL | null> {
 export async function fetchSessions(code: string | null): Promise<SessionInfo[]> {
   const headers: Record<string, string> = code === null ? {} : { Authorization: `Bearer ${headerSafe(code)}` };
   const answer = await (await ask("GET", "api/sessions", undefined, headers)).json();
-  return (answer as { sessions: SessionInfo[] }).sessions;
+  const { sessions, applications = [] } = answer as { sessions: SessionInfo[]; applications?: ApplicationInfo[] };
+  return offered(sessions, applications);
 }
 
-/** A ticket for this session, of use only with the secret that has this hash. */
-export async function postTicket(session: string, secretHash: string): Promise<string> {
-  const answer = await (await ask("POST", "api/tickets", { session, holder: { secret: secretHash } })).json();
-  return (answer as { ticket: string }).ticket;
+/** The sessions that there are, then the applications that could be started. */
+export function offered(sessions: SessionInfo[], applications: ApplicationInfo[]): SessionInfo[] {
+  const running = sessions.map((session) => {
+    const application = applications.find(({ name }) => name === session.application);
+    return application === undefined ? session : { ...session, titles: application.title, icon: application.icon ?? null };
+  });
+  const startable = applications.filter((application) => !application.single || application.running.length === 0);
+  const fresh = startable.map(({ name, title, icon = null, available }): SessionInfo => {
+    const state = available ? "new" : "unavailable";
+    return { name, title: title.en, titles: title, icon, state, width: 0, height: 0, viewers: 0, holder: null };
+  });
+  return [...running, ...fresh];
+}
+
+/** Ends a session that was started for whoever is signed in, with everything that runs in it. */
+export async function postEnd(session: string): Promise<void> {
+  await ask("POST", `api/sessions/${encodeURIComponent(session)}/end`, {});
+}
+
+export interface Ticket {
+  ticket: string;
+  /** The session that was asked for, or that of the application that was. */
+  session: string;
+}
+
+/** A ticket for this session, or for this application's, of use only with the secret that has this hash. */
+export async function postTicket(session: string, secretHash: string): Promise<Ticket> {
+  const wish = { session, holder: { secret: secretHash } };
+  return (await (await ask("POST", "api/tickets", wish, {}, undefined, TICKET_PATIENCE_MS)).json()) as Ticket;
 }
 
 async function ask(
@@ -112,8 +154,9 @@ async function ask(
   body?: unknown,
   headers: Record<string, string> = {},
   given?: AbortSignal,
+  patienceMs = PATIENCE_MS,
 ): Promise<Response> {
-  const patience = AbortSignal.timeout(PATIENCE_MS);
+  const patience = AbortSignal.timeout(patienceMs);
   const response = await fetch(new URL(path, document.baseURI), {
     method,
     headers: body === undefined ? headers : { ...headers, "Content-Type": "application/json" },

@@ -4,6 +4,8 @@ import type { ConnectInfo } from "./gateway.ts";
 
 /** What lets a viewer in. */
 export interface Right {
+  /** Which session: of an application, the one that was started. */
+  session: string;
   ticket: string;
   /** Empty for an access code. */
   secret: string;
@@ -12,7 +14,6 @@ export interface Right {
 }
 
 export interface Start extends Right {
-  session: string;
   info: ConnectInfo;
 }
 
@@ -40,7 +41,7 @@ export class Opening {
   }
 
   /** Rejects with what `right` or the gateway said, unless something else was opened or closed meanwhile. */
-  async open(session: string, rightTo: (isCurrent: () => boolean) => Promise<Right>): Promise<void> {
+  async open(rightTo: (isCurrent: () => boolean) => Promise<Right>): Promise<void> {
     this.close();
     const { turn } = this;
     const isCurrent = (): boolean => turn === this.turn;
@@ -48,7 +49,7 @@ export class Opening {
       const info = await this.connect();
       if (!isCurrent()) return;
       const right = await rightTo(isCurrent);
-      if (isCurrent()) this.shown = this.show({ ...right, session, info });
+      if (isCurrent()) this.shown = this.show({ ...right, info });
     } catch (error) {
       if (isCurrent()) throw error;
     }

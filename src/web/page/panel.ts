@@ -4,6 +4,7 @@ import { CloseCode } from "../wire/control.ts";
 import { element, words } from "./dom.ts";
 import { GatewayError } from "./gateway.ts";
 import { InsecureAddress } from "./secret.ts";
+import type { PlainWord } from "./words.ts";
 import type { SessionOutcome } from "./session-view.ts";
 
 export type Part = "code-form" | "sign-in" | "sessions" | "ended";
@@ -57,13 +58,26 @@ export function showEnded(title: () => string, why: () => string, button: () => 
 
 export function showOutcome(outcome: SessionOutcome, signedIn: boolean): void {
   const takenOver = outcome.code === CloseCode.takenOver && !outcome.broken;
+  const over = outcome.code === CloseCode.ended && !outcome.broken;
   showEnded(
-    () => (takenOver ? words().takenOverTitle : words().endedTitle),
+    () => (takenOver ? words().takenOverTitle : over ? words().overTitle : words().endedTitle),
     () => whyEnded(outcome, signedIn),
-    () => (takenOver ? words().takeBack : words().reconnect),
+    () => (takenOver ? words().takeBack : over ? words().startAgain : words().reconnect),
     () => "",
   );
 }
+
+/** Why a session is over, by what the gateway says first. */
+const WHY_OVER: Record<string, PlainWord> = {
+  "the application ended": "overProgram",
+  "the session's X server died": "overServer",
+  "nobody looked at it for too long": "overIdle",
+  "its user ended it": "overUser",
+  "its user signed out": "overSignedOut",
+  "an administrator ended it": "overAdministrator",
+  "its host is being taken out of service": "overMaintenance",
+  "its host is gone": "overHostGone",
+};
 
 function whyEnded({ code, reason, broken }: SessionOutcome, signedIn: boolean): string {
   const all = words();
@@ -72,6 +86,7 @@ function whyEnded({ code, reason, broken }: SessionOutcome, signedIn: boolean): 
   if (code === CloseCode.refused) return signedIn ? all.endedNotLetIn : all.endedRefused;
   if (code === CloseCode.noSuchSession) return all.endedNoSession;
   if (code === CloseCode.takenOver) return all.endedTakenOver(reason);
+  if (code === CloseCode.ended) return all[WHY_OVER[reason.replace(/ \(.*$/s, "")] ?? "overOther"];
   if (code === CloseCode.signedOut) return all.endedSignedOut;
   return code === CloseCode.version ? all.endedVersion : all.endedOther;
 }

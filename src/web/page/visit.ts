@@ -1,6 +1,6 @@
 // Somebody's stay at this screen, from sign-in to sign-out. What it shows and whom it asks is given to it.
 
-import { type Credentials, GatewayError, type SessionInfo, type SignedIn, type User } from "./gateway.ts";
+import { type Credentials, GatewayError, type SessionInfo, type SignedIn, type Ticket, type User } from "./gateway.ts";
 import { Opening, type Right } from "./opening.ts";
 import { hashOf, newSecret } from "./secret.ts";
 import type { PlainWord } from "./words.ts";
@@ -11,7 +11,8 @@ export interface Desk {
   signIn(credentials: Credentials): Promise<SignedIn>;
   signOut(given: AbortSignal): Promise<void>;
   sessions(): Promise<SessionInfo[]>;
-  ticket(session: string, secretHash: string): Promise<string>;
+  ticket(session: string, secretHash: string): Promise<Ticket>;
+  end(session: string): Promise<void>;
 }
 
 export interface Faces {
@@ -32,6 +33,14 @@ export interface Memory {
 }
 
 const SIGN_OUT_EVERY_MS = 2000;
+
+/** Why an application is not there, by the gateway's word for it. */
+const NOT_STARTED: Record<string, PlainWord> = {
+  "no-host": "noHost",
+  "full": "hostsFull",
+  "too-many-sessions": "tooManySessions",
+  "not-started": "notStarted",
+};
 
 export class Visit {
   private user: User | null = null;
@@ -94,7 +103,7 @@ export class Visit {
       const sessions = await this.desk.sessions();
       if (turn !== this.turn) return;
       const [only] = sessions;
-      if (mayOpen && sessions.length === 1 && only !== undefined && only.holder?.you !== false) return await this.open(only.name);
+      if (mayOpen && sessions.length === 1 && only !== undefined && only.holder?.you !== false && only.state !== "unavailable") return await this.open(only.name);
       this.faces.list(user, sessions, problem);
     } catch (error) {
       if (turn === this.turn) this.refused(error, null, () => void this.list(mayOpen, problem));
@@ -105,19 +114,34 @@ export class Visit {
     const turn = ++this.turn;
     this.memory.session = session;
     try {
-      await this.opening.open(session, (isCurrent) => this.rightTo(session, isCurrent));
+      await this.opening.open((isCurrent) => this.rightTo(session, isCurrent));
     } catch (error) {
       if (turn === this.turn) this.refused(error, session, () => void this.open(session));
     }
   }
 
-  private async rightTo(session: string, isCurrent: () => boolean): Promise<Right> {
+  /** Ends a session for good, and everything that runs in it. */
+  async end(session: string): Promise<void> {
+    const turn = ++this.turn;
+    try {
+      await this.desk.end(session);
+    } catch (error) {
+      // Whoever was faster has ended it.
+      const gone = error instanceof GatewayError && error.status === 404;
+      if (!gone) return turn === this.turn ? this.refused(error, null, () => void this.list(false)) : undefined;
+    }
+    if (turn === this.turn) await this.list(false);
+  }
+
+  private async rightTo(asked: string, isCurrent: () => boolean): Promise<Right> {
     const secret = newSecret();
     const hash = await hashOf(secret);
-    const ticket = await this.desk.ticket(session, hash);
+    const { ticket, session } = await this.desk.ticket(asked, hash);
+    // A reload goes on with the session that was started, and starts no other.
+    if (isCurrent()) this.memory.session = session;
     const renew = async (): Promise<string | null> => {
       try {
-        return await this.desk.ticket(session, hash);
+        return (await this.desk.ticket(session, hash)).ticket;
       } catch (error) {
         // What may pass is asked again at the next refusal.
         const final = error instanceof GatewayError && [401, 403, 404].includes(error.status);
@@ -125,7 +149,7 @@ export class Visit {
         return null;
       }
     };
-    return { ticket, secret, renew };
+    return { session, ticket, secret, renew };
   }
 
   private refused(error: unknown, session: string | null, again: () => void): void {
@@ -135,8 +159,11 @@ export class Visit {
       const name = this.user?.name ?? "";
       this.user = null;
       this.faces.askToSignIn(name === "" ? null : "signInAgain", name);
+    } else if (session !== null && error instanceof GatewayError && error.reason in NOT_STARTED) {
+      void this.list(false, NOT_STARTED[error.reason]);
     } else if (session !== null && (status === 403 || status === 404)) {
-      void this.list(false, status === 403 ? "sessionNotYours" : "endedNoSession");
+      // One that was started for them, and is refused, has ended.
+      void this.list(false, status === 403 && !session.includes(".") ? "sessionNotYours" : "endedNoSession");
     } else {
       this.faces.trouble(error, again);
     }

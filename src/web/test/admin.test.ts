@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Session, User, Viewer } from "../admin/api.ts";
+import type { Host, Session, User, Viewer } from "../admin/api.ts";
 import { bytes, elapsed, groupsOf, matches, roundTrip } from "../admin/format.ts";
 import { changeOf } from "../admin/people.ts";
+import { stateOf } from "../admin/hosts.ts";
 import { type Row, Rows } from "../admin/rows.ts";
 import { filtered } from "../admin/sessions.ts";
 import { languages } from "../admin/words.ts";
@@ -88,4 +89,11 @@ test("rows stay the same elements, in the order of their values, behind what sta
   assert.equal(table.children[3], a);
   rows.forget();
   assert.deepEqual(names(), ["head"]);
+});
+
+test("a host is away, draining or here", () => {
+  const host = (connected: boolean, draining: boolean): Host => ({
+    name: "app-1", connected, draining, drained: draining, software: "", peer: "", seen_at: 0, sessions: 0, capacity: 1, cpu_per_mille: 0, memory_free_mib: 0, applications: [],
+  });
+  assert.deepEqual([host(true, false), host(true, true), host(false, true)].map(stateOf), ["hostHere", "hostDraining", "hostAway"]);
 });

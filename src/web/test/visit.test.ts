@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { type ConnectInfo, GatewayError, type SessionInfo, type SignedIn } from "../page/gateway.ts";
+import { type ConnectInfo, GatewayError, type SessionInfo, type SignedIn, offered } from "../page/gateway.ts";
 import { Opening, type Start } from "../page/opening.ts";
 import { Visit } from "../page/visit.ts";
 
@@ -24,6 +24,8 @@ class Screen {
   readonly done: string[] = [];
   readonly starts: Start[] = [];
   readonly hashes: string[] = [];
+  /** The sessions that are started for whoever asks for an application. */
+  readonly startedAs = new Map<string, string>();
   cookie: SignedIn | null = null;
   offered: SessionInfo[] = [session("desk")];
   ticketError: Error | null = null;
@@ -46,6 +48,10 @@ class Screen {
       this.cookie = name === "aroy" ? anne : paul;
       return this.cookie;
     },
+    end: async (name) => {
+      this.done.push(`end ${name}`);
+      this.offered = this.offered.filter((one) => one.name !== name);
+    },
     signOut: async () => {
       this.done.push("tell sign-out");
       if (this.signOutError !== null) throw this.signOutError;
@@ -56,7 +62,7 @@ class Screen {
       this.hashes.push(hash);
       if (this.hold) await new Promise<void>((resolve) => (this.letGo = resolve));
       if (this.ticketError !== null) throw this.ticketError;
-      return `c1.${name}.${this.hashes.length}`;
+      return { ticket: `c1.${name}.${this.hashes.length}`, session: this.startedAs.get(name) ?? name };
     },
   }, {
     askToSignIn: (reason, name) => this.done.push(`form ${reason ?? "plain"} ${name}`.trim()),
@@ -204,4 +210,41 @@ test("after a session has ended here, a reload does not fetch it back by name", 
   assert.equal(screen.memory.session, "desk");
   screen.visit.ended();
   assert.equal(screen.memory.session, "");
+});
+
+test("an application is opened as the session that was started, which a reload goes on with, and can be ended", async () => {
+  const screen = new Screen();
+  screen.offered = [session("desk"), { ...session("record"), state: "new" }];
+  screen.startedAs.set("record", "record.x1");
+  await screen.signIn();
+  await screen.happened();
+  await screen.visit.open("record");
+  assert.deepEqual(await screen.happened(), ["show record.x1 with c1.record.1"]);
+  assert.equal(screen.memory.session, "record.x1");
+  screen.offered = [session("desk"), { ...session("record.x1"), application: "record" }];
+  await screen.visit.end("record.x1");
+  assert.deepEqual(await screen.happened(), ["end record.x1", "close record.x1", "list of 1 for aroy"]);
+});
+
+test("an application that cannot be started brings the list back with what to do", async () => {
+  for (const [reason, word] of [["no-host", "noHost"], ["full", "hostsFull"], ["not-started", "notStarted"], ["too-many-sessions", "tooManySessions"]]) {
+    const screen = new Screen();
+    screen.offered = [session("desk"), { ...session("record"), state: "new" }];
+    await screen.signIn();
+    await screen.happened();
+    screen.ticketError = new GatewayError(503, reason);
+    await screen.visit.open("record");
+    assert.deepEqual(await screen.happened(), [`list of 2 for aroy ${word}`]);
+  }
+});
+
+test("applications stand beside the sessions while they can be started", () => {
+  const titles = { fr: "Dossier", en: "Record" };
+  const application = { name: "record", title: titles, single: true, available: true, running: [] as string[] };
+  assert.deepEqual(offered([], [application]).map(({ name, state }) => [name, state]), [["record", "new"]]);
+  assert.equal(offered([], [{ ...application, available: false }])[0]?.state, "unavailable");
+  const running = { ...session("record.x1"), application: "record" };
+  const one = offered([running], [{ ...application, running: ["record.x1"] }]);
+  assert.deepEqual(one.map(({ name, titles: shown }) => [name, shown]), [["record.x1", titles]]);
+  assert.equal(offered([running], [{ ...application, single: false, running: ["record.x1"] }]).length, 2);
 });

@@ -528,7 +528,7 @@ export class Viewer implements AttachmentOwner {
 }
 
 function endsForGood(code: number | null): boolean {
-  return code === CloseCode.done || code === CloseCode.version || code === CloseCode.refused || code === CloseCode.takenOver;
+  return code === CloseCode.done || code === CloseCode.version || code === CloseCode.refused || code === CloseCode.takenOver || code === CloseCode.ended;
 }
 
 function sameBytes(first: Uint8Array, second: Uint8Array): boolean {

@@ -4,7 +4,7 @@ import { ProtocolError, Reader, Writer, varintSize } from "./bytes.ts";
 import * as limits from "./limits.ts";
 
 export const MAJOR = 1;
-export const MINOR = 2;
+export const MINOR = 3;
 
 /** Bits of Attach's features: what a viewer can do. */
 export const Feature = { h264: 1n, parts: 4n } as const;
@@ -25,6 +25,7 @@ export const CloseCode = {
   internal: 8,
   idle: 9,
   signedOut: 10,
+  ended: 13,
 } as const;
 
 /** The tiles that a viewer shows: hashes as pairs of words, low and high, in the grid's order. */

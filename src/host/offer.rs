@@ -1,5 +1,5 @@
-//! The host agent: offers a session of this machine to a gateway, dialling outwards, for as long as it runs. The
-//! session outlives its links: when the gateway comes back, it goes on where it was.
+//! Offers one session of this machine to a gateway, dialling outwards, for as long as it runs. The session outlives its
+//! links: when the gateway comes back, it goes on where it was.
 
 use crate::link::{Closed, DialError, Inbox, Incoming, Link, Road, Target, dial, software};
 use crate::session::{Grant, Session};

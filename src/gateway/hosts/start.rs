@@ -1,0 +1,233 @@
+//! Gives somebody a session of an application: the one that they have, or a new one on the least loaded host.
+
+use super::super::Shared;
+use super::{Hosts, by, end};
+use crate::audit::{Event, Record};
+use crate::broker::{Application, Running, order};
+use crate::clock;
+use crate::identity::{Person, new_id};
+use crate::wire::{EndReason, HostMessage, Secret, Start};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// A host that has not started a session by then has failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// For the session's own link, once it is started.
+const LINK_PATIENCE: Duration = Duration::from_secs(5);
+/// Hosts that are tried for one wish.
+const MOST_HOSTS: usize = 3;
+/// A host where a start failed is asked last for this long.
+const AVOIDED: Duration = Duration::from_secs(30);
+/// Sessions of one user on all hosts.
+const MOST_OF_USER: usize = 16;
+
+/// Why somebody was given no session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    #[error("there is no application {0:?} for this user")]
+    NotYours(String),
+    #[error(
+        "no machine that runs {0} is connected now; try again in some minutes, or tell your IT department"
+    )]
+    NoHost(String),
+    #[error(
+        "all machines that run {0} are full now; try again in some minutes, or end a session that you do not need"
+    )]
+    Full(String),
+    #[error("you have {MOST_OF_USER} sessions already; end one that you do not need")]
+    TooMany,
+    #[error("{application} could not be started ({reason}); try again, or tell your IT department")]
+    Failed { application: String, reason: String },
+}
+
+/// Gives `person` the session of an application, whether it runs or has to be started.
+pub async fn open(shared: &Arc<Shared>, person: &Person, application: &str) -> Result<String, OpenError> {
+    let theirs = shared.hosts.applications().named(application).filter(|it| it.is_for(&person.user));
+    let application = theirs.ok_or_else(|| OpenError::NotYours(application.to_owned()))?.clone();
+    // Begun is finished, even if whoever asked has gone: two halves of a session would help nobody.
+    let (shared, person) = (shared.clone(), person.clone());
+    let name = application.name.clone();
+    let opened = tokio::spawn(async move { one_at_a_time(&shared, &person, &application).await });
+    let broken =
+        |error: tokio::task::JoinError| OpenError::Failed { application: name, reason: error.to_string() };
+    opened.await.map_err(broken)?
+}
+
+/// Of two who ask at the same time, the second finds what the first has started.
+async fn one_at_a_time(
+    shared: &Shared,
+    person: &Person,
+    application: &Application,
+) -> Result<String, OpenError> {
+    let hosts = &shared.hosts;
+    let key = (person.user.id.clone(), application.name.clone());
+    let turn = {
+        let mut opening = hosts.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        opening.retain(|_, turn| Arc::strong_count(turn) > 1);
+        opening.entry(key).or_default().clone()
+    };
+    let _turn = turn.lock().await;
+    let running = hosts.applications().running_of(&person.user.id, &application.name);
+    if let Some(running) = running.filter(|_| application.single) {
+        return Ok(running.session);
+    }
+    let all = hosts.applications().all_running();
+    if all.iter().filter(|running| running.user == person.user.id).count() >= MOST_OF_USER {
+        return Err(OpenError::TooMany);
+    }
+    let began = Instant::now();
+    let record = |event, host: &str, session: &str| {
+        let record = Record::new(event).application(application.name.as_str()).host(host).session(session);
+        by(record, Some(person))
+    };
+    let mut last = None;
+    for host in hosts.in_turn(application)?.into_iter().take(MOST_HOSTS) {
+        let session = format!("{}.{}", application.name, new_id());
+        match on_host(shared, person, application, &host, &session).await {
+            Ok(()) => {
+                let took_ms = began.elapsed().as_millis() as u64;
+                tracing::info!(session, host, took_ms, "a session is started");
+                shared.audit.record(record(Event::SessionStarted, &host, &session));
+                return Ok(session);
+            }
+            Err(reason) => {
+                tracing::warn!(session, host, reason, "a host could not start a session");
+                let failed = Event::StartFailed { reason: reason.as_str().into() };
+                shared.audit.refused(record(failed, &host, &session));
+                hosts.avoid(&host);
+                last = Some(reason);
+            }
+        }
+    }
+    let title = application.title.english().to_owned();
+    Err(match last {
+        Some(reason) => OpenError::Failed { application: title, reason },
+        None => OpenError::NoHost(title),
+    })
+}
+
+/// Orders a session from a host and waits until it has brought it.
+async fn on_host(
+    shared: &Shared,
+    person: &Person,
+    application: &Application,
+    host: &str,
+    session: &str,
+) -> Result<(), String> {
+    let hosts = &shared.hosts;
+    let user = &person.user;
+    let request = hosts.numbers.fetch_add(1, Ordering::Relaxed);
+    let (answer, answered) = oneshot::channel();
+    // Before it is ordered: its link may be here sooner than the answer.
+    hosts.applications().add(Running {
+        session: session.to_owned(),
+        application: application.name.clone(),
+        user: user.id.clone(),
+        title: user.title.clone(),
+        host: host.to_owned(),
+        started_at: clock::unix_ms(),
+        sign_in: person.sign_in.id.clone(),
+        unwatched_since: None,
+    });
+    if let Some(host) = hosts.lock().get_mut(host) {
+        host.waiting.insert(request, answer);
+    }
+    let start = Start {
+        request,
+        session: session.to_owned(),
+        application: application.name.clone(),
+        title: application.title.french().to_owned(),
+        user: user.id.clone(),
+        user_name: user.name.clone(),
+        token: Secret(hosts.token(host, session, &user.id)),
+        width: application.width,
+        height: application.height,
+        command: application.command.line().to_vec(),
+        environment: application.environment.clone().into_iter().collect(),
+        memory_mib: application.limits.memory_mib,
+        cpu_percent: application.limits.cpu_percent,
+        tasks: application.limits.tasks,
+        idle_seconds: application.idle_seconds().unwrap_or_default().ceil() as u64,
+        policy: application.policy,
+    };
+    let ordered = hosts.tell(host, HostMessage::Start(Box::new(start)));
+    let started = async {
+        if !ordered {
+            return Err("the host has just left".to_owned());
+        }
+        let gone = || "the host left before it answered".to_owned();
+        let answer = tokio::time::timeout(PATIENCE, answered).await;
+        answer.map_err(|_| "the host did not answer within 10 s".to_owned())?.map_err(|_| gone())??;
+        let brought = tokio::time::timeout(LINK_PATIENCE, brought(shared, session)).await;
+        brought.map_err(|_| "the host did not bring the session within 5 s".to_owned())
+    };
+    let started = started.await;
+    match &started {
+        Ok(()) => {
+            hosts.applications().note(session, |running| running.unwatched_since = Some(Instant::now()))
+        }
+        Err(_) => {
+            if let Some(host) = hosts.lock().get_mut(host) {
+                host.waiting.remove(&request);
+            }
+            // Should it come up all the same, it is not wanted. It was never anybody's: there is no record of its end.
+            if hosts.applications().remove(session).is_some() {
+                let (session, reason) = (session.to_owned(), EndReason::Unwanted);
+                hosts.tell(host, HostMessage::End { session, reason });
+            }
+            drop(shared.registry.remove(session));
+        }
+    }
+    started
+}
+
+/// Waits until a host has brought a session.
+async fn brought(shared: &Shared, session: &str) {
+    loop {
+        let next = shared.hosts.offered.notified();
+        tokio::pin!(next);
+        next.as_mut().enable();
+        if shared.registry.session(session).is_some() {
+            return;
+        }
+        next.await;
+    }
+}
+
+/// A user ends a session of their own. Whether there was one.
+pub async fn end_own(shared: &Shared, person: &Person, session: &str) -> bool {
+    let theirs = shared.hosts.applications().running(session);
+    match theirs.filter(|running| running.user == person.user.id) {
+        Some(_) => end(shared, session, EndReason::User, "", Some(person)).await,
+        None => false,
+    }
+}
+
+impl Hosts {
+    /// The hosts to try, the best first.
+    fn in_turn(&self, application: &Application) -> Result<Vec<String>, OpenError> {
+        let candidates = self.candidates(&application.name);
+        let title = || application.title.english().to_owned();
+        if candidates.iter().all(|candidate| candidate.load.draining) {
+            return Err(OpenError::NoHost(title()));
+        }
+        let mut names = order(candidates, application.limits.memory_mib);
+        if names.is_empty() {
+            return Err(OpenError::Full(title()));
+        }
+        let hosts = self.lock();
+        let now = Instant::now();
+        let avoided =
+            |name: &String| hosts.get(name).and_then(|host| host.failed_until).is_some_and(|at| at > now);
+        names.sort_by_key(avoided);
+        Ok(names)
+    }
+
+    fn avoid(&self, host: &str) {
+        if let Some(host) = self.lock().get_mut(host) {
+            host.failed_until = Some(Instant::now() + AVOIDED);
+        }
+    }
+}
