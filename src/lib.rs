@@ -31,6 +31,7 @@ pub mod link;
 pub mod load;
 #[cfg(feature = "net")]
 pub mod metrics;
+pub mod recording;
 pub mod screen;
 #[cfg(feature = "net")]
 pub mod session;

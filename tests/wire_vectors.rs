@@ -154,6 +154,7 @@ fn controls() -> Vec<(&'static str, Control, Value)> {
         (
             "Message",
             Control::Message { text: "Maintenance à 18 h".into() },
+            Control::Recorded { recorded: true },
             json!({"text": "Maintenance à 18 h"}),
         ),
     ]

@@ -157,6 +157,15 @@ pub enum Event {
     RecordingOpened {
         recording: Text,
     },
+    /// What was to be recorded is not, or no longer.
+    RecordingFailed {
+        recording: Text,
+        reason: Text,
+    },
+    RecordingRemoved {
+        recording: Text,
+        reason: Text,
+    },
     UserChanged {
         changed_user: Text,
         change: Text,
@@ -231,8 +240,8 @@ impl Record {
     /// It happens now, and went as such events go: a refusal is a minor failure, a loss a serious one.
     pub fn new(event: Event) -> Record {
         use Event::{
-            AdminRefused, AttachRefused, JournalMended, NotSent, OfferRefused, RecordsLost, RefusedAgain,
-            SignInRefused, TicketRefused, WatchRefused,
+            AdminRefused, AttachRefused, JournalMended, NotSent, OfferRefused, RecordingFailed, RecordsLost,
+            RefusedAgain, SignInRefused, TicketRefused, WatchRefused,
         };
         let outcome = match &event {
             SignInRefused { .. }
@@ -242,7 +251,9 @@ impl Record {
             | WatchRefused { .. }
             | AdminRefused { .. }
             | RefusedAgain { .. } => Outcome::MinorFailure,
-            RecordsLost { .. } | NotSent { .. } | JournalMended { .. } => Outcome::SeriousFailure,
+            RecordingFailed { .. } | RecordsLost { .. } | NotSent { .. } | JournalMended { .. } => {
+                Outcome::SeriousFailure
+            }
             _ => Outcome::Success,
         };
         Record {

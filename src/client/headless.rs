@@ -72,6 +72,7 @@ pub async fn run_headless(
                     attached_at.get_or_insert_with(Instant::now);
                 }
                 Event::Message(text) => eprintln!("message: {}", printable(&text)),
+                Event::Recorded(true) => eprintln!("this session is recorded"),
                 Event::Silent(reason) => tracing::warn!(reason, "the link is silent; dialling again"),
                 _ => {}
             },

@@ -1,6 +1,7 @@
 //! Who is let in: the first messages of a link, and what must be shown.
 
 use super::config::Config;
+use super::recordings::{Hold, person};
 use super::{Shared, availability, is_name};
 use crate::audit::{Event, Record};
 use crate::identity::Keys;
@@ -137,8 +138,8 @@ pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox, peer: I
     let (refused, session) = match heard {
         Ok(Ok(Wish::View(attach, claims, mut grant))) => {
             let of = Viewing { session: attach.session.clone(), road, peer, claims };
-            match view(shared, &of, &grant).await {
-                Ok(session) => {
+            match view(shared, &of, &grant, &link).await {
+                Ok((session, _recorded)) => {
                     availability::follow(shared, &session, &link, &mut grant);
                     session.attach(link.clone(), inbox, attach, grant.clone()).await;
                     // A session ends with its last handle, so this one must not wait for the viewer.
@@ -196,16 +197,29 @@ impl Viewing {
 }
 
 /// The session that a viewer may see, once that it may is recorded.
-async fn view(shared: &Shared, of: &Viewing, grant: &Grant) -> Result<Session, Closed> {
+async fn view(
+    shared: &Shared,
+    of: &Viewing,
+    grant: &Grant,
+    link: &Link,
+) -> Result<(Session, Option<Hold>), Closed> {
     let session = shared.registry.session(&of.session);
     let session = session.ok_or_else(|| refusal(CloseCode::NO_SESSION, no_session(&of.session)))?;
+    let recordings = shared.recordings.as_ref();
+    let recorded = match recordings.filter(|all| grant.recorded || all.records(&of.session)) {
+        Some(recordings) => {
+            let held = recordings.hold(&session, link, person(of.claims.as_ref()), |event| of.record(event));
+            held.await.map_err(|reason| refusal(CloseCode::LIMIT, reason))?
+        }
+        None => None,
+    };
     let granted = shared.audit.grant(of.record(Event::Attached { road: of.road.into() })).await;
     granted.map_err(|_| refusal(CloseCode::LIMIT, UNRECORDED.into()))?;
     if let Some(before) = session.status().held_by.filter(|before| before.grant < grant.number) {
         let (from_seat, to_seat) = ((&*before.seat).into(), (&*grant.seat).into());
         shared.audit.record(of.record(Event::Takeover { from_seat, to_seat }));
     }
-    Ok(session)
+    Ok((session, recorded))
 }
 
 async fn offer(shared: &Shared, session: &str, title: &str, link: Link, inbox: Inbox, peer: IpAddr) {

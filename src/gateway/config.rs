@@ -4,6 +4,7 @@ use super::origins::is_origin;
 use crate::audit;
 use crate::broker::Publication;
 use crate::identity::oidc::{ProviderConfig, ProviderConfigError};
+use crate::recording;
 use crate::store::Store;
 use crate::wire::Policy;
 use serde::Deserialize;
@@ -59,6 +60,8 @@ pub enum ConfigError {
     ShortToken,
     #[error(transparent)]
     Audit(#[from] audit::ConfigError),
+    #[error(transparent)]
+    Recording(#[from] recording::ConfigError),
     #[error("session {0:?} needs either `display` or `pattern`")]
     NoSource(String),
 }
@@ -78,6 +81,7 @@ pub struct Config {
     pub oidc: Vec<ProviderConfig>,
     pub publish: Vec<Publication>,
     pub audit: audit::Config,
+    pub recording: Option<recording::Config>,
     pub metrics: MetricsConfig,
     pub availability: AvailabilityConfig,
     #[serde(rename = "session")]
@@ -208,6 +212,7 @@ impl Default for Config {
             oidc: Vec::new(),
             publish: Vec::new(),
             audit: audit::Config::default(),
+            recording: None,
             metrics: MetricsConfig::default(),
             availability: AvailabilityConfig::default(),
             sessions: Vec::new(),
@@ -255,6 +260,7 @@ impl Config {
             return Err(ConfigError::HalfTls);
         }
         self.audit.check(self.state_directory.is_some())?;
+        self.recording.as_ref().map_or(Ok(()), recording::Config::check)?;
         if self.metrics.token.as_ref().is_some_and(|token| token.len() < 16) {
             return Err(ConfigError::ShortToken);
         }

@@ -85,6 +85,8 @@ impl People {
             sign_in: claims.sign_in.as_str().into(),
             used_at: Arc::default(),
             first_screen: Arc::default(),
+            recorded: false,
+            sees_pointer: false,
             taps: None,
         };
         Ok((claims, grant))

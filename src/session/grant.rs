@@ -20,6 +20,10 @@ pub struct Grant {
     pub used_at: Arc<AtomicI64>,
     /// When it first showed a whole screen.
     pub first_screen: Arc<FirstScreen>,
+    /// What is shown to it is recorded.
+    pub recorded: bool,
+    /// It is told where others move the pointer.
+    pub sees_pointer: bool,
     /// Where the times from a tap to its screen go.
     pub taps: Option<Arc<Taps>>,
 }
@@ -35,6 +39,8 @@ impl Grant {
             sign_in: "".into(),
             used_at: Arc::default(),
             first_screen: Arc::default(),
+            recorded: false,
+            sees_pointer: false,
             taps: None,
         }
     }

@@ -7,7 +7,7 @@ use super::viewer::Viewer;
 use super::{Arrival, Grant, HeldBy, Order, Status, ViewerSnapshot, Whom};
 use crate::clock;
 use crate::codec::video;
-use crate::link::{Closed, Inbox, Incoming};
+use crate::link::{Closed, Inbox, Incoming, Road};
 use crate::metrics;
 use crate::screen::{HashKey, SizeError};
 use crate::source::{Canvas, CursorShape, Source, SourceEvent, SourceState};
@@ -85,6 +85,8 @@ pub(super) struct Task {
     /// The grant that has the session: no lower one controls it.
     held_by: Option<Grant>,
     ledger: Ledger,
+    /// Whether what is shown is recorded, as its viewers are told.
+    recorded: bool,
     state: SourceState,
     cursor: Option<Cursor>,
     cursor_at: Option<(u32, u32)>,
@@ -123,6 +125,7 @@ impl Task {
             next_viewer: 0,
             held_by: None,
             ledger: Ledger::default(),
+            recorded: false,
             state: SourceState::Waiting("starting".into()),
             cursor: None,
             cursor_at: None,
@@ -142,7 +145,7 @@ impl Task {
             waiting_for,
             width: self.scene.size().0,
             height: self.scene.size().1,
-            viewers: self.viewers.len(),
+            viewers: self.people().count(),
             generation: self.scene.generation(),
             policy: self.scene.policy().name(),
             held_by: self.held_by.as_ref().map(|grant| HeldBy {
@@ -196,6 +199,7 @@ impl Task {
                         let _ = ended.send(concerned);
                     }
                     Some(Order::Say { whom, text, told }) => drop(told.send(self.say(whom, text))),
+                    Some(Order::Recorded(recorded)) => self.tell_recorded(recorded),
                     None => break,
                 },
                 event = events.recv(), if source_is_there => match event {
@@ -233,8 +237,8 @@ impl Task {
     /// is exact tile by tile, and true of neither.
     fn holds_back(&self) -> bool {
         self.scene.policy() == Policy::ExactOnly
-            && !self.viewers.is_empty()
-            && self.viewers.values().all(|viewer| viewer.delivery.owes())
+            && self.people().next().is_some()
+            && self.people().all(|(_, viewer)| viewer.delivery.owes())
             && clock::now_us().saturating_sub(self.changed_us) < WHOLE_WITHIN
     }
 
@@ -250,7 +254,7 @@ impl Task {
             link.close(CloseCode::TAKEN_OVER, &place);
             return;
         }
-        if self.viewers.len() >= MAX_VIEWERS {
+        if link.road() != Road::Inside && self.people().count() >= MAX_VIEWERS {
             link.close(CloseCode::LIMIT, &format!("this session has {MAX_VIEWERS} viewers already"));
             return;
         }
@@ -273,6 +277,9 @@ impl Task {
         }
         if let Some((x, y)) = self.cursor_at {
             link.control(&Control::CursorAt { x, y });
+        }
+        if self.recorded {
+            link.control(&Control::Recorded { recorded: true });
         }
         if attach.width > 0 && attach.height > 0 && grant.controls {
             self.resize(attach.width, attach.height, now);
@@ -325,8 +332,7 @@ impl Task {
     fn snapshot(&self, whom: Whom) -> Vec<ViewerSnapshot> {
         let now = clock::now_us();
         let mut all: Vec<_> = self
-            .viewers
-            .iter()
+            .people()
             .filter(|(id, _)| matches!(whom, Whom::All) || whom == Whom::One(**id))
             .map(|(&id, viewer)| ViewerSnapshot::of(id, viewer, now))
             .collect();
@@ -334,9 +340,20 @@ impl Task {
         all
     }
 
+    /// Who views, and not what records.
+    fn people(&self) -> impl Iterator<Item = (&ViewerId, &Viewer)> {
+        self.viewers.iter().filter(|(_, viewer)| viewer.link.road() != Road::Inside)
+    }
+
+    fn tell_recorded(&mut self, recorded: bool) {
+        if std::mem::replace(&mut self.recorded, recorded) != recorded {
+            self.people().for_each(|(_, viewer)| viewer.link.control(&Control::Recorded { recorded }));
+        }
+    }
+
     fn say(&self, whom: Whom, text: String) -> usize {
         let message = Control::Message { text };
-        let told = self.viewers.iter().filter(|(id, _)| matches!(whom, Whom::All) || whom == Whom::One(**id));
+        let told = self.people().filter(|(id, _)| matches!(whom, Whom::All) || whom == Whom::One(**id));
         told.map(|(_, viewer)| viewer.link.control(&message)).count()
     }
 
@@ -438,6 +455,7 @@ impl Task {
             self.source.input(event);
         }
         viewer.link.control(&Control::InputAck { next: self.ledger.next(&viewer.token) });
+        self.tell_pointer(id);
     }
 
     fn on_motion(&mut self, id: ViewerId, motion: &Motion) {
@@ -450,6 +468,14 @@ impl Task {
         viewer.grant.was_used(clock::unix_ms());
         viewer.pointer = Some(Pointer { x: motion.x.into(), y: motion.y.into() });
         self.source.input(InputEvent::PointerMove { x: motion.x, y: motion.y });
+        self.tell_pointer(id);
+    }
+
+    /// Tells a recorder that is to know it where this viewer's pointer is.
+    fn tell_pointer(&self, id: ViewerId) {
+        let Some(Pointer { x, y }) = self.viewers.get(&id).and_then(|viewer| viewer.pointer) else { return };
+        let told = self.viewers.values().filter(|viewer| viewer.grant.sees_pointer);
+        told.for_each(|viewer| viewer.link.control(&Control::CursorAt { x, y }));
     }
 
     fn on_event(&mut self, event: SourceEvent) {

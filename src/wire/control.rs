@@ -178,6 +178,10 @@ pub enum Control {
     Message {
         text: String,
     },
+    /// Whether what the session shows is recorded, from now on. Since 1.3.
+    Recorded {
+        recorded: bool,
+    },
 }
 
 /// A secret that a peer shows; it never reaches a log.
@@ -343,6 +347,10 @@ impl Control {
                 put_text(out, text, MAX_REASON);
                 25
             }
+            Control::Recorded { recorded } => {
+                out.push((*recorded).into());
+                34
+            }
         }
     }
 
@@ -445,6 +453,7 @@ impl Control {
             23 => Control::Policy { policy: policy(r, "Policy's policy")? },
             24 => Control::Ticket { ticket: Secret(r.bytes(MAX_TICKET, "Ticket's ticket")?.to_vec()) },
             25 => Control::Message { text: r.text(MAX_REASON, "Message's text")? },
+            34 => Control::Recorded { recorded: r.flag("Recorded")? },
             _ => return Ok(None),
         }))
     }

@@ -14,15 +14,14 @@ pub use control::{Attach, Attached, Control, ControlReader, Cursor, KnownScreen,
 pub use input::{Button, InputEvent, InputReader, Motion, write_event, write_input_start};
 pub use policy::{Policy, UnknownPolicy};
 pub use update::{CachedTile, CopyRect, TilePart, UpdateHeader, VideoFrame, read_update};
-#[cfg(feature = "net")]
-pub(crate) use value::put_varint;
 pub use value::{Reader, WireError};
+pub(crate) use value::{put_bytes, put_text, put_u64, put_varint};
 pub use websocket::{Frame, read_frame, write_frame};
 
 /// The major version: both sides must have the same.
 pub const MAJOR: u64 = 1;
 /// The minor version: the lower of both sides' is in use.
-pub const MINOR: u64 = 2;
+pub const MINOR: u64 = 3;
 /// The ALPN of native QUIC.
 pub const ALPN: &[u8] = b"chevet/1";
 /// The WebSocket subprotocol.

@@ -7,6 +7,7 @@
 mod gate;
 mod health;
 mod openapi;
+mod recordings;
 mod sessions;
 mod shapes;
 mod status;
@@ -33,6 +34,8 @@ fn routes() -> Vec<Route> {
     vec![
         ("/openapi.json", &["get"], get(openapi::document)),
         ("/gateway", &["get"], get(status::gateway)),
+        ("/recordings", &["get"], get(recordings::list)),
+        ("/recordings/{name}", &["get"], get(recordings::fetch)),
         ("/sessions", &["get"], get(sessions::list)),
         ("/sessions/{name}/message", &["post"], post(sessions::message)),
         ("/sessions/{name}/end", &["post"], post(sessions::end)),

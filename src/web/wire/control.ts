@@ -4,7 +4,7 @@ import { ProtocolError, Reader, Writer, varintSize } from "./bytes.ts";
 import * as limits from "./limits.ts";
 
 export const MAJOR = 1;
-export const MINOR = 2;
+export const MINOR = 3;
 
 /** Bits of Attach's features: what a viewer can do. */
 export const Feature = { h264: 1n, parts: 4n } as const;
@@ -79,7 +79,9 @@ export type Message =
   | { type: "VideoFailed"; video: number }
   | { type: "Policy"; policy: Policy }
   | { type: "Ticket"; ticket: Uint8Array }
-  | { type: "Message"; text: string };
+  | { type: "Message"; text: string }
+  /** Since 1.3. */
+  | { type: "Recorded"; recorded: boolean };
 
 type Name = Message["type"];
 type Of<N extends Name> = Extract<Message, { type: N }>;
@@ -320,6 +322,11 @@ const layouts: { [N in Name]: Layout<N> } = {
     number: 25,
     read: (r) => ({ type: "Message", text: r.textUpTo(limits.MAX_REASON, "the message") }),
     write: (w, m) => w.text(m.text),
+  },
+  Recorded: {
+    number: 34,
+    read: (r) => ({ type: "Recorded", recorded: r.flag() }),
+    write: (w, m) => w.flag(m.recorded),
   },
 };
 
