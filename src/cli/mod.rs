@@ -6,6 +6,7 @@ mod gateway;
 mod heap;
 mod host;
 mod load;
+mod recording;
 mod report;
 mod user;
 mod view;
@@ -44,6 +45,7 @@ enum Command {
     Load(load::Load),
     User(user::User),
     Audit(audit::Audit),
+    Recording(recording::Recording),
     Report(report::Report),
     Doctor(DoctorCommand),
 }
@@ -70,6 +72,7 @@ impl Cli {
                 | Command::Doctor(_)
                 | Command::Load(_)
                 | Command::Audit(_)
+                | Command::Recording(_)
                 | Command::Report(_)
         );
         let level = if quiet { "warn" } else { "info" };
@@ -84,6 +87,7 @@ impl Cli {
             Command::Report(report) => runtime()?.block_on(report.run())?,
             Command::Load(load) => return runtime()?.block_on(load.run()),
             Command::Audit(audit) => return Ok(audit.run()),
+            Command::Recording(recording) => return recording.run(),
             Command::Doctor(doctor) => return doctor.run(),
         }
         Ok(ExitCode::SUCCESS)

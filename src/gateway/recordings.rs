@@ -4,10 +4,11 @@ use crate::audit::{Audit, Event, Outcome, Record};
 use crate::clock;
 use crate::link::{Link, software};
 use crate::recording::{
-    Command, Config, Header, Label, Person, RecordedInput, Rhythm, SealError, Shelf, ShelfError, Tape, WhenFull,
-    recipients_of, record,
+    Command, Config, Header, Label, Person, RecordedInput, Rhythm, SealError, Shelf, ShelfError, Tape,
+    WhenFull, recipients_of, record,
 };
 use crate::session::{Session, WeakSession, Whom};
+use crate::sync::Micros;
 use crate::wire::CloseCode;
 use age::x25519::Recipient;
 use std::collections::HashMap;
@@ -172,7 +173,7 @@ impl Recordings {
         about: &impl Fn(Event) -> Record,
     ) -> Result<(), String> {
         self.shelf.room().map_err(|full| full.to_string())?;
-        let began_at = clock::unix_ms();
+        let (began_at, began_us) = (clock::unix_ms(), clock::now_us());
         let (name, title) = (session.name().to_owned(), session.title().to_owned());
         let mut label = Label { session: name.clone(), title: title.clone(), began_at, ..Label::default() };
         label.meet(person);
@@ -189,6 +190,7 @@ impl Recordings {
             session_name: name.clone(),
             name: recording.clone(),
             tape,
+            began_us,
             fail,
             runtime: tokio::runtime::Handle::current(),
         };
@@ -279,13 +281,14 @@ struct Run {
     session_name: String,
     name: String,
     tape: Tape,
+    began_us: Micros,
     fail: watch::Sender<bool>,
     runtime: tokio::runtime::Handle,
 }
 
 impl Run {
     fn run(self, mut commands: mpsc::Receiver<Command>) {
-        let Run { recordings, session, session_name, name, mut tape, fail, runtime } = self;
+        let Run { recordings, session, session_name, name, mut tape, began_us, fail, runtime } = self;
         let rhythm = Rhythm {
             lose_at_most: Duration::from_secs(recordings.config.lose_at_most_seconds.into()),
             pointer: recordings.config.input == RecordedInput::Pointer,
@@ -294,7 +297,7 @@ impl Run {
         let shelf = recordings.shelf.clone();
         let ended = runtime.block_on(async {
             let alone = || recordings.leave(&session_name, &name);
-            record(session.clone(), &shelf, &mut tape, rhythm, &mut commands, alone).await
+            record(session.clone(), &shelf, &mut tape, rhythm, began_us, &mut commands, alone).await
         });
         let (failure, mut reason) = (ended.is_failure(), ended.to_string());
         recordings.lock().retain(|_, running| running.name != name);

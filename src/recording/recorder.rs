@@ -120,12 +120,13 @@ struct Recorder<'a> {
 }
 
 /// Records a session until it ends, nobody is left who is recorded, or there is no room. To be run on a thread of its own.
-/// `alone` is asked whether it may end because nobody is left.
+/// Times count from `began_us` on the monotonic clock; `alone` is asked whether it may end because nobody is left.
 pub async fn record(
     session: WeakSession,
     shelf: &Shelf,
     tape: &mut Tape,
     rhythm: Rhythm,
+    began_us: Micros,
     commands: &mut mpsc::Receiver<Command>,
     mut alone: impl FnMut() -> bool,
 ) -> Ended {
@@ -135,7 +136,7 @@ pub async fn record(
         shelf,
         tape,
         rhythm,
-        began_us: clock::now_us(),
+        began_us,
         track: None,
         next: None,
         failures: 0,

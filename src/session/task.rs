@@ -439,6 +439,11 @@ impl Task {
 
     fn on_input(&mut self, id: ViewerId, number: u64, event: InputEvent, now: Micros) {
         let Some(viewer) = self.viewers.get_mut(&id) else { return };
+        // When keys are typed is nobody else's business.
+        let points = matches!(
+            event,
+            InputEvent::PointerMove { .. } | InputEvent::PointerButton { .. } | InputEvent::Wheel { .. }
+        );
         // Who only watches is told that the event came, and nothing comes of it.
         if self.ledger.take(&viewer.token, number, now) && viewer.grant.controls {
             viewer.grant.was_used(clock::unix_ms());
@@ -455,7 +460,9 @@ impl Task {
             self.source.input(event);
         }
         viewer.link.control(&Control::InputAck { next: self.ledger.next(&viewer.token) });
-        self.tell_pointer(id);
+        if points {
+            self.tell_pointer(id);
+        }
     }
 
     fn on_motion(&mut self, id: ViewerId, motion: &Motion) {

@@ -123,7 +123,9 @@ mod tests {
         assert_eq!(range_of("bytes=90-", 100), Some((90, 100)));
         assert_eq!(range_of("bytes=90-900", 100), Some((90, 100)));
         assert_eq!(range_of("bytes=-16", 100), Some((84, 100)));
-        for wrong in ["", "bytes=", "bytes=9-1", "bytes=100-", "bytes=1-2,4-5", "bytes=-", "lines=1-2", "bytes=x-"] {
+        for wrong in
+            ["", "bytes=", "bytes=9-1", "bytes=100-", "bytes=1-2,4-5", "bytes=-", "lines=1-2", "bytes=x-"]
+        {
             assert_eq!(range_of(wrong, 100), None, "{wrong}");
         }
     }
