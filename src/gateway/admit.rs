@@ -133,7 +133,7 @@ enum Wish {
 pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox, peer: IpAddr) {
     let road = link.road().name();
     let mut role = None;
-    let heard = tokio::time::timeout(PATIENCE, hear(shared, &link, &mut inbox, &mut role)).await;
+    let heard = tokio::time::timeout(PATIENCE, hear(shared, &link, &mut inbox, &mut role, peer)).await;
     let (refused, session) = match heard {
         Ok(Ok(Wish::View(attach, claims, mut grant))) => {
             let of = Viewing { session: attach.session.clone(), road, peer, claims };
@@ -234,6 +234,7 @@ async fn hear(
     link: &Link,
     inbox: &mut Inbox,
     role: &mut Option<Role>,
+    peer: IpAddr,
 ) -> Result<Wish, Closed> {
     loop {
         let message = match inbox.next().await? {
@@ -258,7 +259,7 @@ async fn hear(
                 });
             }
             (Control::Attach(attach), Some(Role::Viewer)) => {
-                return admit_viewer(shared, link, attach);
+                return admit_viewer(shared, link, attach, peer);
             }
             (Control::Offer { session, title, secret }, Some(Role::Host)) => {
                 if !shared.door.admits_host(&secret.0) {
@@ -283,9 +284,9 @@ async fn hear(
 }
 
 /// A ticket is a person's, where people sign in, or the one that all share.
-fn admit_viewer(shared: &Shared, link: &Link, attach: Attach) -> Result<Wish, Closed> {
+fn admit_viewer(shared: &Shared, link: &Link, attach: Attach, peer: IpAddr) -> Result<Wish, Closed> {
     if let Some(people) = &shared.people {
-        let admitted = people.admit(&attach.ticket, &attach.session, link);
+        let admitted = people.admit(&attach.ticket, &attach.session, link, peer);
         let (claims, grant) = admitted.map_err(|reason| refusal(CloseCode::REFUSED, reason))?;
         return Ok(Wish::View(attach, Some(claims), grant));
     }

@@ -4,6 +4,7 @@ use super::origins::is_origin;
 use crate::audit;
 use crate::broker::Publication;
 use crate::identity::oidc::{ProviderConfig, ProviderConfigError};
+use crate::policy::{Policies, PolicyError, Rule, Zone};
 use crate::store::Store;
 use crate::wire::Policy;
 use serde::Deserialize;
@@ -44,6 +45,8 @@ pub enum ConfigError {
     )]
     TicketAndSignIn,
     #[error(transparent)]
+    Policy(#[from] PolicyError),
+    #[error(transparent)]
     Oidc(#[from] ProviderConfigError),
     #[error("`listen` names no address: give one such as \"127.0.0.1:4380\"")]
     NoAddress,
@@ -77,6 +80,10 @@ pub struct Config {
     pub sign_in: Option<SignInConfig>,
     pub oidc: Vec<ProviderConfig>,
     pub publish: Vec<Publication>,
+    #[serde(rename = "zone")]
+    pub zones: Vec<Zone>,
+    #[serde(rename = "policy")]
+    pub rules: Vec<Rule>,
     pub audit: audit::Config,
     pub metrics: MetricsConfig,
     pub availability: AvailabilityConfig,
@@ -207,6 +214,8 @@ impl Default for Config {
             sign_in: None,
             oidc: Vec::new(),
             publish: Vec::new(),
+            zones: Vec::new(),
+            rules: Vec::new(),
             audit: audit::Config::default(),
             metrics: MetricsConfig::default(),
             availability: AvailabilityConfig::default(),
@@ -234,6 +243,7 @@ impl Config {
         if self.sign_in.is_some() {
             self.check_sign_in()?;
         }
+        self.policies().check(self.sign_in.is_some())?;
         ProviderConfig::check_all(&self.oidc, self.sign_in.is_some())?;
         let ticket = self.access.ticket.as_ref().is_some_and(|ticket| ticket.len() >= 16);
         let guarded = ticket || self.sign_in.is_some();
@@ -281,6 +291,11 @@ impl Config {
             return Err(ConfigError::NoStore);
         }
         Ok(())
+    }
+
+    /// What people may do in sessions.
+    pub fn policies(&self) -> Policies {
+        Policies::new(self.zones.clone(), self.rules.clone())
     }
 
     /// The address of the store: configured, or in the state directory.

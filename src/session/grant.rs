@@ -1,6 +1,7 @@
 //! By what right a viewer is attached.
 
 use super::{FirstScreen, Taps};
+use crate::policy::Allowed;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -14,6 +15,8 @@ pub struct Grant {
     /// Who it is, and where, for people who lose the session to it.
     pub title: Arc<str>,
     pub seat: Arc<str>,
+    /// What its policies allow.
+    pub allowed: Allowed,
     /// The sign-in that it comes from. Empty: none.
     pub sign_in: Arc<str>,
     /// When it last sent input, in milliseconds since 1970.
@@ -32,6 +35,7 @@ impl Grant {
             controls: true,
             title: "".into(),
             seat: "".into(),
+            allowed: Allowed::default(),
             sign_in: "".into(),
             used_at: Arc::default(),
             first_screen: Arc::default(),
