@@ -31,6 +31,8 @@ pub mod link;
 pub mod load;
 #[cfg(feature = "net")]
 pub mod metrics;
+#[cfg(feature = "net")]
+pub mod policy;
 pub mod recording;
 pub mod screen;
 #[cfg(feature = "net")]

@@ -24,6 +24,8 @@ mod idle;
 mod loss;
 #[path = "end_to_end/mistakes.rs"]
 mod mistakes;
+#[path = "end_to_end/recording.rs"]
+mod recording;
 #[path = "end_to_end/roaming.rs"]
 mod roaming;
 // Shared with the X11 source's tests; each takes what it needs.

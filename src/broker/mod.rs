@@ -3,8 +3,10 @@
 
 use crate::identity::ticket::{Claims, Holder, Mode, TicketError, TicketOffice};
 use crate::identity::{Identity, Keys, Person, new_id};
+use crate::policy::{Allowed, Case, Policies, stands_for};
 use crate::store::{StoreError, User};
 use serde::Deserialize;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A ticket must be shown within this time.
@@ -45,10 +47,7 @@ pub struct Publication {
 
 impl Publication {
     fn is_of(&self, session: &str) -> bool {
-        match self.session.strip_suffix('*') {
-            Some(beginning) => session.starts_with(beginning),
-            None => session == self.session,
-        }
+        stands_for(&self.session, session)
     }
 
     fn is_for(&self, user: &User) -> bool {
@@ -69,6 +68,7 @@ pub struct Broker {
     identity: Arc<Identity>,
     office: TicketOffice,
     publications: Vec<Publication>,
+    policies: Policies,
     /// How long somebody who was attached may be away and come back without signing in, in milliseconds.
     resume_ms: i64,
 }
@@ -78,9 +78,10 @@ impl Broker {
         identity: Arc<Identity>,
         keys: Arc<Keys>,
         publications: Vec<Publication>,
+        policies: Policies,
         resume_ms: i64,
     ) -> Self {
-        Broker { identity, office: TicketOffice::new(keys), publications, resume_ms }
+        Broker { identity, office: TicketOffice::new(keys), publications, policies, resume_ms }
     }
 
     pub fn identity(&self) -> &Identity {
@@ -98,6 +99,7 @@ impl Broker {
         person: &Person,
         session: &str,
         holder: Holder,
+        from: IpAddr,
         now_ms: i64,
     ) -> Result<Granted, BrokerError> {
         if !self.may_have(&person.user, session) {
@@ -108,6 +110,7 @@ impl Broker {
         }
         let Person { user, sign_in } = person;
         let number = self.identity.store().hold(session, &user.id, &sign_in.seat, now_ms).await?;
+        let (zone, allowed) = self.allowed(person, session, from);
         let ticket = self.office.sign(&Claims {
             id: new_id(),
             gateway: self.office.gateway().to_owned(),
@@ -118,6 +121,9 @@ impl Broker {
             title: user.title.clone(),
             sign_in: sign_in.id.clone(),
             seat: sign_in.seat.clone(),
+            zone,
+            allowed,
+            admission: 0,
             holder,
             until: now_ms + TICKET_MS,
         });
@@ -130,9 +136,23 @@ impl Broker {
         shown: &[u8],
         session: &str,
         exporter: Option<&[u8; 32]>,
+        from: IpAddr,
         now_ms: i64,
     ) -> Result<Claims, TicketError> {
-        self.office.redeem(shown, session, exporter, now_ms)
+        let claims = self.office.redeem(shown, session, exporter, now_ms)?;
+        // Or what is allowed inside could be had outside.
+        match claims.zone == self.policies.zone_of(from) {
+            true => Ok(claims),
+            false => Err(TicketError::OtherZone),
+        }
+    }
+
+    /// The zone of an address, and what somebody may do in a session from there.
+    pub fn allowed(&self, person: &Person, session: &str, from: IpAddr) -> (String, Allowed) {
+        let Person { user, sign_in } = person;
+        let zone = self.policies.zone_of(from);
+        let case = Case { user: &user.name, groups: &user.groups, session, zone, seat: &sign_in.seat };
+        (zone.to_owned(), self.policies.allowed(&case))
     }
 
     /// The next ticket of somebody who is attached: for the same holder and by the same grant, so that it takes nothing over.

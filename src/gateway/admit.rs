@@ -134,7 +134,7 @@ enum Wish {
 pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox, peer: IpAddr) {
     let road = link.road().name();
     let mut role = None;
-    let heard = tokio::time::timeout(PATIENCE, hear(shared, &link, &mut inbox, &mut role)).await;
+    let heard = tokio::time::timeout(PATIENCE, hear(shared, &link, &mut inbox, &mut role, peer)).await;
     let (refused, session) = match heard {
         Ok(Ok(Wish::View(attach, claims, mut grant))) => {
             let of = Viewing { session: attach.session.clone(), road, peer, claims };
@@ -206,7 +206,7 @@ async fn view(
     let session = shared.registry.session(&of.session);
     let session = session.ok_or_else(|| refusal(CloseCode::NO_SESSION, no_session(&of.session)))?;
     let recordings = shared.recordings.as_ref();
-    let recorded = match recordings.filter(|all| grant.recorded || all.records(&of.session)) {
+    let recorded = match recordings.filter(|all| grant.allowed.recording || all.records(&of.session)) {
         Some(recordings) => {
             let held = recordings.hold(&session, link, person(of.claims.as_ref()), |event| of.record(event));
             held.await.map_err(|reason| refusal(CloseCode::LIMIT, reason))?
@@ -248,6 +248,7 @@ async fn hear(
     link: &Link,
     inbox: &mut Inbox,
     role: &mut Option<Role>,
+    peer: IpAddr,
 ) -> Result<Wish, Closed> {
     loop {
         let message = match inbox.next().await? {
@@ -272,7 +273,7 @@ async fn hear(
                 });
             }
             (Control::Attach(attach), Some(Role::Viewer)) => {
-                return admit_viewer(shared, link, attach);
+                return admit_viewer(shared, link, attach, peer);
             }
             (Control::Offer { session, title, secret }, Some(Role::Host)) => {
                 if !shared.door.admits_host(&secret.0) {
@@ -297,9 +298,9 @@ async fn hear(
 }
 
 /// A ticket is a person's, where people sign in, or the one that all share.
-fn admit_viewer(shared: &Shared, link: &Link, attach: Attach) -> Result<Wish, Closed> {
+fn admit_viewer(shared: &Shared, link: &Link, attach: Attach, peer: IpAddr) -> Result<Wish, Closed> {
     if let Some(people) = &shared.people {
-        let admitted = people.admit(&attach.ticket, &attach.session, link);
+        let admitted = people.admit(&attach.ticket, &attach.session, link, peer);
         let (claims, grant) = admitted.map_err(|reason| refusal(CloseCode::REFUSED, reason))?;
         return Ok(Wish::View(attach, Some(claims), grant));
     }

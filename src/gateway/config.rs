@@ -4,6 +4,7 @@ use super::origins::is_origin;
 use crate::audit;
 use crate::broker::Publication;
 use crate::identity::oidc::{ProviderConfig, ProviderConfigError};
+use crate::policy::{Policies, PolicyError, Rule, Zone};
 use crate::recording;
 use crate::store::Store;
 use crate::wire::Policy;
@@ -45,6 +46,8 @@ pub enum ConfigError {
     )]
     TicketAndSignIn,
     #[error(transparent)]
+    Policy(#[from] PolicyError),
+    #[error(transparent)]
     Oidc(#[from] ProviderConfigError),
     #[error("`listen` names no address: give one such as \"127.0.0.1:4380\"")]
     NoAddress,
@@ -62,6 +65,8 @@ pub enum ConfigError {
     Audit(#[from] audit::ConfigError),
     #[error(transparent)]
     Recording(#[from] recording::ConfigError),
+    #[error("a [[policy]] says recording = true, and there is no [recording] that says where and for whom")]
+    NoRecording,
     #[error("session {0:?} needs either `display` or `pattern`")]
     NoSource(String),
 }
@@ -80,6 +85,10 @@ pub struct Config {
     pub sign_in: Option<SignInConfig>,
     pub oidc: Vec<ProviderConfig>,
     pub publish: Vec<Publication>,
+    #[serde(rename = "zone")]
+    pub zones: Vec<Zone>,
+    #[serde(rename = "policy")]
+    pub rules: Vec<Rule>,
     pub audit: audit::Config,
     pub recording: Option<recording::Config>,
     pub metrics: MetricsConfig,
@@ -211,6 +220,8 @@ impl Default for Config {
             sign_in: None,
             oidc: Vec::new(),
             publish: Vec::new(),
+            zones: Vec::new(),
+            rules: Vec::new(),
             audit: audit::Config::default(),
             recording: None,
             metrics: MetricsConfig::default(),
@@ -239,6 +250,7 @@ impl Config {
         if self.sign_in.is_some() {
             self.check_sign_in()?;
         }
+        self.policies().check(self.sign_in.is_some())?;
         ProviderConfig::check_all(&self.oidc, self.sign_in.is_some())?;
         let ticket = self.access.ticket.as_ref().is_some_and(|ticket| ticket.len() >= 16);
         let guarded = ticket || self.sign_in.is_some();
@@ -261,6 +273,9 @@ impl Config {
         }
         self.audit.check(self.state_directory.is_some())?;
         self.recording.as_ref().map_or(Ok(()), recording::Config::check)?;
+        if self.recording.is_none() && self.rules.iter().any(|rule| rule.recording == Some(true)) {
+            return Err(ConfigError::NoRecording);
+        }
         if self.metrics.token.as_ref().is_some_and(|token| token.len() < 16) {
             return Err(ConfigError::ShortToken);
         }
@@ -287,6 +302,11 @@ impl Config {
             return Err(ConfigError::NoStore);
         }
         Ok(())
+    }
+
+    /// What people may do in sessions.
+    pub fn policies(&self) -> Policies {
+        Policies::new(self.zones.clone(), self.rules.clone())
     }
 
     /// The address of the store: configured, or in the state directory.

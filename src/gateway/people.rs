@@ -39,8 +39,13 @@ impl People {
         let lifetimes =
             Lifetimes { lasts_ms: minutes(sign_in.lasts_minutes), idle_ms: minutes(sign_in.idle_minutes) };
         let identity = Arc::new(Identity::new(store, keys.clone(), lifetimes));
-        let broker =
-            Broker::new(identity, keys.clone(), config.publish.clone(), minutes(sign_in.resume_minutes));
+        let broker = Broker::new(
+            identity,
+            keys.clone(),
+            config.publish.clone(),
+            config.policies(),
+            minutes(sign_in.resume_minutes),
+        );
         let providers = config.oidc.iter().map(Provider::new).collect::<Result<_, _>>()?;
         Ok(Some(Arc::new(People { broker, keys, providers, beginnings: Attempts::default() })))
     }
@@ -73,19 +78,25 @@ impl People {
     }
 
     /// What a link shows for a session, as a grant.
-    pub fn admit(&self, shown: &[u8], session: &str, link: &Link) -> Result<(Claims, Grant), String> {
+    pub fn admit(
+        &self,
+        shown: &[u8],
+        session: &str,
+        link: &Link,
+        from: IpAddr,
+    ) -> Result<(Claims, Grant), String> {
         let exporter = link.exporter();
-        let claims = self.broker.redeem(shown, session, exporter.as_ref(), clock::unix_ms());
+        let claims = self.broker.redeem(shown, session, exporter.as_ref(), from, clock::unix_ms());
         let claims = claims.map_err(|error| error.to_string())?;
         let grant = Grant {
             number: claims.grant,
             controls: claims.mode == crate::identity::ticket::Mode::Control,
             title: claims.title.as_str().into(),
             seat: claims.seat.as_str().into(),
+            allowed: claims.allowed,
             sign_in: claims.sign_in.as_str().into(),
             used_at: Arc::default(),
             first_screen: Arc::default(),
-            recorded: false,
             sees_pointer: false,
             taps: None,
         };

@@ -1,6 +1,7 @@
 //! By what right a viewer is attached.
 
 use super::{FirstScreen, Taps};
+use crate::policy::Allowed;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -14,14 +15,14 @@ pub struct Grant {
     /// Who it is, and where, for people who lose the session to it.
     pub title: Arc<str>,
     pub seat: Arc<str>,
+    /// What its policies allow.
+    pub allowed: Allowed,
     /// The sign-in that it comes from. Empty: none.
     pub sign_in: Arc<str>,
     /// When it last sent input, in milliseconds since 1970.
     pub used_at: Arc<AtomicI64>,
     /// When it first showed a whole screen.
     pub first_screen: Arc<FirstScreen>,
-    /// What is shown to it is recorded.
-    pub recorded: bool,
     /// It is told where others move the pointer.
     pub sees_pointer: bool,
     /// Where the times from a tap to its screen go.
@@ -36,10 +37,10 @@ impl Grant {
             controls: true,
             title: "".into(),
             seat: "".into(),
+            allowed: Allowed::default(),
             sign_in: "".into(),
             used_at: Arc::default(),
             first_screen: Arc::default(),
-            recorded: false,
             sees_pointer: false,
             taps: None,
         }

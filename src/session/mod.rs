@@ -6,6 +6,7 @@ mod encoding;
 mod experience;
 mod grant;
 mod input;
+mod orders;
 mod snapshot;
 mod task;
 mod video;
