@@ -2,7 +2,7 @@ use super::Failure;
 use chevet::client::{Mirror, write_png};
 use chevet::clock;
 use chevet::gateway::Config;
-use chevet::recording::{Kept, Keys, Replay, Shelf};
+use chevet::recording::{Kept, Keys, Opened, Replay, Shelf};
 use chevet::screen::TileId;
 use clap::Subcommand;
 use std::io::{Read, Seek, Write};
@@ -138,7 +138,7 @@ fn shelf_of(config: &Path) -> Result<Shelf, Failure> {
 }
 
 impl Sealed {
-    fn open(&self) -> Result<Replay<impl Read + Seek + use<>>, Failure> {
+    fn open(&self) -> Result<Replay<Opened>, Failure> {
         let keys = Keys::read(&self.identity)?;
         let replay = Replay::open(keys.open(&self.file)?).map_err(|error| self.about(&error))?;
         if let Some(damage) = replay.damage() {

@@ -34,7 +34,7 @@ pub use label::{Label, LabelledPerson};
 #[cfg(feature = "net")]
 pub use recorder::{Command, Ended, Rhythm, record};
 #[cfg(feature = "net")]
-pub use seal::{Keys, SealError, recipients_of};
+pub use seal::{Keys, Opened, SealError, recipients_of};
 #[cfg(feature = "net")]
 pub use shelf::{Full, Kept, Limits, Removed, Shelf, ShelfError, is_name};
 #[cfg(feature = "net")]

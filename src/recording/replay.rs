@@ -148,7 +148,9 @@ impl<R: Read + Seek> Replay<R> {
                 Some(Record::Message(_)) => messages += 1,
                 Some(_) => {}
             }
-            if let Some(Timed { time_us, record: Record::Person(person), .. }) = self.next.take() {
+            let Some(Timed { time_us, record, .. }) = self.next.take() else { continue };
+            self.time_us = time_us;
+            if let Record::Person(person) = record {
                 self.persons.push((time_us, person));
             }
         }

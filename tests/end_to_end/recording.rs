@@ -68,8 +68,8 @@ fn an_auditor_seeks_in_a_recording_in_chromium_and_sees_the_pixels_of_each_momen
     ];
     let mut viewer = with_password(&folder, "view", &arguments);
     assert!(viewer.wait().unwrap().success());
-    let out = std::fs::read_to_string(folder.file("view.out")).unwrap();
-    assert!(out.contains("\"recorded\":true"), "{out}");
+    let said = std::fs::read_to_string(folder.file("view.log")).unwrap();
+    assert!(said.contains("this session is recorded"), "{said}");
     gateway.signal("-TERM");
     settle("the gateway ends", || gateway.ended().is_none().then(|| gateway.log()));
     let file = sealed(&folder.file("recordings")).expect("a recording");

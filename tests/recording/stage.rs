@@ -5,10 +5,10 @@ use chevet::client::{Address, Client, Event};
 use chevet::clock;
 use chevet::gateway::{Config, Gateway};
 use chevet::recording::{
-    Command, Ended, Header, Keys, Label, Limits, Person, Replay, Rhythm, Shelf, Tape, record,
+    Command, Ended, Header, Keys, Label, Limits, Opened, Person, Replay, Rhythm, Shelf, Tape, record,
 };
 use chevet::screen::{Framebuffer, HashKey, hash_tile};
-use chevet::source::SyntheticConfig;
+use chevet::source::{Layout, SyntheticConfig};
 use chevet::wire::{Button, InputEvent};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -72,15 +72,16 @@ pub async fn until(client: &mut Client, what: &str, wanted: impl Fn(&Event) -> b
     timeout(LONG, waiting).await.unwrap_or_else(|_| panic!("{what} never came"));
 }
 
-/// Clicks somewhere, or turns the wheel over the table, and waits until the screen that came of it is exact.
+/// Clicks on a tile that answers, or turns the wheel over it, which scrolls the table; waits until what came of it is exact.
 pub async fn act(client: &mut Client, number: usize) {
-    let (x, y) = ((number * 97 % 600) as u16, (number * 61 % 440) as u16);
+    let layout = Layout::new(640, 480);
+    let echoes = layout.echoes();
+    let place = layout.grid().rect(echoes[number * 7 % echoes.len()]);
+    let (x, y) = (place.x as u16 + 3, place.y as u16 + 3);
     if number % 3 == 2 {
-        client.input(InputEvent::Wheel { horizontal: 0, vertical: 120, x: 350, y: 350 });
+        client.input(InputEvent::Wheel { horizontal: 0, vertical: 120, x, y });
     } else {
-        for down in [true, false] {
-            client.input(InputEvent::PointerButton { button: Button::Left, down, x, y });
-        }
+        client.input(InputEvent::PointerButton { button: Button::Left, down: true, x, y });
     }
     until(client, "an update", |event| matches!(event, Event::Updated(_))).await;
     until(client, "an exact screen", |event| matches!(event, Event::Exact)).await;
@@ -121,7 +122,7 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    pub fn open(&self) -> Replay<impl std::io::Read + std::io::Seek + use<>> {
+    pub fn open(&self) -> Replay<Opened> {
         open(&self.file, &self.identity)
     }
 
@@ -130,7 +131,7 @@ impl Recorded {
     }
 }
 
-pub fn open(file: &Path, identity: &Path) -> Replay<impl std::io::Read + std::io::Seek + use<>> {
+pub fn open(file: &Path, identity: &Path) -> Replay<Opened> {
     Replay::open(Keys::read(identity).unwrap().open(file).unwrap()).unwrap()
 }
 
