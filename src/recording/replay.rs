@@ -178,7 +178,15 @@ impl<R: Read + Seek> Replay<R> {
 
     fn peek(&mut self) -> Result<Option<&Timed>, ReplayError> {
         if self.next.is_none() {
-            self.next = self.read_next()?;
+            self.next = match self.read_next() {
+                // Of what was cut off, only the cut itself is left.
+                Err(ReplayError::Damaged { after_us, .. })
+                    if self.damage.is_some() && after_us >= self.index.ends_us =>
+                {
+                    None
+                }
+                read => read?,
+            };
         }
         Ok(self.next.as_ref().filter(|timed| timed.record != Record::End))
     }

@@ -94,12 +94,22 @@ export class Player {
     while (this.waiting === null) {
       this.waiting = this.parser.next();
       if (this.waiting !== null) break;
-      const bytes = await this.source.read(this.readAt);
+      const bytes = await this.readOn();
       if (bytes.length === 0) return null;
       this.readAt += bytes.length;
       this.parser.feed(bytes);
     }
     return this.waiting.content.type === "end" ? null : this.waiting;
+  }
+
+  private async readOn(): Promise<Uint8Array> {
+    try {
+      return await this.source.read(this.readAt);
+    } catch (error) {
+      // Of what was cut off, only the cut itself is left.
+      if (this.damage !== null && this.index.keys.length > 0 && this.time >= this.index.end) return new Uint8Array(0);
+      throw error;
+    }
   }
 
   private take({ time, offset, content }: Timed): void {
