@@ -154,9 +154,9 @@ fn controls() -> Vec<(&'static str, Control, Value)> {
         (
             "Message",
             Control::Message { text: "Maintenance à 18 h".into() },
-            Control::Recorded { recorded: true },
             json!({"text": "Maintenance à 18 h"}),
         ),
+        ("Recorded", Control::Recorded { recorded: true }, json!({"recorded": true})),
     ]
 }
 

@@ -37,7 +37,7 @@ fn an_auditor_seeks_in_a_recording_in_chromium_and_sees_the_pixels_of_each_momen
         "listen = [\"127.0.0.1:{port}\"]\nstate_directory = {:?}\n[sign_in]\n[[publish]]\nsession = \"*\"\n\
          groups = [\"nurses\"]\n[[policy]]\nusers = [\"anne\"]\nrecording = true\n\
          [recording]\ndirectory = {:?}\nrecipients = [{public:?}]\nleast_free_gib = 0\n\
-         [[session]]\nname = \"desk\"\ntitle = \"Front desk\"\n\
+         [[session]]\nname = \"desk\"\ntitle = \"Front desk\"\npolicy = \"exact-only\"\n\
          pattern = {{ width = 640, height = 480, frames_per_second = 5, seed = 1 }}\n",
         folder.file("state"),
         folder.file("recordings"),

@@ -19,6 +19,8 @@ export class Theatre {
   private canvas: HTMLCanvasElement | null = null;
   private opened: Opened | null = null;
   private time = 0;
+  /** What the worker has shown; `time` runs ahead of it while it seeks. */
+  private shownTime = 0;
   private playing = false;
   private dragging = false;
   private size = { width: 0, height: 0 };
@@ -82,6 +84,7 @@ export class Theatre {
     this.opened = null;
     this.playing = false;
     this.time = 0;
+    this.shownTime = 0;
     this.pointer = null;
     this.root.hidden = true;
     this.left();
@@ -111,6 +114,7 @@ export class Theatre {
       case "time":
         if (message.time > this.time && this.problem?.kind === "damaged") this.problem = null;
         this.time = message.time;
+        this.shownTime = message.time;
         this.playing = message.playing;
         this.size = { width: message.width, height: message.height };
         this.pointer = message.pointer;
@@ -224,7 +228,7 @@ export class Theatre {
 
   private state(): object {
     const { end = 0, keys = [] } = this.opened ?? {};
-    return { opened: this.opened !== null, time: this.time, end, keys: keys.length, playing: this.playing, problem: this.problem?.kind ?? null, ...this.size };
+    return { opened: this.opened !== null, time: this.shownTime, end, keys: keys.length, playing: this.playing, problem: this.problem?.kind ?? null, ...this.size };
   }
 
   /** The canvas' pixels: R, G, B, A bytes row by row, and the time that they are of. */
