@@ -36,7 +36,9 @@ impl Label {
     pub fn meet(&mut self, person: &Person) -> bool {
         let Person { name, title, seat, .. } = person.clone();
         let met = LabelledPerson { name, title, seat };
-        let new = !self.people.contains(&met) && self.people.len() < MOST_PEOPLE;
+        let new = met != LabelledPerson::default()
+            && !self.people.contains(&met)
+            && self.people.len() < MOST_PEOPLE;
         if new {
             self.people.push(met);
         }

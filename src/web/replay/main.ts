@@ -74,6 +74,7 @@ const textsOf = (each: Kept): string[] => [each.name, each.session, each.title, 
 function rowOf(each: Kept): HTMLTableRowElement {
   const open = make("button", { type: "button", className: "small", textContent: words().open });
   open.setAttribute("aria-label", words().openOf(`${nameOf(each)}, ${when(each.began_at, language)}`));
+  open.dataset["name"] = each.name;
   open.addEventListener("click", () => ask(each));
   const length = each.ended_at === null ? words().running : clock((each.ended_at - each.began_at) * 1000);
   return make(
@@ -116,7 +117,8 @@ async function decrypt(): Promise<void> {
 
 function showChoice(): void {
   element("choice", HTMLElement).hidden = false;
-  void load();
+  // The keyboard goes on where it was.
+  document.querySelector<HTMLButtonElement>(`#rows button[data-name="${chosen?.name ?? ""}"]`)?.focus();
 }
 
 for (const each of document.querySelectorAll<HTMLButtonElement>("[data-language]")) {
