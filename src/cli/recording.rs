@@ -6,6 +6,7 @@ use chevet::recording::{Kept, Keys, Opened, Replay, Shelf};
 use chevet::screen::TileId;
 use clap::Subcommand;
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -268,8 +269,9 @@ impl Export {
             return Err("--every is a number of seconds, at least 0.04".into());
         }
         let mut replay = self.file.open()?;
-        std::fs::create_dir_all(&self.out)
-            .map_err(|error| format!("making {}: {error}", self.out.display()))?;
+        // What was sealed is in clear from here on: for its owner alone.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.out);
+        made.map_err(|error| format!("making {}: {error}", self.out.display()))?;
         let every = (self.every * 1e6) as u64;
         let (mut at, mut written) = (replay.index().keys[0].0, 0);
         replay.seek(at).map_err(|error| self.file.about(&error))?;

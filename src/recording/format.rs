@@ -233,7 +233,7 @@ impl Parser {
     }
 
     /// The next record, if all of it is there.
-    pub fn next(&mut self) -> Result<Option<Timed>, FormatError> {
+    pub fn take(&mut self) -> Result<Option<Timed>, FormatError> {
         if !self.begun {
             let Some(magic) = self.held.get(..MAGIC.len()) else { return Ok(None) };
             if magic != MAGIC {
@@ -364,7 +364,7 @@ mod tests {
         let mut parser = Parser::new();
         parser.feed(&out);
         let mut all = Vec::new();
-        while let Some(timed) = parser.next().unwrap() {
+        while let Some(timed) = parser.take().unwrap() {
             all.push(timed);
         }
         (out, all)
@@ -379,7 +379,7 @@ mod tests {
         let at = index_offset(&bytes[bytes.len() - END_BYTES..]).unwrap();
         let mut parser = Parser::at(at);
         parser.feed(&bytes[at as usize..]);
-        let Some(Timed { record: Record::Index(index), .. }) = parser.next().unwrap() else { panic!() };
+        let Some(Timed { record: Record::Index(index), .. }) = parser.take().unwrap() else { panic!() };
         assert_eq!(index.keys, [(5, all[1].offset), (70_000_000, all[4].offset)]);
         assert_eq!(index.ends_us, 80_000_000);
         assert_eq!(index.before(0), index.keys.first().copied());
@@ -393,16 +393,16 @@ mod tests {
         let mut parser = Parser::at(all[4].offset);
         parser.feed(&bytes[all[4].offset as usize..]);
         for timed in &all[4..] {
-            assert_eq!(parser.next().unwrap().as_ref(), Some(timed));
+            assert_eq!(parser.take().unwrap().as_ref(), Some(timed));
         }
-        assert_eq!(parser.next(), Ok(None));
+        assert_eq!(parser.take(), Ok(None));
     }
 
     #[test]
     fn what_is_no_recording_is_refused() {
         let mut parser = Parser::new();
         parser.feed(b"age-encryption.org/v1");
-        assert_eq!(parser.next(), Err(FormatError::Magic));
+        assert_eq!(parser.take(), Err(FormatError::Magic));
     }
 
     #[test]
@@ -413,7 +413,7 @@ mod tests {
         put_varint(&mut bytes, MAX_RECORD as u64 + 1);
         let mut parser = Parser::at(0);
         parser.feed(&bytes);
-        assert!(matches!(parser.next(), Err(FormatError::Wire(WireError::TooMuch { .. }))));
+        assert!(matches!(parser.take(), Err(FormatError::Wire(WireError::TooMuch { .. }))));
     }
 
     proptest! {
@@ -425,7 +425,7 @@ mod tests {
             for size in sizes.iter().cycle() {
                 let (piece, after) = rest.split_at((*size).min(rest.len()));
                 parser.feed(piece);
-                while let Some(timed) = parser.next().unwrap() {
+                while let Some(timed) = parser.take().unwrap() {
                     read.push(timed);
                 }
                 rest = after;
@@ -442,7 +442,7 @@ mod tests {
             let mut parser = Parser::new();
             parser.feed(&bytes[..cut]);
             let mut count = 0;
-            while let Some(timed) = parser.next().unwrap() {
+            while let Some(timed) = parser.take().unwrap() {
                 prop_assert_eq!(&timed, &all[count]);
                 count += 1;
             }

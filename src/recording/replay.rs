@@ -199,7 +199,7 @@ impl<R: Read + Seek> Replay<R> {
     fn read_next(&mut self) -> Result<Option<Timed>, ReplayError> {
         let mut piece = vec![0; PIECE];
         loop {
-            if let Some(timed) = self.parser.next()? {
+            if let Some(timed) = self.parser.take()? {
                 return Ok(Some(timed));
             }
             match self.source.read(&mut piece) {
@@ -222,7 +222,7 @@ impl<R: Read + Seek> Replay<R> {
         self.source.read_exact(&mut bytes).ok()?;
         let mut parser = Parser::at(offset);
         parser.feed(&bytes);
-        match parser.next() {
+        match parser.take() {
             Ok(Some(Timed { record: Record::Index(index), .. })) => {
                 let ordered = index.keys.is_sorted() && index.keys.iter().all(|&(_, at)| at < offset);
                 ordered.then_some(index)
