@@ -33,6 +33,9 @@ pub mod load;
 pub mod metrics;
 #[cfg(feature = "net")]
 mod outbound;
+#[cfg(feature = "net")]
+pub mod policy;
+pub mod recording;
 pub mod screen;
 #[cfg(feature = "net")]
 pub mod session;

@@ -26,6 +26,8 @@ mod idle;
 mod loss;
 #[path = "end_to_end/mistakes.rs"]
 mod mistakes;
+#[path = "end_to_end/recording.rs"]
+mod recording;
 #[path = "end_to_end/roaming.rs"]
 mod roaming;
 #[path = "end_to_end/traces.rs"]

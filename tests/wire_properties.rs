@@ -175,6 +175,7 @@ fn from_sessions() -> impl Strategy<Value = Control> {
         policy().prop_map(|policy| Control::Policy { policy }),
         vec(any::<u8>(), 0..100).prop_map(|ticket| Control::Ticket { ticket: Secret(ticket) }),
         name().prop_map(|text| Control::Message { text }),
+        any::<bool>().prop_map(|recorded| Control::Recorded { recorded }),
         (side(), side()).prop_map(|(x, y)| Control::CursorAt { x, y }),
         (any::<bool>(), name()).prop_map(|(live, text)| Control::State { live, text }),
         number().prop_map(|next| Control::InputAck { next }),

@@ -156,6 +156,7 @@ fn controls() -> Vec<(&'static str, Control, Value)> {
             Control::Message { text: "Maintenance à 18 h".into() },
             json!({"text": "Maintenance à 18 h"}),
         ),
+        ("Recorded", Control::Recorded { recorded: true }, json!({"recorded": true})),
     ]
 }
 

@@ -171,6 +171,15 @@ pub enum Event {
     RecordingOpened {
         recording: Text,
     },
+    /// What was to be recorded is not, or no longer.
+    RecordingFailed {
+        recording: Text,
+        reason: Text,
+    },
+    RecordingRemoved {
+        recording: Text,
+        reason: Text,
+    },
     UserChanged {
         changed_user: Text,
         change: Text,
@@ -248,8 +257,8 @@ impl Record {
     /// It happens now, and went as such events go: a refusal is a minor failure, a loss a serious one.
     pub fn new(event: Event) -> Record {
         use Event::{
-            AdminRefused, AttachRefused, HostRefused, JournalMended, NotSent, OfferRefused, RecordsLost,
-            RefusedAgain, SignInRefused, StartFailed, TicketRefused, WatchRefused,
+            AdminRefused, AttachRefused, HostRefused, JournalMended, NotSent, OfferRefused, RecordingFailed,
+            RecordsLost, RefusedAgain, SignInRefused, StartFailed, TicketRefused, WatchRefused,
         };
         let outcome = match &event {
             SignInRefused { .. }
@@ -260,7 +269,7 @@ impl Record {
             | WatchRefused { .. }
             | AdminRefused { .. }
             | RefusedAgain { .. } => Outcome::MinorFailure,
-            RecordsLost { .. } | NotSent { .. } | JournalMended { .. } | StartFailed { .. } => {
+            RecordingFailed { .. } | RecordsLost { .. } | NotSent { .. } | JournalMended { .. } | StartFailed { .. } => {
                 Outcome::SeriousFailure
             }
             _ => Outcome::Success,

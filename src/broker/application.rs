@@ -1,6 +1,7 @@
 //! Applications that are started for whoever asks: what they are, who may have them, and which sessions of theirs run.
 
 use crate::screen::MAX_SIDE;
+use crate::policy::stands_for;
 use crate::store::User;
 use crate::wire::Policy;
 use crate::wire::limits::{MAX_ARGUMENT, MAX_ARGUMENTS};
@@ -120,14 +121,6 @@ impl Command {
     }
 }
 
-/// Whether a name is of a pattern: a `*` at its end stands for any further letters.
-pub(super) fn is_of(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => pattern == name,
-    }
-}
-
 impl Application {
     pub fn is_for(&self, user: &User) -> bool {
         self.users.iter().any(|name| name.to_lowercase() == user.name)
@@ -135,7 +128,7 @@ impl Application {
     }
 
     pub fn may_run_on(&self, host: &str) -> bool {
-        self.hosts.iter().any(|pattern| is_of(pattern, host))
+        self.hosts.iter().any(|pattern| stands_for(pattern, host))
     }
 
     /// How long nobody may look before it ends, in seconds.

@@ -9,9 +9,11 @@ pub use placement::{Candidate, order};
 
 use crate::identity::ticket::{Claims, Holder, Mode, TicketError, TicketOffice};
 use crate::identity::{Identity, Keys, Person, new_id};
+use crate::policy::{Allowed, Case, Policies, stands_for};
 use crate::store::{StoreError, User};
 use crate::telemetry;
 use serde::Deserialize;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A ticket must be shown within this time.
@@ -52,7 +54,7 @@ pub struct Publication {
 
 impl Publication {
     fn is_of(&self, session: &str) -> bool {
-        application::is_of(&self.session, session)
+        stands_for(&self.session, session)
     }
 
     fn is_for(&self, user: &User) -> bool {
@@ -74,6 +76,7 @@ pub struct Broker {
     office: TicketOffice,
     publications: Vec<Publication>,
     applications: Arc<Applications>,
+    policies: Policies,
     /// How long somebody who was attached may be away and come back without signing in, in milliseconds.
     resume_ms: i64,
 }
@@ -84,9 +87,10 @@ impl Broker {
         keys: Arc<Keys>,
         publications: Vec<Publication>,
         applications: Arc<Applications>,
+        policies: Policies,
         resume_ms: i64,
     ) -> Self {
-        Broker { identity, office: TicketOffice::new(keys), publications, applications, resume_ms }
+        Broker { identity, office: TicketOffice::new(keys), publications, applications, policies, resume_ms }
     }
 
     pub fn identity(&self) -> &Identity {
@@ -112,6 +116,7 @@ impl Broker {
         person: &Person,
         session: &str,
         holder: Holder,
+        from: IpAddr,
         now_ms: i64,
     ) -> Result<Granted, BrokerError> {
         if !self.may_have(&person.user, session) {
@@ -122,6 +127,7 @@ impl Broker {
         }
         let Person { user, sign_in } = person;
         let number = self.identity.store().hold(session, &user.id, &sign_in.seat, now_ms).await?;
+        let (zone, allowed) = self.allowed(person, session, from);
         let ticket = self.office.sign(&Claims {
             id: new_id(),
             gateway: self.office.gateway().to_owned(),
@@ -132,6 +138,9 @@ impl Broker {
             title: user.title.clone(),
             sign_in: sign_in.id.clone(),
             seat: sign_in.seat.clone(),
+            zone,
+            allowed,
+            admission: 0,
             holder,
             until: now_ms + TICKET_MS,
             trace: telemetry::here(),
@@ -145,9 +154,23 @@ impl Broker {
         shown: &[u8],
         session: &str,
         exporter: Option<&[u8; 32]>,
+        from: IpAddr,
         now_ms: i64,
     ) -> Result<Claims, TicketError> {
-        self.office.redeem(shown, session, exporter, now_ms)
+        let claims = self.office.redeem(shown, session, exporter, now_ms)?;
+        // Or what is allowed inside could be had outside.
+        match claims.zone == self.policies.zone_of(from) {
+            true => Ok(claims),
+            false => Err(TicketError::OtherZone),
+        }
+    }
+
+    /// The zone of an address, and what somebody may do in a session from there.
+    pub fn allowed(&self, person: &Person, session: &str, from: IpAddr) -> (String, Allowed) {
+        let Person { user, sign_in } = person;
+        let zone = self.policies.zone_of(from);
+        let case = Case { user: &user.name, groups: &user.groups, session, zone, seat: &sign_in.seat };
+        (zone.to_owned(), self.policies.allowed(&case))
     }
 
     /// The next ticket of somebody who is attached: for the same holder and by the same grant, so that it takes nothing over.

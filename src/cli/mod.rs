@@ -7,6 +7,7 @@ mod heap;
 mod host;
 mod hosts;
 mod load;
+mod recording;
 mod report;
 mod user;
 mod view;
@@ -51,6 +52,7 @@ enum Command {
     Load(load::Load),
     User(user::User),
     Audit(audit::Audit),
+    Recording(recording::Recording),
     Report(report::Report),
     Doctor(DoctorCommand),
 }
@@ -79,6 +81,7 @@ impl Cli {
                 | Command::Doctor(_)
                 | Command::Load(_)
                 | Command::Audit(_)
+                | Command::Recording(_)
                 | Command::Report(_)
         );
         let level = if quiet { "warn" } else { "info" };
@@ -103,6 +106,7 @@ impl Cli {
             Command::Report(report) => runtime()?.block_on(report.run())?,
             Command::Load(load) => return runtime()?.block_on(load.run()),
             Command::Audit(audit) => return Ok(audit.run()),
+            Command::Recording(recording) => return recording.run(),
             Command::Doctor(doctor) => return doctor.run(),
         }
         Ok(ExitCode::SUCCESS)

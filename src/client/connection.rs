@@ -47,6 +47,7 @@ pub struct Client {
     dialling: JoinSet<Dialled>,
     dialled_at: Micros,
     silent: bool,
+    recorded: bool,
     /// Since when the session has not been had, once it was.
     lost_at: Option<Micros>,
     events: VecDeque<Event>,
@@ -80,6 +81,7 @@ impl Client {
             dialling: JoinSet::new(),
             dialled_at: now,
             silent: false,
+            recorded: false,
             lost_at: None,
             events: VecDeque::new(),
             motions: 0,
@@ -320,6 +322,10 @@ impl Client {
             News::State { live, text } => Event::State { live, text },
             News::Path(path) => Event::Path(path),
             News::Message(text) => Event::Message(text),
+            News::Recorded(recorded) => {
+                self.recorded = recorded;
+                Event::Recorded(recorded)
+            }
             News::Closing { code, reason } => return self.on_closed(Closed::by_peer(code, &reason)),
         };
         self.events.push_back(event);
@@ -471,6 +477,11 @@ impl Client {
     }
 
     /// What the session promises of its pixels.
+    /// Whether the session says that what it shows is recorded.
+    pub fn recorded(&self) -> bool {
+        self.recorded
+    }
+
     pub fn policy(&self) -> Policy {
         self.attachment.policy()
     }

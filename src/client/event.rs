@@ -59,6 +59,8 @@ pub enum Event {
     Path(Path),
     /// What an administrator says to whoever views.
     Message(String),
+    /// Whether what the session shows is recorded, from now on.
+    Recorded(bool),
     /// Nothing was heard for two seconds, or the link broke; the client is dialling again.
     Silent(String),
 }

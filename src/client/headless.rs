@@ -72,6 +72,7 @@ pub async fn run_headless(
                     attached_at.get_or_insert_with(Instant::now);
                 }
                 Event::Message(text) => eprintln!("message: {}", printable(&text)),
+                Event::Recorded(true) => eprintln!("this session is recorded"),
                 Event::Silent(reason) => tracing::warn!(reason, "the link is silent; dialling again"),
                 _ => {}
             },
@@ -107,7 +108,8 @@ fn far_away() -> Instant {
     Instant::now() + Duration::from_secs(86_400 * 365)
 }
 
-fn write_png(path: &Path, screen: &Framebuffer) -> Result<(), HeadlessError> {
+/// Writes a screen as a PNG file.
+pub fn write_png(path: &Path, screen: &Framebuffer) -> Result<(), HeadlessError> {
     let failed = |reason: String| HeadlessError::Screenshot { path: path.to_owned(), reason };
     let file = std::fs::File::create(path).map_err(|error| failed(error.to_string()))?;
     let mut encoder = png::Encoder::new(std::io::BufWriter::new(file), screen.width(), screen.height());

@@ -44,7 +44,7 @@ pub use card::{CardChoice, CardProblem, PinFrom, SmartCard};
 pub use connection::Client;
 pub use device::DeviceCode;
 pub use event::{ClientError, Event, Roads, Update};
-pub use headless::{Headless, HeadlessError, run_headless};
+pub use headless::{Headless, HeadlessError, run_headless, write_png};
 pub use http::Site;
 pub use mirror::{MAGIC, Mirror, MirrorError};
 pub use report::Report;

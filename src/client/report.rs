@@ -82,6 +82,7 @@ impl Report {
             "copies": self.copies,
             "video_frames": self.video_frames,
             "policy": client.policy().name(),
+            "recorded": client.recorded(),
             "round_trip_us": client.round_trip_us(),
             "draw_to_decode_us": percentiles(&self.draw_to_decode),
             "decode_us": percentiles(&self.decode),

@@ -1,6 +1,7 @@
 //! Who is let in: the first messages of a link, and what must be shown.
 
 use super::config::Config;
+use super::recordings::{Hold, person};
 use super::{Shared, availability, hosts, is_name, traces};
 use crate::audit::{Event, Record};
 use crate::identity::Keys;
@@ -140,13 +141,13 @@ pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox, peer: I
     let road = link.road().name();
     let mut role = None;
     let span = traces::attaching(road);
-    let heard = tokio::time::timeout(PATIENCE, hear(shared, &link, &mut inbox, &mut role)).await;
+    let heard = tokio::time::timeout(PATIENCE, hear(shared, &link, &mut inbox, &mut role, peer)).await;
     let (refused, session) = match heard {
         Ok(Ok(Wish::View(attach, claims, mut grant))) => {
             let of = Viewing { session: attach.session.clone(), road, peer, claims };
             let seen = traces::goes_on(span, &of.session, of.claims.as_ref());
-            match view(shared, &of, &grant).instrument(seen.clone()).await {
-                Ok(session) => {
+            match view(shared, &of, &grant, &link).instrument(seen.clone()).await {
+                Ok((session, _recorded)) => {
                     traces::until_screen(&seen, &link, &grant);
                     drop(seen);
                     availability::follow(shared, &session, &link, &mut grant);
@@ -209,16 +210,29 @@ impl Viewing {
 }
 
 /// The session that a viewer may see, once that it may is recorded.
-async fn view(shared: &Shared, of: &Viewing, grant: &Grant) -> Result<Session, Closed> {
+async fn view(
+    shared: &Shared,
+    of: &Viewing,
+    grant: &Grant,
+    link: &Link,
+) -> Result<(Session, Option<Hold>), Closed> {
     let session = shared.registry.session(&of.session);
     let session = session.ok_or_else(|| refusal(CloseCode::NO_SESSION, no_session(&of.session)))?;
+    let recordings = shared.recordings.as_ref();
+    let recorded = match recordings.filter(|all| grant.allowed.recording || all.records(&of.session)) {
+        Some(recordings) => {
+            let held = recordings.hold(&session, link, person(of.claims.as_ref()), |event| of.record(event));
+            held.await.map_err(|reason| refusal(CloseCode::LIMIT, reason))?
+        }
+        None => None,
+    };
     let granted = shared.audit.grant(of.record(Event::Attached { road: of.road.into() })).await;
     granted.map_err(|_| refusal(CloseCode::LIMIT, UNRECORDED.into()))?;
     if let Some(before) = session.status().held_by.filter(|before| before.grant < grant.number) {
         let (from_seat, to_seat) = ((&*before.seat).into(), (&*grant.seat).into());
         shared.audit.record(of.record(Event::Takeover { from_seat, to_seat }));
     }
-    Ok(session)
+    Ok((session, recorded))
 }
 
 async fn offer(shared: &Shared, session: &str, title: &str, link: Link, inbox: Inbox, peer: IpAddr) {
@@ -250,6 +264,7 @@ async fn hear(
     link: &Link,
     inbox: &mut Inbox,
     role: &mut Option<Role>,
+    peer: IpAddr,
 ) -> Result<Wish, Closed> {
     let mut calls_itself = String::new();
     loop {
@@ -276,7 +291,7 @@ async fn hear(
                 });
             }
             (Control::Attach(attach), Some(Role::Viewer)) => {
-                return admit_viewer(shared, link, attach);
+                return admit_viewer(shared, link, attach, peer);
             }
             (Control::Offer { session, title, secret }, Some(Role::Host)) => {
                 match shared.hosts.may_bring(&session, &secret.0) {
@@ -312,9 +327,9 @@ async fn hear(
 }
 
 /// A ticket is a person's, where people sign in, or the one that all share.
-fn admit_viewer(shared: &Shared, link: &Link, attach: Attach) -> Result<Wish, Closed> {
+fn admit_viewer(shared: &Shared, link: &Link, attach: Attach, peer: IpAddr) -> Result<Wish, Closed> {
     if let Some(people) = &shared.people {
-        let admitted = people.admit(&attach.ticket, &attach.session, link);
+        let admitted = people.admit(&attach.ticket, &attach.session, link, peer);
         let (claims, grant) = admitted.map_err(|reason| refusal(CloseCode::REFUSED, reason))?;
         return Ok(Wish::View(attach, Some(claims), grant));
     }

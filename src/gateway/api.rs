@@ -342,7 +342,7 @@ async fn ticket(
         wish.session = applications::opened(&shared, &person, &wish.session, place.from()).await?;
     }
     // Who may not have a session does not learn whether it exists.
-    let granted = broker.grant(&person, &wish.session, wish.holder, clock::unix_ms()).await;
+    let granted = broker.grant(&person, &wish.session, wish.holder, place.from(), clock::unix_ms()).await;
     let record = |event| about(&person, event).session(wish.session.as_str()).peer(place.from());
     if let Err(error) = &granted {
         shared.audit.refused(record(Event::TicketRefused { reason: error.to_string().into() }));

@@ -5,6 +5,8 @@ use crate::audit;
 use crate::broker::{Application, Publication};
 use crate::identity::card::{CardsConfig, CardsConfigError};
 use crate::identity::oidc::{ProviderConfig, ProviderConfigError};
+use crate::policy::{Policies, PolicyError, Rule, Zone};
+use crate::recording;
 use crate::store::Store;
 use crate::telemetry;
 use crate::wire::Policy;
@@ -46,6 +48,8 @@ pub enum ConfigError {
     )]
     TicketAndSignIn,
     #[error(transparent)]
+    Policy(#[from] PolicyError),
+    #[error(transparent)]
     Oidc(#[from] ProviderConfigError),
     #[error(transparent)]
     Cards(#[from] CardsConfigError),
@@ -67,6 +71,10 @@ pub enum ConfigError {
     Telemetry(#[from] telemetry::TelemetryError),
     #[error("application {0:?}: {1}")]
     Application(String, &'static str),
+    #[error(transparent)]
+    Recording(#[from] recording::ConfigError),
+    #[error("a [[policy]] says recording = true, and there is no [recording] that says where and for whom")]
+    NoRecording,
     #[error("session {0:?} needs either `display` or `pattern`")]
     NoSource(String),
 }
@@ -88,7 +96,12 @@ pub struct Config {
     pub publish: Vec<Publication>,
     #[serde(rename = "application")]
     pub applications: Vec<Application>,
+    #[serde(rename = "zone")]
+    pub zones: Vec<Zone>,
+    #[serde(rename = "policy")]
+    pub rules: Vec<Rule>,
     pub audit: audit::Config,
+    pub recording: Option<recording::Config>,
     pub metrics: MetricsConfig,
     pub availability: AvailabilityConfig,
     pub telemetry: Option<telemetry::Config>,
@@ -221,7 +234,10 @@ impl Default for Config {
             cards: None,
             publish: Vec::new(),
             applications: Vec::new(),
+            zones: Vec::new(),
+            rules: Vec::new(),
             audit: audit::Config::default(),
+            recording: None,
             metrics: MetricsConfig::default(),
             availability: AvailabilityConfig::default(),
             telemetry: None,
@@ -249,6 +265,7 @@ impl Config {
         if self.sign_in.is_some() {
             self.check_sign_in()?;
         }
+        self.policies().check(self.sign_in.is_some())?;
         ProviderConfig::check_all(&self.oidc, self.sign_in.is_some())?;
         if let Some(cards) = &self.cards {
             cards.check(self.sign_in.is_some(), &self.listen)?;
@@ -273,6 +290,10 @@ impl Config {
             return Err(ConfigError::HalfTls);
         }
         self.audit.check(self.state_directory.is_some())?;
+        self.recording.as_ref().map_or(Ok(()), recording::Config::check)?;
+        if self.recording.is_none() && self.rules.iter().any(|rule| rule.recording == Some(true)) {
+            return Err(ConfigError::NoRecording);
+        }
         if self.metrics.token.as_ref().is_some_and(|token| token.len() < 16) {
             return Err(ConfigError::ShortToken);
         }
@@ -327,6 +348,11 @@ impl Config {
             return Err(ConfigError::NoStore);
         }
         Ok(())
+    }
+
+    /// What people may do in sessions.
+    pub fn policies(&self) -> Policies {
+        Policies::new(self.zones.clone(), self.rules.clone())
     }
 
     /// The address of the store: configured, or in the state directory.

@@ -15,6 +15,7 @@ mod oidc;
 mod origins;
 mod page;
 mod people;
+mod recordings;
 mod registry;
 mod traces;
 
@@ -24,6 +25,7 @@ pub use config::{
     SessionConfig, SignInConfig, StoreConfig, Tls, is_name,
 };
 pub use people::PeopleError;
+pub use recordings::RecordingsError;
 pub use registry::{Registry, RegistryError};
 
 use crate::audit::{Audit, AuditError, Event, Record};
@@ -59,6 +61,8 @@ pub enum GatewayError {
     #[error(transparent)]
     Keep(#[from] keep::KeepError),
     #[error(transparent)]
+    Recordings(#[from] RecordingsError),
+    #[error(transparent)]
     Audit(#[from] AuditError),
     #[error(
         "cannot listen on TCP {address}: {source}; if another program has the port, choose another one in \
@@ -88,6 +92,7 @@ pub(crate) struct Shared {
     tls: bool,
     health: admin::Health,
     availability: Option<Arc<Recorder>>,
+    recordings: Option<Arc<recordings::Recordings>>,
 }
 
 impl Shared {
@@ -107,6 +112,9 @@ impl Gateway {
         let listeners = listen::bind(config, &certificate, &key_secret).await?;
         let audit = Arc::new(Audit::open(&config.audit, config.state_directory.as_deref(), &key_secret)?);
         let availability = availability::recorder(config, people.as_deref(), &listeners.addresses);
+        let recordings = config.recording.as_ref();
+        let recordings =
+            recordings.map(|config| recordings::Recordings::open(config, audit.clone())).transpose()?;
         let shared = Arc::new(Shared {
             door,
             people,
@@ -119,6 +127,7 @@ impl Gateway {
             tls: config.tcp_is_tls(),
             health: admin::Health::new(&listeners.addresses, &config.metrics),
             availability,
+            recordings,
         });
         let version = env!("CARGO_PKG_VERSION").into();
         shared.audit.record(Record::new(Event::GatewayStarted { version }));
@@ -130,6 +139,9 @@ impl Gateway {
         tasks.spawn(forget_gone(shared.clone()));
         if let Some(people) = shared.people.clone() {
             tasks.spawn(async move { people.tidy().await });
+        }
+        if let Some(recordings) = shared.recordings.clone() {
+            tasks.spawn(recordings.prune());
         }
         tasks.spawn(tell_counted(shared.audit.clone()));
         tasks.spawn(availability::record(shared.clone()));
@@ -200,6 +212,9 @@ impl Gateway {
         if let Some(recorder) = self.shared.availability.clone() {
             let last = availability::minute(&self.shared, &recorder);
             let _ = tokio::time::timeout(LAST_RECORD, last).await;
+        }
+        if let Some(recordings) = &self.shared.recordings {
+            recordings.stop().await;
         }
         self.shared.registry.clear();
         tokio::time::sleep(Duration::from_millis(150)).await;

@@ -29,6 +29,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(|| async { file("index.html") }))
         .route("/admin", get(|| async { file("admin.html") }))
+        .route("/replay", get(|| async { file("replay.html") }))
         .route("/api/connect", get(connect))
         .route("/healthz", get(|| async { "ok\n" }))
         .route(wire::PATH, get(websocket))

@@ -48,7 +48,8 @@ impl People {
         let identity = Arc::new(Identity::new(store, keys.clone(), lifetimes));
         let resume_ms = minutes(sign_in.resume_minutes);
         let (publish, applications) = (config.publish.clone(), applications.clone());
-        let broker = Broker::new(identity, keys.clone(), publish, applications, resume_ms);
+        let broker =
+            Broker::new(identity, keys.clone(), publish, applications, config.policies(), resume_ms);
         let providers = config.oidc.iter().map(Provider::new).collect::<Result<_, _>>()?;
         let cards = config.cards.as_ref().map(Cards::new).transpose()?;
         Ok(Some(Arc::new(People { broker, keys, providers, cards, beginnings: Attempts::default() })))
@@ -87,18 +88,26 @@ impl People {
     }
 
     /// What a link shows for a session, as a grant.
-    pub fn admit(&self, shown: &[u8], session: &str, link: &Link) -> Result<(Claims, Grant), String> {
+    pub fn admit(
+        &self,
+        shown: &[u8],
+        session: &str,
+        link: &Link,
+        from: IpAddr,
+    ) -> Result<(Claims, Grant), String> {
         let exporter = link.exporter();
-        let claims = self.broker.redeem(shown, session, exporter.as_ref(), clock::unix_ms());
+        let claims = self.broker.redeem(shown, session, exporter.as_ref(), from, clock::unix_ms());
         let claims = claims.map_err(|error| error.to_string())?;
         let grant = Grant {
             number: claims.grant,
             controls: claims.mode == crate::identity::ticket::Mode::Control,
             title: claims.title.as_str().into(),
             seat: claims.seat.as_str().into(),
+            allowed: claims.allowed,
             sign_in: claims.sign_in.as_str().into(),
             used_at: Arc::default(),
             first_screen: Arc::default(),
+            sees_pointer: false,
             taps: None,
         };
         Ok((claims, grant))

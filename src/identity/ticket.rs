@@ -10,6 +10,7 @@
 //!   (RFC 8446, section 7.5) and the ticket. A ticket that was stolen, or heard on another connection, is of no use.
 
 use super::secret::{Keys, new_id};
+use crate::policy::Allowed;
 use aws_lc_rs::signature::{ED25519, KeyPair, UnparsedPublicKey};
 use aws_lc_rs::{constant_time, digest};
 use base64::Engine;
@@ -72,12 +73,25 @@ pub struct Claims {
     pub title: String,
     pub sign_in: String,
     pub seat: String,
+    /// The zone from which it was asked for, and may be shown. Empty: from outside all of them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub zone: String,
+    /// What its user may do there.
+    #[serde(default)]
+    pub allowed: Allowed,
+    /// The admission by which somebody watches; 0 for who controls.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub admission: u64,
     pub holder: Holder,
     /// Not after, in milliseconds since 1970.
     pub until: i64,
     /// The trace that goes on where it is shown, as W3C's `traceparent` writes it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub trace: String,
+}
+
+fn is_none(admission: &u64) -> bool {
+    *admission == 0
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -94,6 +108,8 @@ pub enum TicketError {
         "the ticket is for another gateway, or for this one before it was started again; ask for a new one"
     )]
     OtherGateway,
+    #[error("the ticket was asked for from another network; ask for a new one")]
+    OtherZone,
     #[error("the ticket was given to another client")]
     NotHolder,
     #[error("the sign-in that the ticket came from has ended; sign in again")]
@@ -268,6 +284,9 @@ mod tests {
             title: "Anne Roy".into(),
             sign_in: "s".into(),
             seat: "room 12".into(),
+            zone: String::new(),
+            allowed: Allowed::default(),
+            admission: 0,
             holder,
             until: 10_000,
             trace: String::new(),

@@ -51,6 +51,7 @@ pub async fn dial(target: &Target, road: Road) -> Result<(Link, Inbox), DialErro
     let port = match road {
         Road::WebSocket => target.tcp_port,
         Road::Quic | Road::WebTransport => target.udp_port,
+        Road::Inside => None,
     };
     let port = port.ok_or(DialError::NotOffered { host: target.host.clone(), road: road.name() })?;
     let mut last = DialError::NoAddress { host: target.host.clone() };

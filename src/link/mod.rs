@@ -4,12 +4,14 @@
 mod congestion;
 mod dial;
 mod dialler;
+mod inside;
 mod quic;
 mod tls;
 mod websocket;
 
 pub use dial::{DialError, Target, dial};
 pub use dialler::Dialler;
+pub use inside::{Outlet, Sent, inside};
 pub use quic::{accept, listen, server_config};
 pub use tls::{Certificate, TlsError, fingerprint_text, parse_fingerprint, tcp_client_config};
 pub use websocket::{WebSocketFault, Written, exporter_of, join};
@@ -35,6 +37,8 @@ pub enum Road {
     Quic,
     WebTransport,
     WebSocket,
+    /// Within the process: a recorder.
+    Inside,
 }
 
 impl Road {
@@ -43,6 +47,7 @@ impl Road {
             Road::Quic => "QUIC",
             Road::WebTransport => "WebTransport",
             Road::WebSocket => "WebSocket",
+            Road::Inside => "inside",
         }
     }
 }

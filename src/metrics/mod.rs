@@ -59,8 +59,8 @@ pub static TAKEOVERS: Counter = Counter::new();
 static ATTACH_REFUSED: Counter = Counter::new();
 static ADMIN: ByFlag = ByFlag::new();
 static SIGN_INS: [ByFlag; METHODS.len()] = [const { ByFlag::new() }; METHODS.len()];
-static VIEWERS: [Gauge; 3] = [const { Gauge::new() }; 3];
-const ROADS: [Road; 3] = [Road::Quic, Road::WebTransport, Road::WebSocket];
+static VIEWERS: [Gauge; 4] = [const { Gauge::new() }; 4];
+const ROADS: [Road; 4] = [Road::Quic, Road::WebTransport, Road::WebSocket, Road::Inside];
 
 /// A viewer is attached for as long as this lives.
 pub struct Attached(&'static Gauge);

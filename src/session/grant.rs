@@ -1,6 +1,7 @@
 //! By what right a viewer is attached.
 
 use super::{FirstScreen, Taps};
+use crate::policy::Allowed;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -14,12 +15,16 @@ pub struct Grant {
     /// Who it is, and where, for people who lose the session to it.
     pub title: Arc<str>,
     pub seat: Arc<str>,
+    /// What its policies allow.
+    pub allowed: Allowed,
     /// The sign-in that it comes from. Empty: none.
     pub sign_in: Arc<str>,
     /// When it last sent input, in milliseconds since 1970.
     pub used_at: Arc<AtomicI64>,
     /// When it first showed a whole screen.
     pub first_screen: Arc<FirstScreen>,
+    /// It is told where others move the pointer.
+    pub sees_pointer: bool,
     /// Where the times from a tap to its screen go.
     pub taps: Option<Arc<Taps>>,
 }
@@ -32,9 +37,11 @@ impl Grant {
             controls: true,
             title: "".into(),
             seat: "".into(),
+            allowed: Allowed::default(),
             sign_in: "".into(),
             used_at: Arc::default(),
             first_screen: Arc::default(),
+            sees_pointer: false,
             taps: None,
         }
     }

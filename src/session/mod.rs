@@ -6,6 +6,7 @@ mod encoding;
 mod experience;
 mod grant;
 mod input;
+mod orders;
 mod snapshot;
 mod task;
 mod video;
@@ -46,6 +47,24 @@ pub struct Session {
     status: watch::Receiver<Status>,
 }
 
+/// A handle that does not keep the session running.
+#[derive(Clone)]
+pub struct WeakSession {
+    name: Arc<str>,
+    title: Arc<str>,
+    orders: mpsc::WeakSender<Order>,
+    status: watch::Receiver<Status>,
+}
+
+impl WeakSession {
+    /// The session, if it still runs.
+    pub fn upgrade(&self) -> Option<Session> {
+        let orders = self.orders.upgrade()?;
+        let (name, title, status) = (self.name.clone(), self.title.clone(), self.status.clone());
+        Some(Session { name, title, orders, status })
+    }
+}
+
 /// A viewer that was let in.
 struct Arrival {
     link: Link,
@@ -72,6 +91,8 @@ enum Order {
         reason: String,
         ended: oneshot::Sender<Vec<ViewerSnapshot>>,
     },
+    /// What is shown is recorded, or no longer.
+    Recorded(bool),
     /// Viewers are to be told this. It is told how many were.
     Say {
         whom: Whom,
@@ -140,6 +161,21 @@ impl Session {
     pub async fn say(&self, whom: Whom, text: &str) -> usize {
         let text = text.to_owned();
         self.ask(|told| Order::Say { whom, text, told }).await
+    }
+
+    /// Tells who views, and who comes, whether what is shown is recorded.
+    pub async fn tell_recorded(&self, recorded: bool) {
+        let _ = self.orders.send(Order::Recorded(recorded)).await;
+    }
+
+    /// A handle that does not keep the session.
+    pub fn weak(&self) -> WeakSession {
+        WeakSession {
+            name: self.name.clone(),
+            title: self.title.clone(),
+            orders: self.orders.downgrade(),
+            status: self.status.clone(),
+        }
     }
 
     async fn ask<T: Default>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> T {

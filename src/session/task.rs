@@ -4,16 +4,14 @@ use super::encoding::Encoding;
 use super::input::Ledger;
 use super::video::{Made, Videos};
 use super::viewer::Viewer;
-use super::{Arrival, Grant, HeldBy, Order, Status, ViewerSnapshot, Whom};
+use super::{Grant, HeldBy, Order, Status};
 use crate::clock;
-use crate::codec::video;
 use crate::link::{Closed, Inbox, Incoming};
 use crate::metrics;
 use crate::screen::{HashKey, SizeError};
 use crate::source::{Canvas, CursorShape, Source, SourceEvent, SourceState};
-use crate::sync::{Delivery, Micros, Pointer, Scene};
-use crate::wire::limits::MAX_VIEWERS;
-use crate::wire::{Attached, CloseCode, Control, Cursor, InputEvent, Motion, Policy, Token, features};
+use crate::sync::{Micros, Pointer, Scene};
+use crate::wire::{CloseCode, Control, Cursor, InputEvent, Motion, Policy};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Poll;
@@ -42,7 +40,7 @@ pub(super) type ViewerId = u64;
 
 /// What the viewers send: the one that was heard last is asked last.
 #[derive(Default)]
-struct Inboxes(Vec<(ViewerId, Inbox)>);
+pub(super) struct Inboxes(pub(super) Vec<(ViewerId, Inbox)>);
 
 impl Inboxes {
     async fn next(&mut self) -> (ViewerId, Result<Incoming, Closed>) {
@@ -68,28 +66,30 @@ impl Inboxes {
 }
 
 pub(super) struct Task {
-    title: String,
-    canvas: Arc<Canvas>,
-    size_changes: u64,
-    source: Arc<dyn Source>,
-    scene: Scene,
-    captured_us: Micros,
-    changed_us: Micros,
-    resting: bool,
-    encoding: Encoding,
-    videos: Videos,
+    pub(super) title: String,
+    pub(super) canvas: Arc<Canvas>,
+    pub(super) size_changes: u64,
+    pub(super) source: Arc<dyn Source>,
+    pub(super) scene: Scene,
+    pub(super) captured_us: Micros,
+    pub(super) changed_us: Micros,
+    pub(super) resting: bool,
+    pub(super) encoding: Encoding,
+    pub(super) videos: Videos,
     /// When there may be something to do, though nothing happens.
-    wake_at: Option<Micros>,
-    viewers: HashMap<ViewerId, Viewer>,
-    next_viewer: ViewerId,
+    pub(super) wake_at: Option<Micros>,
+    pub(super) viewers: HashMap<ViewerId, Viewer>,
+    pub(super) next_viewer: ViewerId,
     /// The grant that has the session: no lower one controls it.
-    held_by: Option<Grant>,
-    ledger: Ledger,
-    state: SourceState,
-    cursor: Option<Cursor>,
-    cursor_at: Option<(u32, u32)>,
-    wanted_size: Option<(u32, u32)>,
-    resized_us: Micros,
+    pub(super) held_by: Option<Grant>,
+    pub(super) ledger: Ledger,
+    /// Whether what is shown is recorded, as its viewers are told.
+    pub(super) recorded: bool,
+    pub(super) state: SourceState,
+    pub(super) cursor: Option<Cursor>,
+    pub(super) cursor_at: Option<(u32, u32)>,
+    pub(super) wanted_size: Option<(u32, u32)>,
+    pub(super) resized_us: Micros,
 }
 
 impl Task {
@@ -123,6 +123,7 @@ impl Task {
             next_viewer: 0,
             held_by: None,
             ledger: Ledger::default(),
+            recorded: false,
             state: SourceState::Waiting("starting".into()),
             cursor: None,
             cursor_at: None,
@@ -142,7 +143,7 @@ impl Task {
             waiting_for,
             width: self.scene.size().0,
             height: self.scene.size().1,
-            viewers: self.viewers.len(),
+            viewers: self.people().count(),
             generation: self.scene.generation(),
             policy: self.scene.policy().name(),
             held_by: self.held_by.as_ref().map(|grant| HeldBy {
@@ -187,15 +188,7 @@ impl Task {
                 }
                 () = self.canvas.changed(), if !self.holds_back() => self.on_damage(),
                 order = orders.recv() => match order {
-                    Some(Order::Arrive(arrival)) => self.on_arrival(*arrival, &mut inboxes),
-                    Some(Order::Dismiss { sign_in, code, reason }) => self.dismiss(&sign_in, code, &reason),
-                    Some(Order::Snapshot(told)) => drop(told.send(self.snapshot(Whom::All))),
-                    Some(Order::End { whom, code, reason, ended }) => {
-                        let concerned = self.snapshot(whom);
-                        concerned.iter().for_each(|viewer| self.part(viewer.id, code, &reason));
-                        let _ = ended.send(concerned);
-                    }
-                    Some(Order::Say { whom, text, told }) => drop(told.send(self.say(whom, text))),
+                    Some(order) => self.on_order(order, &mut inboxes),
                     None => break,
                 },
                 event = events.recv(), if source_is_there => match event {
@@ -233,8 +226,8 @@ impl Task {
     /// is exact tile by tile, and true of neither.
     fn holds_back(&self) -> bool {
         self.scene.policy() == Policy::ExactOnly
-            && !self.viewers.is_empty()
-            && self.viewers.values().all(|viewer| viewer.delivery.owes())
+            && self.people().next().is_some()
+            && self.people().all(|(_, viewer)| viewer.delivery.owes())
             && clock::now_us().saturating_sub(self.changed_us) < WHOLE_WITHIN
     }
 
@@ -242,102 +235,6 @@ impl Task {
     fn is_busy(&self) -> bool {
         let waiting = self.viewers.values().any(|v| v.delivery.is_waiting() || !v.held.is_empty());
         waiting || self.wanted_size.is_some()
-    }
-
-    fn on_arrival(&mut self, arrival: Arrival, inboxes: &mut Inboxes) {
-        let Arrival { link, inbox, attach, grant } = arrival;
-        if let Err(place) = self.take_over(&grant) {
-            link.close(CloseCode::TAKEN_OVER, &place);
-            return;
-        }
-        if self.viewers.len() >= MAX_VIEWERS {
-            link.close(CloseCode::LIMIT, &format!("this session has {MAX_VIEWERS} viewers already"));
-            return;
-        }
-        let now = clock::now_us();
-        let token = attach.token.filter(|token| self.ledger.knows(token)).unwrap_or_else(new_token);
-        self.ledger.enter(token, now, |token| self.viewers.values().any(|viewer| viewer.token == *token));
-        let (width, height) = self.scene.size();
-        link.control(&Control::Attached(Attached {
-            token,
-            key: self.scene.key(),
-            width,
-            height,
-            next_input: self.ledger.next(&token),
-            title: self.title.clone(),
-            policy: self.scene.policy(),
-        }));
-        link.control(&state_message(&self.state));
-        if let Some(cursor) = &self.cursor {
-            link.control(&Control::Cursor(cursor.clone()));
-        }
-        if let Some((x, y)) = self.cursor_at {
-            link.control(&Control::CursorAt { x, y });
-        }
-        if attach.width > 0 && attach.height > 0 && grant.controls {
-            self.resize(attach.width, attach.height, now);
-        }
-        let decodes_video = video::IS_THERE && attach.features & features::H264 != 0;
-        let mut delivery = Delivery::new(&self.scene, attach.cache_bytes, attach.screen.as_ref(), now);
-        if attach.features & features::PARTS != 0 {
-            delivery.take_parts();
-        }
-        let id = self.next_viewer;
-        self.next_viewer += 1;
-        tracing::info!(viewer = id, road = link.road().name(), session = self.title, "viewer attached");
-        let resumed = !delivery.owes();
-        let mut viewer = Viewer::new(link, token, grant, delivery, decodes_video, now);
-        if resumed {
-            viewer.resumed(now);
-        }
-        self.viewers.insert(id, viewer);
-        inboxes.0.push((id, inbox));
-    }
-
-    /// The newest grant has the session: who held it goes dark and is told where it went. An older one than that is refused,
-    /// with the place where the session is.
-    fn take_over(&mut self, grant: &Grant) -> Result<(), String> {
-        if let Some(holder) = self.held_by.as_ref().filter(|holder| holder.takes_over(grant)) {
-            return Err(holder.place());
-        }
-        let losers: Vec<ViewerId> =
-            self.viewers.iter().filter(|(_, v)| grant.takes_over(&v.grant)).map(|(id, _)| *id).collect();
-        if !losers.is_empty() {
-            metrics::TAKEOVERS.count();
-        }
-        for id in losers {
-            self.part(id, CloseCode::TAKEN_OVER, &grant.place());
-        }
-        if grant.controls && grant.number > 0 {
-            self.held_by = Some(grant.clone());
-        }
-        Ok(())
-    }
-
-    fn dismiss(&mut self, sign_in: &str, code: CloseCode, reason: &str) {
-        let concerned =
-            self.viewers.iter().filter(|(_, v)| !sign_in.is_empty() && &*v.grant.sign_in == sign_in);
-        for id in concerned.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.part(id, code, reason);
-        }
-    }
-
-    fn snapshot(&self, whom: Whom) -> Vec<ViewerSnapshot> {
-        let now = clock::now_us();
-        let mut all: Vec<_> = self
-            .viewers
-            .iter()
-            .filter(|(id, _)| matches!(whom, Whom::All) || whom == Whom::One(**id))
-            .map(|(&id, viewer)| ViewerSnapshot::of(id, viewer, now))
-            .collect();
-        all.sort_by_key(|viewer| viewer.id);
-        all
-    }
-
-    fn say(&self, whom: Whom, text: String) -> usize {
-        let message = Control::Message { text };
-        let told = self.viewers.iter().filter(|(id, _)| matches!(whom, Whom::All) || whom == Whom::One(**id));
-        told.map(|(_, viewer)| viewer.link.control(&message)).count()
     }
 
     fn on_message(&mut self, id: ViewerId, message: Result<Incoming, Closed>) {
@@ -406,7 +303,7 @@ impl Task {
     }
 
     /// Asks the source for a size: at once, or, of several in quick succession, for the last one.
-    fn resize(&mut self, width: u32, height: u32, now: Micros) {
+    pub(super) fn resize(&mut self, width: u32, height: u32, now: Micros) {
         self.wanted_size = Some((width, height));
         self.resize_if_due(now);
     }
@@ -422,6 +319,11 @@ impl Task {
 
     fn on_input(&mut self, id: ViewerId, number: u64, event: InputEvent, now: Micros) {
         let Some(viewer) = self.viewers.get_mut(&id) else { return };
+        // When keys are typed is nobody else's business.
+        let points = matches!(
+            event,
+            InputEvent::PointerMove { .. } | InputEvent::PointerButton { .. } | InputEvent::Wheel { .. }
+        );
         // Who only watches is told that the event came, and nothing comes of it.
         if self.ledger.take(&viewer.token, number, now) && viewer.grant.controls {
             viewer.grant.was_used(clock::unix_ms());
@@ -438,6 +340,9 @@ impl Task {
             self.source.input(event);
         }
         viewer.link.control(&Control::InputAck { next: self.ledger.next(&viewer.token) });
+        if points {
+            self.tell_pointer(id);
+        }
     }
 
     fn on_motion(&mut self, id: ViewerId, motion: &Motion) {
@@ -450,6 +355,14 @@ impl Task {
         viewer.grant.was_used(clock::unix_ms());
         viewer.pointer = Some(Pointer { x: motion.x.into(), y: motion.y.into() });
         self.source.input(InputEvent::PointerMove { x: motion.x, y: motion.y });
+        self.tell_pointer(id);
+    }
+
+    /// Tells a recorder that is to know it where this viewer's pointer is.
+    fn tell_pointer(&self, id: ViewerId) {
+        let Some(Pointer { x, y }) = self.viewers.get(&id).and_then(|viewer| viewer.pointer) else { return };
+        let told = self.viewers.values().filter(|viewer| viewer.grant.sees_pointer);
+        told.for_each(|viewer| viewer.link.control(&Control::CursorAt { x, y }));
     }
 
     fn on_event(&mut self, event: SourceEvent) {
@@ -484,7 +397,7 @@ impl Task {
     }
 
     /// Takes over what the source painted. The canvas is locked only while pixels are compared and copied.
-    fn on_damage(&mut self) {
+    pub(super) fn on_damage(&mut self) {
         let now = clock::now_us();
         let canvas = self.canvas.clone();
         let mut painting = canvas.lock();
@@ -581,7 +494,7 @@ impl Task {
         }
     }
 
-    fn part(&mut self, id: ViewerId, code: CloseCode, reason: &str) {
+    pub(super) fn part(&mut self, id: ViewerId, code: CloseCode, reason: &str) {
         if let Some(viewer) = self.viewers.get(&id) {
             tracing::info!(viewer = id, session = self.title, reason, "viewer's link closed");
             viewer.link.close(code, reason);
@@ -589,7 +502,7 @@ impl Task {
         self.forget(id);
     }
 
-    fn forget(&mut self, id: ViewerId) {
+    pub(super) fn forget(&mut self, id: ViewerId) {
         if let Some(mut viewer) = self.viewers.remove(&id) {
             viewer.held.release().into_iter().for_each(|event| self.source.input(event));
         }
@@ -601,7 +514,7 @@ fn wake_at(time: Option<Micros>) -> Instant {
     Instant::now() + left.map_or(IDLE_TICK, Duration::from_micros)
 }
 
-fn state_message(state: &SourceState) -> Control {
+pub(super) fn state_message(state: &SourceState) -> Control {
     match state {
         SourceState::Live => Control::State { live: true, text: String::new() },
         SourceState::Waiting(text) => Control::State { live: false, text: text.clone() },
@@ -621,10 +534,4 @@ fn cursor_message(shape: &CursorShape) -> Cursor {
     }
     let (hot_x, hot_y) = (shape.hot_x.min(most), shape.hot_y.min(most));
     Cursor { width, height, hot_x, hot_y, rgba }
-}
-
-fn new_token() -> Token {
-    let mut token = [0; 16];
-    getrandom::fill(&mut token).expect("a running Linux gives random numbers");
-    Token(token)
 }

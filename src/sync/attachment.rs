@@ -70,6 +70,8 @@ pub enum News {
     Path(Path),
     /// What an administrator says to whoever views.
     Message(String),
+    /// Whether what is shown is recorded, from now on.
+    Recorded(bool),
     Closing {
         code: CloseCode,
         reason: String,
@@ -192,6 +194,7 @@ impl Attachment {
             Control::State { live, text } => Some(News::State { live, text }),
             Control::Path(path) => Some(News::Path(path)),
             Control::Message { text } => Some(News::Message(text)),
+            Control::Recorded { recorded } => Some(News::Recorded(recorded)),
             Control::Policy { policy } => {
                 self.policy = policy;
                 self.viewer.set_policy(policy);

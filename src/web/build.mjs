@@ -13,7 +13,7 @@ async function buildPage() {
   await rm(dist, { recursive: true, force: true });
   await mkdir(dist, { recursive: true });
   await build({
-    entryPoints: { page: join(root, "page/main.ts"), worker: join(root, "worker.ts"), style: join(root, "page/style.css"), admin: join(root, "admin/main.ts") },
+    entryPoints: { page: join(root, "page/main.ts"), worker: join(root, "worker.ts"), style: join(root, "page/style.css"), admin: join(root, "admin/main.ts"), replay: join(root, "replay/main.ts"), "replay-worker": join(root, "replay/worker.ts") },
     outdir: dist,
     bundle: true,
     minify: true,
@@ -26,7 +26,9 @@ async function buildPage() {
   });
   // Its style has the name of its script, which one build of both would not allow.
   await build({ entryPoints: [join(root, "admin/admin.css")], outdir: dist, bundle: true, minify: true, logLevel: "warning" });
+  await build({ entryPoints: [join(root, "replay/replay.css")], outdir: dist, bundle: true, minify: true, logLevel: "warning" });
   await copyFile(join(root, "admin/index.html"), join(dist, "admin.html"));
+  await copyFile(join(root, "replay/index.html"), join(dist, "replay.html"));
   for (const name of ["index.html", "icon.svg"]) await copyFile(join(root, "page", name), join(dist, name));
 }
 

@@ -34,6 +34,8 @@ export interface Status {
   phase: Phase;
   exactness: Exactness;
   policy: Policy;
+  /** What the session shows is recorded. */
+  recorded: boolean;
   road: Road | null;
   width: number;
   height: number;

@@ -27,6 +27,7 @@ const post = (message: FromWorker, transfer: Transferable[] = []): void => scope
 let viewer: Viewer | null = null;
 let presenter: Presenter | null = null;
 let lastPolicy: Policy = "balanced";
+let recorded = false;
 
 function status(shown: Viewer): Status {
   const active = shown.active;
@@ -36,6 +37,7 @@ function status(shown: Viewer): Status {
     phase: shown.phase,
     exactness: shown.exactness,
     policy: active?.policy ?? lastPolicy,
+    recorded,
     road: active?.road ?? null,
     width: presenter?.width ?? 0,
     height: presenter?.height ?? 0,
@@ -63,6 +65,9 @@ function forwardMessage(message: Message): void {
     post({ type: "cursorAt", x: message.x, y: message.y });
   } else if (message.type === "State") {
     post({ type: "sessionState", live: message.live, waitingFor: message.waitingFor });
+  } else if (message.type === "Recorded") {
+    recorded = message.recorded;
+    postStatus();
   } else if (message.type === "Message") {
     post({ type: "announcement", text: message.text });
   }

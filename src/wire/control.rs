@@ -180,6 +180,10 @@ pub enum Control {
     },
     /// Between a host that starts sessions on demand and its gateway. Since 1.3.
     Host(HostMessage),
+    /// Whether what the session shows is recorded, from now on. Since 1.3.
+    Recorded {
+        recorded: bool,
+    },
 }
 
 /// A secret that a peer shows; it never reaches a log.
@@ -346,6 +350,10 @@ impl Control {
                 25
             }
             Control::Host(message) => message.write_body(out),
+            Control::Recorded { recorded } => {
+                out.push((*recorded).into());
+                34
+            }
         }
     }
 
@@ -449,6 +457,7 @@ impl Control {
             24 => Control::Ticket { ticket: Secret(r.bytes(MAX_TICKET, "Ticket's ticket")?.to_vec()) },
             25 => Control::Message { text: r.text(MAX_REASON, "Message's text")? },
             36..=41 => return Ok(HostMessage::read(kind, r)?.map(Control::Host)),
+            34 => Control::Recorded { recorded: r.flag("Recorded")? },
             _ => return Ok(None),
         }))
     }

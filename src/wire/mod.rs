@@ -16,9 +16,8 @@ pub use host::{EndReason, HostLoad, HostMessage, HostOffers, RunningSession, Sta
 pub use input::{Button, InputEvent, InputReader, Motion, write_event, write_input_start};
 pub use policy::{Policy, UnknownPolicy};
 pub use update::{CachedTile, CopyRect, TilePart, UpdateHeader, VideoFrame, read_update};
-#[cfg(feature = "net")]
-pub(crate) use value::put_varint;
 pub use value::{Reader, WireError};
+pub(crate) use value::{put_bytes, put_text, put_u64, put_varint};
 pub use websocket::{Frame, read_frame, write_frame};
 
 /// The major version: both sides must have the same.

@@ -87,7 +87,9 @@ pub fn of(event: &Event) -> (Family, Option<Code>) {
         | E::ControlTaken { .. }
         | E::RecordingStarted { .. }
         | E::RecordingEnded { .. }
-        | E::RecordingOpened { .. } => (F::Security, USE_OF_RESTRICTED_FUNCTION),
+        | E::RecordingOpened { .. }
+        | E::RecordingFailed { .. }
+        | E::RecordingRemoved { .. } => (F::Security, USE_OF_RESTRICTED_FUNCTION),
         E::PolicyChanged { .. } => (F::Security, SECURITY_CONFIGURATION),
         E::AdminAction { .. } | E::AdminRefused { .. } => (F::Security, SOFTWARE_CONFIGURATION),
         E::UserChanged { .. } => (F::Security, USER_SECURITY_ATTRIBUTES_CHANGED),

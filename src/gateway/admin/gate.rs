@@ -26,6 +26,11 @@ impl Asker {
         api::about(&self.person, Event::AdminAction { action, object }).peer(self.from)
     }
 
+    /// The record of what happened because somebody asked.
+    pub fn about(&self, event: Event) -> Record {
+        api::about(&self.person, event).peer(self.from)
+    }
+
     /// The same of what was not done, though this administrator asked for it.
     pub fn refused(&self, action: &str, object: &str, reason: &str) -> Record {
         let (action, object, reason) = (action.into(), object.into(), reason.into());

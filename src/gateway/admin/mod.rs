@@ -8,6 +8,7 @@ mod gate;
 mod health;
 mod hosts;
 mod openapi;
+mod recordings;
 mod sessions;
 mod shapes;
 mod status;
@@ -34,6 +35,8 @@ fn routes() -> Vec<Route> {
     vec![
         ("/openapi.json", &["get"], get(openapi::document)),
         ("/gateway", &["get"], get(status::gateway)),
+        ("/recordings", &["get"], get(recordings::list)),
+        ("/recordings/{name}", &["get"], get(recordings::fetch)),
         ("/sessions", &["get"], get(sessions::list)),
         ("/sessions/{name}/message", &["post"], post(sessions::message)),
         ("/sessions/{name}/end", &["post"], post(sessions::end)),

@@ -1,7 +1,7 @@
 //! The API's description for programs.
 
 use super::super::api::answer;
-use super::{hosts, sessions, status, users};
+use super::{hosts, recordings, sessions, status, users};
 use axum::response::Response;
 use serde_json::json;
 use utoipa::OpenApi;
@@ -17,6 +17,8 @@ use utoipa::OpenApi;
     paths(
         document,
         status::gateway,
+        recordings::list,
+        recordings::fetch,
         sessions::list,
         sessions::message,
         sessions::end,

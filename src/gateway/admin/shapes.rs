@@ -209,3 +209,9 @@ pub(super) struct Gateway {
     pub store_up: bool,
     pub audit: Audit,
 }
+
+/// The recordings that are kept, the newest first.
+#[derive(Serialize, ToSchema)]
+pub(super) struct KeptRecordings {
+    pub recordings: Vec<crate::recording::Kept>,
+}

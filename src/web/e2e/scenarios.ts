@@ -2,6 +2,7 @@
 
 import type { Page } from "puppeteer-core";
 import { administer } from "./admin.ts";
+import { replay } from "./replay.ts";
 import { pressAll } from "./typing.ts";
 
 export interface Run {
@@ -282,6 +283,7 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
   application,
 
   administer,
+  replay,
 
   /** picture FILE [MILLISECONDS]: a screenshot of the page, for people to look at. */
   async picture(run) {

@@ -34,6 +34,7 @@ export class StatusBar {
     this.write("exactness-word", all[exactness]);
     element("exactness", HTMLSpanElement).title = all[`${exactness}Detail`];
     this.showPolicy(status.policy);
+    this.showRecorded(status.recorded);
     this.write("latency", status.roundTripMillis === null ? "" : all.latency(Math.max(1, Math.round(status.roundTripMillis))));
     this.write("road", roadName(status.road));
     this.updateRate(status.bytes);
@@ -53,6 +54,14 @@ export class StatusBar {
     this.write("policy", word);
     mark.title = detail;
     this.say(`${word}. ${detail}`);
+  }
+
+  /** Who is recorded can see it all the time, whether the bar is shown or not. */
+  private showRecorded(recorded: boolean): void {
+    const mark = element("recorded", HTMLParagraphElement);
+    if (mark.hidden === !recorded) return;
+    mark.hidden = !recorded;
+    this.say(recorded ? words().recordedDetail : words().recordedNoLonger);
   }
 
   private updateRate(bytes: number): void {

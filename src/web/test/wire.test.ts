@@ -85,6 +85,7 @@ const controlValue: { [N in Message["type"]]: (v: any) => Omit<Extract<Message, 
   Policy: (v) => v,
   Ticket: (v) => ({ ticket: fromHex(v.ticket) }),
   Message: (v) => ({ text: v.text }),
+  Recorded: (v) => v,
 };
 
 function updateValue(v: any): Update {

@@ -80,7 +80,9 @@ export type Message =
   | { type: "VideoFailed"; video: number }
   | { type: "Policy"; policy: Policy }
   | { type: "Ticket"; ticket: Uint8Array }
-  | { type: "Message"; text: string };
+  | { type: "Message"; text: string }
+  /** Since 1.3. */
+  | { type: "Recorded"; recorded: boolean };
 
 type Name = Message["type"];
 type Of<N extends Name> = Extract<Message, { type: N }>;
@@ -321,6 +323,11 @@ const layouts: { [N in Name]: Layout<N> } = {
     number: 25,
     read: (r) => ({ type: "Message", text: r.textUpTo(limits.MAX_REASON, "the message") }),
     write: (w, m) => w.text(m.text),
+  },
+  Recorded: {
+    number: 34,
+    read: (r) => ({ type: "Recorded", recorded: r.flag() }),
+    write: (w, m) => w.flag(m.recorded),
   },
 };
 

@@ -1,0 +1,144 @@
+//! What a session is told from outside: who comes and who must go, and by what right.
+
+use super::task::{Inboxes, Task, ViewerId, state_message};
+use super::viewer::Viewer;
+use super::{Arrival, Grant, Order, ViewerSnapshot, Whom};
+use crate::clock;
+use crate::codec::video;
+use crate::link::Road;
+use crate::metrics;
+use crate::sync::Delivery;
+use crate::wire::limits::MAX_VIEWERS;
+use crate::wire::{Attached, CloseCode, Control, Token, features};
+
+impl Task {
+    pub(super) fn on_order(&mut self, order: Order, inboxes: &mut Inboxes) {
+        match order {
+            Order::Arrive(arrival) => self.on_arrival(*arrival, inboxes),
+            Order::Dismiss { sign_in, code, reason } => self.dismiss(&sign_in, code, &reason),
+            Order::Snapshot(told) => drop(told.send(self.snapshot(Whom::All))),
+            Order::End { whom, code, reason, ended } => {
+                let concerned = self.snapshot(whom);
+                concerned.iter().for_each(|viewer| self.part(viewer.id, code, &reason));
+                let _ = ended.send(concerned);
+            }
+            Order::Say { whom, text, told } => drop(told.send(self.say(whom, text))),
+            Order::Recorded(recorded) => self.tell_recorded(recorded),
+        }
+    }
+
+    fn on_arrival(&mut self, arrival: Arrival, inboxes: &mut Inboxes) {
+        let Arrival { link, inbox, attach, grant } = arrival;
+        if let Err(place) = self.take_over(&grant) {
+            link.close(CloseCode::TAKEN_OVER, &place);
+            return;
+        }
+        if link.road() != Road::Inside && self.people().count() >= MAX_VIEWERS {
+            link.close(CloseCode::LIMIT, &format!("this session has {MAX_VIEWERS} viewers already"));
+            return;
+        }
+        let now = clock::now_us();
+        let token = attach.token.filter(|token| self.ledger.knows(token)).unwrap_or_else(new_token);
+        self.ledger.enter(token, now, |token| self.viewers.values().any(|viewer| viewer.token == *token));
+        let (width, height) = self.scene.size();
+        link.control(&Control::Attached(Attached {
+            token,
+            key: self.scene.key(),
+            width,
+            height,
+            next_input: self.ledger.next(&token),
+            title: self.title.clone(),
+            policy: self.scene.policy(),
+        }));
+        link.control(&state_message(&self.state));
+        if let Some(cursor) = &self.cursor {
+            link.control(&Control::Cursor(cursor.clone()));
+        }
+        if let Some((x, y)) = self.cursor_at {
+            link.control(&Control::CursorAt { x, y });
+        }
+        if self.recorded {
+            link.control(&Control::Recorded { recorded: true });
+        }
+        if attach.width > 0 && attach.height > 0 && grant.controls {
+            self.resize(attach.width, attach.height, now);
+        }
+        let decodes_video = video::IS_THERE && attach.features & features::H264 != 0;
+        let mut delivery = Delivery::new(&self.scene, attach.cache_bytes, attach.screen.as_ref(), now);
+        if attach.features & features::PARTS != 0 {
+            delivery.take_parts();
+        }
+        let id = self.next_viewer;
+        self.next_viewer += 1;
+        tracing::info!(viewer = id, road = link.road().name(), session = self.title, "viewer attached");
+        let resumed = !delivery.owes();
+        let mut viewer = Viewer::new(link, token, grant, delivery, decodes_video, now);
+        if resumed {
+            viewer.resumed(now);
+        }
+        self.viewers.insert(id, viewer);
+        inboxes.0.push((id, inbox));
+    }
+
+    /// The newest grant has the session: who held it goes dark and is told where it went. An older one than that is refused,
+    /// with the place where the session is.
+    fn take_over(&mut self, grant: &Grant) -> Result<(), String> {
+        if let Some(holder) = self.held_by.as_ref().filter(|holder| holder.takes_over(grant)) {
+            return Err(holder.place());
+        }
+        let losers: Vec<ViewerId> =
+            self.viewers.iter().filter(|(_, v)| grant.takes_over(&v.grant)).map(|(id, _)| *id).collect();
+        if !losers.is_empty() {
+            metrics::TAKEOVERS.count();
+        }
+        for id in losers {
+            self.part(id, CloseCode::TAKEN_OVER, &grant.place());
+        }
+        if grant.controls && grant.number > 0 {
+            self.held_by = Some(grant.clone());
+        }
+        Ok(())
+    }
+
+    fn dismiss(&mut self, sign_in: &str, code: CloseCode, reason: &str) {
+        let concerned =
+            self.viewers.iter().filter(|(_, v)| !sign_in.is_empty() && &*v.grant.sign_in == sign_in);
+        for id in concerned.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.part(id, code, reason);
+        }
+    }
+
+    fn snapshot(&self, whom: Whom) -> Vec<ViewerSnapshot> {
+        let now = clock::now_us();
+        let mut all: Vec<_> = self
+            .people()
+            .filter(|(id, _)| matches!(whom, Whom::All) || whom == Whom::One(**id))
+            .map(|(&id, viewer)| ViewerSnapshot::of(id, viewer, now))
+            .collect();
+        all.sort_by_key(|viewer| viewer.id);
+        all
+    }
+
+    /// Who views, and not what records.
+    pub(super) fn people(&self) -> impl Iterator<Item = (&ViewerId, &Viewer)> {
+        self.viewers.iter().filter(|(_, viewer)| viewer.link.road() != Road::Inside)
+    }
+
+    fn tell_recorded(&mut self, recorded: bool) {
+        if std::mem::replace(&mut self.recorded, recorded) != recorded {
+            self.people().for_each(|(_, viewer)| viewer.link.control(&Control::Recorded { recorded }));
+        }
+    }
+
+    fn say(&self, whom: Whom, text: String) -> usize {
+        let message = Control::Message { text };
+        let told = self.people().filter(|(id, _)| matches!(whom, Whom::All) || whom == Whom::One(**id));
+        told.map(|(_, viewer)| viewer.link.control(&message)).count()
+    }
+}
+
+fn new_token() -> Token {
+    let mut token = [0; 16];
+    getrandom::fill(&mut token).expect("a running Linux gives random numbers");
+    Token(token)
+}
