@@ -1,12 +1,14 @@
 //! The command line.
 
 mod audit;
+mod badge;
 mod demo;
 mod gateway;
 mod heap;
 mod host;
 mod load;
 mod report;
+mod seat;
 mod user;
 mod view;
 
@@ -43,6 +45,8 @@ enum Command {
     View(view::View),
     Load(load::Load),
     User(user::User),
+    Badge(badge::Badge),
+    Seat(seat::Seat),
     Audit(audit::Audit),
     Report(report::Report),
     Doctor(DoctorCommand),
@@ -67,6 +71,8 @@ impl Cli {
             Command::View(_)
                 | Command::Demo(_)
                 | Command::User(_)
+                | Command::Badge(_)
+                | Command::Seat(_)
                 | Command::Doctor(_)
                 | Command::Load(_)
                 | Command::Audit(_)
@@ -81,6 +87,8 @@ impl Cli {
             Command::Host(host) => runtime()?.block_on(host.run())?,
             Command::View(view) => runtime()?.block_on(view.run())?,
             Command::User(user) => runtime()?.block_on(user.run())?,
+            Command::Badge(badge) => runtime()?.block_on(badge.run())?,
+            Command::Seat(seat) => runtime()?.block_on(seat.run())?,
             Command::Report(report) => runtime()?.block_on(report.run())?,
             Command::Load(load) => return runtime()?.block_on(load.run()),
             Command::Audit(audit) => return Ok(audit.run()),

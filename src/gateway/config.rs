@@ -3,6 +3,7 @@
 use super::origins::is_origin;
 use crate::audit;
 use crate::broker::Publication;
+use crate::identity::GraceIn;
 use crate::identity::oidc::{ProviderConfig, ProviderConfigError};
 use crate::store::Store;
 use crate::wire::Policy;
@@ -45,6 +46,10 @@ pub enum ConfigError {
     TicketAndSignIn,
     #[error(transparent)]
     Oidc(#[from] ProviderConfigError),
+    #[error(
+        "[seats] idle_lock_minutes must be 1 or more: a seat that never locks stays open to whoever passes"
+    )]
+    NoIdleLock,
     #[error("`listen` names no address: give one such as \"127.0.0.1:4380\"")]
     NoAddress,
     #[error("[tls] needs both `certificate` and `key`")]
@@ -76,6 +81,7 @@ pub struct Config {
     pub store: StoreConfig,
     pub sign_in: Option<SignInConfig>,
     pub oidc: Vec<ProviderConfig>,
+    pub seats: SeatsConfig,
     pub publish: Vec<Publication>,
     pub audit: audit::Config,
     pub metrics: MetricsConfig,
@@ -162,6 +168,21 @@ impl Default for SignInConfig {
     }
 }
 
+/// What is asked of badges at enrolled seats.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct SeatsConfig {
+    pub grace_minutes: u32,
+    pub grace_in: GraceIn,
+    pub idle_lock_minutes: u32,
+}
+
+impl Default for SeatsConfig {
+    fn default() -> Self {
+        SeatsConfig { grace_minutes: 480, grace_in: GraceIn::Zone, idle_lock_minutes: 10 }
+    }
+}
+
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct SessionConfig {
@@ -206,6 +227,7 @@ impl Default for Config {
             store: StoreConfig::default(),
             sign_in: None,
             oidc: Vec::new(),
+            seats: SeatsConfig::default(),
             publish: Vec::new(),
             audit: audit::Config::default(),
             metrics: MetricsConfig::default(),
@@ -233,6 +255,9 @@ impl Config {
         }
         if self.sign_in.is_some() {
             self.check_sign_in()?;
+        }
+        if self.seats.idle_lock_minutes == 0 {
+            return Err(ConfigError::NoIdleLock);
         }
         ProviderConfig::check_all(&self.oidc, self.sign_in.is_some())?;
         let ticket = self.access.ticket.as_ref().is_some_and(|ticket| ticket.len() >= 16);

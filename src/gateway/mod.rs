@@ -13,11 +13,12 @@ mod origins;
 mod page;
 mod people;
 mod registry;
+mod seats;
 
 pub use admit::{AccessError, Door, kept_keys, make_state_directory};
 pub use config::{
     Access, AvailabilityConfig, Config, ConfigError, DEFAULT_CONFIG, MetricsConfig, PatternConfig,
-    SessionConfig, SignInConfig, StoreConfig, Tls, is_name,
+    SeatsConfig, SessionConfig, SignInConfig, StoreConfig, Tls, is_name,
 };
 pub use people::PeopleError;
 pub use registry::{Registry, RegistryError};

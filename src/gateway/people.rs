@@ -2,11 +2,12 @@
 //! that people sign in.
 
 use super::config::{Config, ConfigError};
+use super::seats::Claims as SeatClaims;
 use crate::broker::Broker;
 use crate::clock;
 use crate::identity::oidc::{Provider, ProviderError};
 use crate::identity::ticket::Claims;
-use crate::identity::{Attempts, Identity, Keys, Lifetimes, Person};
+use crate::identity::{Attempts, BadgePolicy, Identity, Keys, Lifetimes, Person};
 use crate::link::Link;
 use crate::session::Grant;
 use crate::store::{Store, StoreError};
@@ -26,6 +27,7 @@ pub(crate) struct People {
     keys: Arc<Keys>,
     providers: Vec<Provider>,
     beginnings: Attempts,
+    claims: SeatClaims,
 }
 
 impl People {
@@ -38,11 +40,17 @@ impl People {
         let minutes = |count: u32| i64::from(count) * 60_000;
         let lifetimes =
             Lifetimes { lasts_ms: minutes(sign_in.lasts_minutes), idle_ms: minutes(sign_in.idle_minutes) };
-        let identity = Arc::new(Identity::new(store, keys.clone(), lifetimes));
+        let badges = BadgePolicy {
+            grace_ms: minutes(config.seats.grace_minutes),
+            grace_in: config.seats.grace_in,
+            idle_ms: minutes(config.seats.idle_lock_minutes),
+        };
+        let identity = Arc::new(Identity::new(store, keys.clone(), lifetimes, badges));
         let broker =
             Broker::new(identity, keys.clone(), config.publish.clone(), minutes(sign_in.resume_minutes));
         let providers = config.oidc.iter().map(Provider::new).collect::<Result<_, _>>()?;
-        Ok(Some(Arc::new(People { broker, keys, providers, beginnings: Attempts::default() })))
+        let (beginnings, claims) = Default::default();
+        Ok(Some(Arc::new(People { broker, keys, providers, beginnings, claims })))
     }
 
     pub fn broker(&self) -> &Broker {
@@ -57,6 +65,11 @@ impl People {
     /// Sign-ins that are begun at a provider cost memory, and a request to it.
     pub fn may_begin(&self, from: IpAddr) -> bool {
         self.beginnings.admit(from, clock::unix_ms())
+    }
+
+    /// Sign-ins at seats that wait for their page.
+    pub fn claims(&self) -> &SeatClaims {
+        &self.claims
     }
 
     pub fn keys(&self) -> &Keys {

@@ -6,14 +6,18 @@
 
 mod administration;
 mod availability;
+mod badges;
 mod holdings;
 mod identities;
+mod seats;
 mod sign_ins;
 mod users;
 
 pub use availability::AvailabilityRow;
+pub use badges::{Badge, MOST_WRONG_PINS, PinAttempt};
 pub use holdings::Holding;
 pub use identities::ProviderSignIn;
+pub use seats::{Seat, SeatCode, SeatMode};
 pub use sign_ins::SignIn;
 pub use users::{Attempt, NewUser, Password, Role, User};
 
