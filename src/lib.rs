@@ -33,6 +33,8 @@ pub mod load;
 pub mod metrics;
 pub mod screen;
 #[cfg(feature = "net")]
+pub mod seat;
+#[cfg(feature = "net")]
 pub mod session;
 #[cfg(feature = "net")]
 pub mod source;

@@ -1,10 +1,16 @@
-use super::Failure;
-use chevet::client::seat::SeatFile;
+use super::{Failure, interrupted};
+use chevet::client::seat::{Seat as Enrolled, SeatFailed, SeatFile};
 use chevet::clock;
 use chevet::gateway::{Config, make_state_directory};
 use chevet::identity::{CODE_MS, new_seat_code};
+use chevet::seat::{Agent, SEEN_AT_ONCE, Seen, read_lines, read_lines_from_device};
 use chevet::store::{SeatMode, Store};
 use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A gateway that does not answer is asked again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Enrol workstations at which badges open sessions, and run what reads the badges there
 ///
@@ -27,6 +33,7 @@ pub struct Seat {
 enum Job {
     Code(Code),
     Enrol(Enrol),
+    Run(Run),
     /// List the seats
     List {
         #[command(flatten)]
@@ -98,6 +105,129 @@ struct Enrol {
     code: String,
 }
 
+/// Read badges on this workstation, and let its browser show what they open
+///
+/// The screen is a browser's: one that --kiosk starts, or any that opens the address which this prints, once. A tap asks the
+/// gateway; the page asks for the PIN when it is needed, and shows the session. The next tap, another badge, a card taken
+/// away, ten minutes without a key (as the gateway says), or the end of this program darken it at once, with or without a
+/// network. Readers that type like keyboards are given by the path of their device, which is then read by nobody else.
+///
+/// Examples:
+///   chevet seat run --pcsc --kiosk chromium
+///   chevet seat run --device /dev/input/by-id/usb-Reader-event-kbd --kiosk firefox-esr
+///   my-reader-program | chevet seat run --stdin
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+struct Run {
+    /// The file that `chevet seat enrol` made
+    #[arg(long, value_name = "FILE", default_value = "seat.toml")]
+    file: PathBuf,
+    #[command(flatten)]
+    reader: Reader,
+    /// Start this browser on the page, full screen, and again whenever it ends
+    #[arg(long, value_name = "PROGRAM")]
+    kiosk: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Reader {
+    /// Cards and badges at PC/SC readers; with a text, only at those whose name contains it
+    #[cfg(feature = "pcsc")]
+    #[arg(long, value_name = "READER", num_args = 0..=1, default_missing_value = "")]
+    pcsc: Option<String>,
+    /// A reader that types like a keyboard: its device
+    #[arg(long, value_name = "PATH")]
+    device: Option<PathBuf>,
+    /// One badge number a line, from standard input
+    #[arg(long)]
+    stdin: bool,
+}
+
+impl Reader {
+    fn start(self, seen: mpsc::Sender<Seen>) -> Result<(), Failure> {
+        #[cfg(feature = "pcsc")]
+        if let Some(reader) = self.pcsc {
+            let wanted = Some(reader).filter(|reader| !reader.is_empty());
+            return Ok(chevet::seat::read_cards(wanted, seen)?);
+        }
+        if let Some(path) = self.device {
+            let opened = read_lines_from_device(&path, seen);
+            return opened.map_err(|error| {
+                let path = path.display();
+                format!("reading the badge reader {path}: {error}; is it there, and may this user read it?")
+                    .into()
+            });
+        }
+        // A thread, not a task: nothing waits for a line when this program ends.
+        std::thread::spawn(move || {
+            if let Err(error) = read_lines(std::io::stdin(), &seen) {
+                tracing::error!(%error, "standard input cannot be read any more");
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Run {
+    async fn run(self) -> Result<(), Failure> {
+        let file = SeatFile::read(&self.file)?;
+        let (send, seen) = mpsc::channel(SEEN_AT_ONCE);
+        self.reader.start(send)?;
+        let seat = tokio::select! {
+            seat = reach(file) => seat?,
+            () = interrupted() => return Ok(()),
+        };
+        let agent = Agent::start(seat).await?;
+        let (begin, begins) = mpsc::channel(4);
+        let browsing = self.kiosk.map(|kiosk| tokio::spawn(keep_browser(kiosk, begins)));
+        let begin_at = |url: String| {
+            if browsing.is_none() {
+                println!("open on this workstation, once: {url}");
+            } else if begin.try_send(url).is_err() {
+                tracing::debug!("the browser is being started already");
+            }
+        };
+        begin_at(agent.start_url());
+        agent.run(seen, interrupted(), begin_at).await;
+        if let Some(browsing) = browsing {
+            browsing.abort();
+        }
+        Ok(())
+    }
+}
+
+/// Until the gateway answers.
+async fn reach(file: SeatFile) -> Result<Enrolled, Failure> {
+    loop {
+        match Enrolled::open(file.clone()).await {
+            Ok(seat) => return Ok(seat),
+            Err(error @ (SeatFailed::Refused(_) | SeatFailed::Key)) => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "the gateway cannot be asked yet"),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Starts the browser where each address says; one that is there already is ended first.
+async fn keep_browser(program: PathBuf, mut begins: mpsc::Receiver<String>) {
+    let mut browser: Option<tokio::process::Child> = None;
+    while let Some(url) = begins.recv().await {
+        if let Some(mut before) = browser.take() {
+            let _ = before.kill().await;
+        }
+        let mut command = tokio::process::Command::new(&program);
+        command.arg("--kiosk").arg(&url).stdin(std::process::Stdio::null()).kill_on_drop(true);
+        match command.spawn() {
+            Ok(started) => browser = Some(started),
+            Err(error) => {
+                tracing::error!(program = %program.display(), %error, "the browser could not be started")
+            }
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
 impl Seat {
     pub async fn run(self) -> Result<(), Failure> {
         match self.job {
@@ -117,6 +247,7 @@ impl Seat {
                 file.write(&enrol.file)?;
                 println!("enrolled as {}; its key is in {}", file.name, enrol.file.display());
             }
+            Job::Run(run) => run.run().await?,
             Job::List { of } => list(&of.store().await?.1).await?,
             Job::Revoke { of, name } => {
                 let (_, store) = of.store().await?;

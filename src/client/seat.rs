@@ -1,14 +1,14 @@
 //! An enrolled seat's own side: its key file, and what it asks of the gateway.
 
 use super::http::Site;
-use super::signed_in::{SignInFailed, SignedIn, ask};
+use super::signed_in::SignedIn;
 use super::{Address, AddressError, Client, ClientError, Event, page_of};
 use crate::clock;
 use crate::identity::seat::{NONCE_MS, SeatKey, SeatRequest};
 use crate::identity::ticket::{Holder, HolderKey};
 use crate::link::{Target, parse_fingerprint};
 use crate::store::SeatMode;
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -36,20 +36,26 @@ pub enum SeatFailed {
     /// The gateway says no: to the badge, the PIN, or the seat. It does not say which.
     #[error("{0}")]
     Refused(String),
-    #[error(transparent)]
-    Asking(SignInFailed),
+    #[error("too many attempts come from this seat; wait a minute")]
+    TooMany,
+    #[error("the gateway {host} does not answer: {reason}")]
+    Away { host: String, reason: String },
     #[error(transparent)]
     Address(#[from] AddressError),
     #[error(transparent)]
     Client(#[from] ClientError),
 }
 
-impl From<SignInFailed> for SeatFailed {
-    fn from(error: SignInFailed) -> SeatFailed {
-        match error {
-            SignInFailed::Refused(reason) => SeatFailed::Refused(reason),
-            other => SeatFailed::Asking(other),
-        }
+/// Asks the gateway something in a seat's name, or for one.
+async fn ask(site: &Site, path: &str, wish: &Value) -> Result<Value, SeatFailed> {
+    let away = |reason| SeatFailed::Away { host: site.host.clone(), reason };
+    let (status, answer) = site.ask(Method::POST, path, None, Some(wish)).await.map_err(away)?;
+    let reason = || answer["reason"].as_str().map_or_else(|| status.to_string(), str::to_owned);
+    match status {
+        ok if ok.is_success() => Ok(answer),
+        StatusCode::TOO_MANY_REQUESTS => Err(SeatFailed::TooMany),
+        no if no.is_client_error() => Err(SeatFailed::Refused(reason())),
+        _ => Err(away(reason())),
     }
 }
 
@@ -76,7 +82,7 @@ impl SeatFile {
         let (code, public_key) = (code.trim(), key.public_key());
         let signature = key.sign(SeatRequest::Enrol, &[code, &public_key], 0);
         let wish = json!({"code": code, "public_key": public_key, "signature": signature});
-        let answer = ask(&site, Method::POST, "/api/seats/enrol", None, Some(&wish)).await?;
+        let answer = ask(&site, "/api/seats/enrol", &wish).await?;
         let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
         Ok(SeatFile {
             gateway: gateway.to_owned(),
@@ -187,7 +193,7 @@ impl Seat {
     }
 
     async fn ask_nonce(&self) -> Result<String, SeatFailed> {
-        let answer = ask(&self.site, Method::POST, "/api/seats/nonce", None, Some(&json!({}))).await?;
+        let answer = ask(&self.site, "/api/seats/nonce", &json!({})).await?;
         Ok(answer["nonce"].as_str().unwrap_or_default().to_owned())
     }
 
@@ -288,7 +294,7 @@ impl Seat {
             [self.file.id.as_str(), &nonce].into_iter().chain(parts.iter().copied()).collect();
         let signature = self.key.sign(request, &all, time);
         wish["signed"] = json!({"seat": self.file.id, "nonce": nonce, "time": time, "signature": signature});
-        let answer = ask(&self.site, Method::POST, path, None, Some(&wish)).await?;
+        let answer = ask(&self.site, path, &wish).await?;
         if let Some(next) = answer["nonce"].as_str() {
             *self.at_hand() = Some((next.to_owned(), Instant::now()));
         }
