@@ -1,5 +1,10 @@
 //! Badges at enrolled seats, on real sockets: what opens a session, and all that does not.
 
+mod agent;
+mod kiosk;
+mod page;
+#[cfg(feature = "pcsc")]
+mod readers;
 mod ward;
 
 use chevet::client::SignedIn;

@@ -3,7 +3,7 @@
 use chevet::client::seat::{How, Opened, Seat, SeatFile, Tapped};
 use chevet::client::{Address, Client, ClientError, Event, SignedIn, Site};
 use chevet::gateway::{Access, Config, Gateway, SeatsConfig, SignInConfig};
-use chevet::identity::{Hasher, add_user, badge_number, new_id, new_seat_code};
+use chevet::identity::{Hasher, Keys, add_user, badge_number, new_id, new_seat_code};
 use chevet::screen::HashKey;
 use chevet::session::Session;
 use chevet::source::{Canvas, Source, SourceEvent, SourceState};
@@ -26,6 +26,7 @@ pub struct Ward {
     pub gateway: Gateway,
     pub store: Store,
     pub folder: PathBuf,
+    keys: Keys,
 }
 
 /// A desktop that shows one colour.
@@ -67,7 +68,7 @@ impl Ward {
             let hash = keys.badge_hash(&badge_number(badge).unwrap());
             store.add_badge(&new_id(), &hash, &id, 0).await.unwrap();
         }
-        let ward = Ward { gateway, store, folder };
+        let ward = Ward { gateway, store, folder, keys };
         ward.offer("anne", ANNES_COLOUR).await;
         ward.offer("paul", PAULS_COLOUR).await;
         ward
@@ -120,6 +121,11 @@ impl Ward {
     /// An enrolled seat in the zone "east".
     pub async fn seat(&self, name: &str) -> Seat {
         Seat::open(self.enrol(name, "east", SeatMode::Wedge).await).await.unwrap()
+    }
+
+    #[cfg(feature = "pcsc")]
+    pub fn badge_hash(&self, number: &str) -> String {
+        self.keys.badge_hash(number)
     }
 
     pub async fn user_id(&self, name: &str) -> String {

@@ -2,6 +2,7 @@
 
 import type { Page } from "puppeteer-core";
 import { administer } from "./admin.ts";
+import { kiosk } from "./kiosk.ts";
 import { pressAll } from "./typing.ts";
 
 export interface Run {
@@ -236,6 +237,8 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
   },
 
   administer,
+
+  kiosk,
 
   /** picture FILE [MILLISECONDS]: a screenshot of the page, for people to look at. */
   async picture(run) {

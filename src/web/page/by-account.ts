@@ -111,7 +111,7 @@ export class ByAccount {
     void this.visit.begin();
   }
 
-  over(outcome: SessionOutcome, session: string): void {
+  ended(outcome: SessionOutcome, session: string): void {
     this.again = () => void this.visit.open(session);
     if (leftByUser(outcome)) return void this.visit.list(false);
     this.visit.ended();

@@ -6,8 +6,8 @@ import { GatewayError } from "./gateway.ts";
 import { InsecureAddress } from "./secret.ts";
 import type { SessionOutcome } from "./session-view.ts";
 
-export type Part = "code-form" | "sign-in" | "sessions" | "ended";
-const PARTS: Part[] = ["code-form", "sign-in", "sessions", "ended"];
+export type Part = "code-form" | "sign-in" | "badge" | "sessions" | "ended";
+const PARTS: Part[] = ["code-form", "sign-in", "badge", "sessions", "ended"];
 
 /** What the panel shows, to be shown again in the other language. */
 let again: () => void = () => undefined;
@@ -65,7 +65,7 @@ export function showOutcome(outcome: SessionOutcome, signedIn: boolean): void {
   );
 }
 
-function whyEnded({ code, reason, broken }: SessionOutcome, signedIn: boolean): string {
+export function whyEnded({ code, reason, broken }: SessionOutcome, signedIn: boolean): string {
   const all = words();
   if (broken) return all.endedBrowser(reason);
   if (code === CloseCode.done) return reason === "" ? all.endedDone : all.endedByGateway(reason);
