@@ -1,6 +1,7 @@
 //! Badges at enrolled seats, on real sockets: what opens a session, and all that does not.
 
 mod agent;
+mod command;
 mod kiosk;
 mod page;
 #[cfg(feature = "pcsc")]

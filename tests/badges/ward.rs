@@ -108,6 +108,14 @@ impl Ward {
         Site { host: address.ip().to_string(), port: address.port(), tls: false, pins: Vec::new() }
     }
 
+    /// A configuration for commands that work on this ward's store.
+    pub fn config_file(&self) -> PathBuf {
+        let path = self.folder.join("chevet.toml");
+        let state = self.folder.join("state");
+        std::fs::write(&path, format!("state_directory = {state:?}\n[sign_in]\n")).unwrap();
+        path
+    }
+
     pub fn page(&self) -> String {
         format!("http://{}/", self.gateway.addresses()[0])
     }

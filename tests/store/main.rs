@@ -3,8 +3,8 @@
 mod postgres;
 
 use chevet::store::{
-    Attempt, AvailabilityRow, MOST_WRONG_PINS, NewUser, PinAttempt, ProviderSignIn, Role, Seat, SeatCode, SeatMode,
-    SignIn, Store, StoreError,
+    Attempt, AvailabilityRow, MOST_WRONG_PINS, NewUser, PinAttempt, ProviderSignIn, Role, Seat, SeatCode,
+    SeatMode, SignIn, Store, StoreError,
 };
 use postgres::Postgres;
 use sqlx::{Connection, Executor};
@@ -136,7 +136,9 @@ async fn badges_sign_ins_end_by_seat_and_elsewhere(store: &Store) {
         seen_at: 0,
         ends_at: 1_000,
     };
-    for (id, method, seat) in [("x", "badge", "Room 1"), ("y", "badge", "Room 2"), ("z", "password", "Room 1")] {
+    for (id, method, seat) in
+        [("x", "badge", "Room 1"), ("y", "badge", "Room 2"), ("z", "password", "Room 1")]
+    {
         store.add_sign_in(&sign_in(id, method, seat), &format!("secret of {id}")).await.unwrap();
     }
     assert_eq!(store.end_sign_ins_elsewhere("a", "Room 1").await.unwrap(), ["y"]);
