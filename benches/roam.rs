@@ -142,7 +142,8 @@ async fn measure(folder: &std::path::Path, taps: usize, stages: &Stages) {
 
 /// The session on the screen of a seat, to the pixel.
 async fn show(opened: Opened) -> Client {
-    let How::Here { address: Some(address), .. } = opened.how else { panic!("no session was opened") };
+    let How::Here(here) = opened.how else { panic!("it was for a page") };
+    let address = here.address.expect("a session is opened");
     let client = show_exact(address).await.expect("an exact screen");
     let screen = client.screen().expect("a screen");
     assert_eq!((screen.width(), screen.height()), (1920, 1080));

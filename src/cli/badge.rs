@@ -1,5 +1,5 @@
 use super::Failure;
-use super::seat::Of;
+use super::seat::{Of, note};
 use super::user::find;
 use chevet::clock;
 use chevet::gateway::kept_keys;
@@ -51,6 +51,7 @@ impl Badge {
                 let id = new_id();
                 let hash = kept_keys(&config)?.badge_hash(&number);
                 store.add_badge(&id, &hash, &found.id, clock::unix_ms()).await?;
+                note(&store, "user", &found.name, &format!("badge {id} given")).await?;
                 println!("{user} has the badge {id}");
             }
             Job::List { user } => {
@@ -67,6 +68,8 @@ impl Badge {
                 if count == 0 {
                     return Err(format!("{user} has no such badge; `chevet badge list` says which").into());
                 }
+                let which = badge.map_or("all badges revoked".into(), |id| format!("badge {id} revoked"));
+                note(&store, "user", &found.name, &which).await?;
                 let ended = store.end_sign_ins_of(&found.id).await?.len();
                 println!("badges revoked: {count}; sign-ins that ended: {ended}");
             }

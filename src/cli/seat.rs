@@ -2,9 +2,9 @@ use super::{Failure, interrupted};
 use chevet::client::seat::{Seat as Enrolled, SeatFailed, SeatFile};
 use chevet::clock;
 use chevet::gateway::{Config, make_state_directory};
-use chevet::identity::{CODE_MS, new_seat_code};
+use chevet::identity::{CODE_MS, new_id, new_seat_code};
 use chevet::seat::{Agent, SEEN_AT_ONCE, Seen, read_lines, read_lines_from_device};
-use chevet::store::{SeatMode, Store};
+use chevet::store::{Change, SeatMode, Store};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -255,13 +255,22 @@ impl Seat {
                 let seat = seat.ok_or_else(|| {
                     format!("there is no seat {name:?}; `chevet seat list` says which there are")
                 })?;
-                store.revoke_seat(&seat.id, clock::unix_ms()).await?;
+                if store.revoke_seat(&seat.id, clock::unix_ms()).await? {
+                    note(&store, "seat", &seat.name, "revoked").await?;
+                }
                 let ended = store.end_sign_ins_at(&seat.name).await?.len();
                 println!("{} is revoked; sign-ins that ended: {ended}", seat.name);
             }
         }
         Ok(())
     }
+}
+
+/// Notes a change for the audit journal, which the running gateway, or the next one, writes.
+pub async fn note(store: &Store, kind: &str, whom: &str, what: &str) -> Result<(), Failure> {
+    let (kind, whom, what) = (kind.to_owned(), whom.to_owned(), what.to_owned());
+    let change = Change { id: new_id(), changed_at: clock::unix_ms(), kind, whom, what };
+    Ok(store.note_change(&change).await?)
 }
 
 async fn list(store: &Store) -> Result<(), Failure> {

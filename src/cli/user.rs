@@ -1,4 +1,5 @@
 use super::Failure;
+use super::seat::note;
 use chevet::clock;
 use chevet::gateway::{Config, kept_keys, make_state_directory};
 use chevet::identity::{Hasher, TotpSecret, add_user, check_new_password, is_title, user_name};
@@ -114,12 +115,14 @@ impl User {
             Job::Pin { name, off: true } => {
                 let user = find(&store, &name).await?;
                 store.remove_pin(&user.id).await?;
+                note(&store, "user", &user.name, "PIN taken away").await?;
                 println!("{name} has no PIN, so badges open nothing for {name}");
             }
             Job::Pin { name, off: false } => {
                 let user = find(&store, &name).await?;
                 let pin = typed_twice(&format!("New PIN of {name}: "))?;
                 store.set_pin(&user.id, &Hasher::default().hash_pin(&pin).await?).await?;
+                note(&store, "user", &user.name, "PIN set").await?;
                 println!("{name} has a new PIN");
             }
             Job::Groups { name, groups } => {

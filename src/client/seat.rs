@@ -150,7 +150,13 @@ pub enum How {
     /// The page takes the sign-in over by this code.
     Page { claim: String },
     /// This process has it, with the session's address.
-    Here { person: SignedIn, address: Option<Address> },
+    Here(Box<Here>),
+}
+
+/// A sign-in that this process has.
+pub struct Here {
+    pub person: SignedIn,
+    pub address: Option<Address>,
 }
 
 /// An enrolled seat that can be tapped at.
@@ -267,7 +273,7 @@ impl Seat {
                     ticket: ticket.into_bytes(),
                     holder: Some(Arc::new(key)),
                 });
-                How::Here { person, address }
+                How::Here(Box::new(Here { person, address }))
             }
         };
         let idle_lock = Duration::from_millis(answer["idle_lock_ms"].as_u64().unwrap_or(600_000));

@@ -125,6 +125,7 @@ impl Gateway {
             tasks.spawn(async move { people.tidy().await });
         }
         tasks.spawn(tell_counted(shared.audit.clone()));
+        tasks.spawn(seats::tell_changes(shared.clone()));
         tasks.spawn(availability::record(shared.clone()));
         for endpoint in &listeners.udp {
             tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone()));

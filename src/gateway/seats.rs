@@ -1,6 +1,9 @@
 //! What enrolled seats ask: nonces, taps and PINs, and locking. A seat signs each question with its key over a nonce that is
 //! good once; the page on its screen takes a sign-in over by a code that the seat was given for it.
 
+// A refusal is a whole answer, made once a request.
+#![allow(clippy::result_large_err)]
+
 use super::Shared;
 use super::api::{
     about, answer, is_browser, let_in, own_page, people, refusal, seat_cookie, shown_user, unavailable,
@@ -8,12 +11,12 @@ use super::api::{
 };
 use super::listen::Place;
 use super::people::People;
-use crate::audit::{Event, Record};
+use crate::audit::{Event, Record, Time};
 use crate::clock;
 use crate::identity::seat::SeatRequest;
 use crate::identity::ticket::Holder;
 use crate::identity::{BADGE, Person, SeatError, Signed, Tapped, new_secret, sha256_hex};
-use crate::store::{Seat, User};
+use crate::store::{Change, Seat, User};
 use crate::wire::CloseCode;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, State};
@@ -25,6 +28,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The page on a seat's screen must take a sign-in over within this time.
 const CLAIM_MS: i64 = 20_000;
@@ -68,6 +72,42 @@ impl Claims {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = waiting.remove(&sha256_hex(code.as_bytes()))?;
         (taken.until > now_ms).then_some((taken.secret, taken.session))
+    }
+}
+
+/// How often it is looked for changes by command.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+const MOST_CHANGES: u32 = 100;
+
+/// Writes down what was changed by command beside this gateway.
+pub(super) async fn tell_changes(shared: Arc<Shared>) {
+    let Some(people) = shared.people.clone() else { return };
+    let store = people.identity().store();
+    loop {
+        match store.changes(MOST_CHANGES).await {
+            Ok(changes) => {
+                for change in changes {
+                    // Forgotten only once it is on disk. The journal's own times never go back.
+                    if shared.audit.durable(record_of(&change)).await.is_err() {
+                        break;
+                    }
+                    if let Err(error) = store.change_was_told(&change.id).await {
+                        tracing::warn!(%error, "a change is written down again");
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "it could not be looked for changes by command"),
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn record_of(change: &Change) -> Record {
+    let at = Time::from_micros(change.changed_at.saturating_mul(1_000));
+    let (whom, what) = (change.whom.as_str(), format!("{} by command at {at}", change.what));
+    match change.kind.as_str() {
+        "seat" => Record::new(Event::SeatRevoked { reason: what.into() }).seat(whom),
+        _ => Record::new(Event::UserChanged { changed_user: whom.into(), change: what.into() }),
     }
 }
 

@@ -232,7 +232,7 @@ fn in_words(asked: Result<Tapped, SeatFailed>) -> Answer {
                 title: opened.title,
                 idle_lock: opened.idle_lock,
             },
-            How::Here { .. } => Answer::Refused(Problem::Refused),
+            How::Here(_) => Answer::Refused(Problem::Refused),
         },
         Err(SeatFailed::Refused(_)) => Answer::Refused(Problem::Refused),
         Err(SeatFailed::TooMany) => Answer::Refused(Problem::TooMany),

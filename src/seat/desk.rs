@@ -302,7 +302,7 @@ mod tests {
         let acts = desk.on(Happened::PinTyped("4711".into()), 4);
         let Act::AskPin { number, .. } = acts[1] else { panic!("{acts:?}") };
         assert!(matches!(desk.on(Happened::Told(number, open()), 5)[..], [Act::ShowSession { .. }]));
-        assert!(desk.on(badge("A"), 1 * SECOND).is_empty(), "the badge still lies there");
+        assert!(desk.on(badge("A"), SECOND).is_empty(), "the badge still lies there");
         assert_eq!(desk.on(badge("A"), 9 * SECOND), [Act::ShowTap(None), Act::Lock("tapped out")]);
     }
 

@@ -7,6 +7,7 @@
 mod administration;
 mod availability;
 mod badges;
+mod changes;
 mod holdings;
 mod identities;
 mod seats;
@@ -15,6 +16,7 @@ mod users;
 
 pub use availability::AvailabilityRow;
 pub use badges::{Badge, MOST_WRONG_PINS, PinAttempt};
+pub use changes::Change;
 pub use holdings::Holding;
 pub use identities::ProviderSignIn;
 pub use seats::{Seat, SeatCode, SeatMode};

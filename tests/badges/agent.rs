@@ -113,3 +113,66 @@ async fn a_tap_out_a_closed_page_and_the_end_of_the_agent_lock_at_the_gateway_to
     ])
     .await;
 }
+
+/// A network that can be cut: it carries TCP to the gateway.
+struct Network {
+    port: u16,
+    whole: tokio::sync::watch::Sender<bool>,
+}
+
+impl Network {
+    async fn to(gateway: std::net::SocketAddr) -> Network {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (whole, is_whole) = tokio::sync::watch::channel(true);
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut is_whole = is_whole.clone();
+                tokio::spawn(async move {
+                    if !*is_whole.borrow() {
+                        return;
+                    }
+                    let mut far = tokio::net::TcpStream::connect(gateway).await.unwrap();
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = is_whole.wait_for(|whole| !whole) => {}
+                    }
+                });
+            }
+        });
+        Network { port, whole }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seat_without_a_network_locks_all_the_same_and_the_gateway_is_told_when_it_is_back() {
+    let ward = Ward::open("network").await;
+    let network = Network::to(ward.gateway.addresses()[0]).await;
+    let mut file = ward.enrol("Room 1", "east", SeatMode::Wedge).await;
+    file.gateway = format!("http://127.0.0.1:{}/", network.port);
+    let running = run(Agent::start(Seat::open(file.clone()).await.unwrap()).await.unwrap());
+    let mut page = Page::open(&running.start, file.gateway.trim_end_matches('/')).await;
+    let tap = async |badge: &str| {
+        tokio::time::sleep(Duration::from_millis(1_300)).await;
+        running.tap.send(Seen::Badge(badge.into())).await.unwrap();
+    };
+    tap(ANNES).await;
+    assert_eq!(page.told().await["show"], "pin");
+    page.say(json!({"say": "pin", "pin": PIN})).await;
+    assert_eq!(page.told().await["show"], "session");
+
+    network.whole.send(false).unwrap();
+    tap(ANNES).await;
+    assert_eq!(page.told().await, json!({"show": "tap", "seat": "Room 1", "mode": "wedge", "problem": null}));
+    // Nobody is let in without the gateway, and what it was not told yet is not forgotten by a tap.
+    tap(PAULS).await;
+    let away = page.told().await;
+    assert_eq!((away["show"].as_str(), away["problem"].as_str()), (Some("tap"), Some("away")));
+    let anne = ward.user_id("anne").await;
+    let there = ward.store.sign_ins_of(&anne, chevet::clock::unix_ms(), 10).await.unwrap();
+    assert_eq!(there.len(), 1, "the gateway cannot know");
+    network.whole.send(true).unwrap();
+    until_nobody(&ward, "anne").await;
+    tap(ANNES).await;
+    assert_eq!(page.told().await["show"], "session", "the grace outlives a lost network");
+}

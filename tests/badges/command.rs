@@ -96,4 +96,7 @@ async fn a_workstation_is_enrolled_tapped_at_and_revoked_by_commands() {
     assert!(run(&["seat", "list", "--config", config], "").unwrap().contains("revoked"));
     let gone = run(&["badge", "--config", config, "revoke", "paul"], "").unwrap();
     assert!(gone.contains("badges revoked: 2"), "{gone}");
+    // What was done by command beside the gateway is in its journal.
+    let journal = ward.journal_with(&["PIN set", "given", "revoked by command", "all badges revoked"]).await;
+    assert!(journal.contains("seat_revoked") && !journal.contains("AABBCC01"));
 }

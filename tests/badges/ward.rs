@@ -180,7 +180,7 @@ pub fn opened(tapped: Tapped) -> Opened {
 /// Who was let in here, with the session's address.
 pub fn here(opened: Opened) -> (SignedIn, Address) {
     match opened.how {
-        How::Here { person, address } => (person, address.expect("a session is published to them")),
+        How::Here(here) => (here.person, here.address.expect("a session is published to them")),
         How::Page { .. } => panic!("it was for a page"),
     }
 }

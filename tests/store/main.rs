@@ -3,8 +3,8 @@
 mod postgres;
 
 use chevet::store::{
-    Attempt, AvailabilityRow, MOST_WRONG_PINS, NewUser, PinAttempt, ProviderSignIn, Role, Seat, SeatCode,
-    SeatMode, SignIn, Store, StoreError,
+    Attempt, AvailabilityRow, Change, MOST_WRONG_PINS, NewUser, PinAttempt, ProviderSignIn, Role, Seat,
+    SeatCode, SeatMode, SignIn, Store, StoreError,
 };
 use postgres::Postgres;
 use sqlx::{Connection, Executor};
@@ -47,6 +47,7 @@ async fn the_store_keeps_its_promises_on_sqlite_and_on_postgresql() {
         a_badge_is_one_users_and_its_grace_holds_in_one_place(&store).await;
         wrong_pins_are_counted_before_they_are_looked_at_and_ten_block(&store).await;
         badges_sign_ins_end_by_seat_and_elsewhere(&store).await;
+        changes_wait_until_they_were_told(&store).await;
         a_user_goes_with_the_sign_ins(&store).await;
         hours_are_kept_once_and_written_anew(&store).await;
         // What was kept is there for the next start.
@@ -124,6 +125,22 @@ async fn wrong_pins_are_counted_before_they_are_looked_at_and_ten_block(store: &
     store.set_pin("a", "new").await.unwrap();
     assert_eq!(store.begin_pin("a", 0).await.unwrap(), PinAttempt::Allowed("new".into()));
     assert!(store.remove_pin("a").await.unwrap() && !store.remove_pin("a").await.unwrap());
+}
+
+async fn changes_wait_until_they_were_told(store: &Store) {
+    let change = |id: &str, changed_at| Change {
+        id: id.into(),
+        changed_at,
+        kind: "user".into(),
+        whom: "anne".into(),
+        what: "PIN set".into(),
+    };
+    store.note_change(&change("late", 9)).await.unwrap();
+    store.note_change(&change("early", 3)).await.unwrap();
+    assert_eq!(store.changes(1).await.unwrap(), [change("early", 3)]);
+    store.change_was_told("early").await.unwrap();
+    assert_eq!(store.changes(10).await.unwrap(), [change("late", 9)]);
+    store.change_was_told("late").await.unwrap();
 }
 
 async fn badges_sign_ins_end_by_seat_and_elsewhere(store: &Store) {

@@ -49,3 +49,13 @@ CREATE TABLE pins (
     grace_place TEXT NOT NULL,
     grace_badge TEXT NOT NULL
 );
+
+-- What was changed by command, until a gateway has written it into its audit journal.
+CREATE TABLE changes (
+    id TEXT PRIMARY KEY,
+    changed_at BIGINT NOT NULL,
+    -- 'user' or 'seat'.
+    kind TEXT NOT NULL,
+    whom TEXT NOT NULL,
+    what TEXT NOT NULL
+);
