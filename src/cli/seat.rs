@@ -3,14 +3,16 @@ use chevet::client::seat::{Seat as Enrolled, SeatFailed, SeatFile};
 use chevet::clock;
 use chevet::gateway::{Config, make_state_directory};
 use chevet::identity::{CODE_MS, new_id, new_seat_code};
-use chevet::seat::{Agent, SEEN_AT_ONCE, Seen, read_lines, read_lines_from_device};
+use chevet::seat::{Agent, Beginning, SEEN_AT_ONCE, Seen, read_lines, read_lines_from_device};
 use chevet::store::{Change, SeatMode, Store};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// A gateway that does not answer is asked again.
 const AGAIN: Duration = Duration::from_secs(2);
+/// A browser that does not come to the page is started anew.
+const WITHOUT_PAGE: Duration = Duration::from_secs(30);
 
 /// Enrol workstations at which badges open sessions, and run what reads the badges there
 ///
@@ -179,19 +181,18 @@ impl Run {
             () = interrupted() => return Ok(()),
         };
         let agent = Agent::start(seat).await?;
-        let (begin, begins) = mpsc::channel(4);
-        let browsing = self.kiosk.map(|kiosk| tokio::spawn(keep_browser(kiosk, begins)));
-        let begin_at = |url: String| {
-            if browsing.is_none() {
-                println!("open on this workstation, once: {url}");
-            } else if begin.try_send(url).is_err() {
-                tracing::debug!("the browser is being started already");
+        let beginning = agent.beginning();
+        let tell = || println!("open on this workstation, once: {}", beginning.url());
+        match self.kiosk {
+            None => {
+                tell();
+                agent.run(seen, interrupted(), tell).await;
             }
-        };
-        begin_at(agent.start_url());
-        agent.run(seen, interrupted(), begin_at).await;
-        if let Some(browsing) = browsing {
-            browsing.abort();
+            Some(program) => {
+                let browsing = tokio::spawn(keep_browser(program, agent.beginning()));
+                agent.run(seen, interrupted(), || {}).await;
+                browsing.abort();
+            }
         }
         Ok(())
     }
@@ -209,17 +210,22 @@ async fn reach(file: SeatFile) -> Result<Enrolled, Failure> {
     }
 }
 
-/// Starts the browser where each address says; one that is there already is ended first.
-async fn keep_browser(program: PathBuf, mut begins: mpsc::Receiver<String>) {
-    let mut browser: Option<tokio::process::Child> = None;
-    while let Some(url) = begins.recv().await {
-        if let Some(mut before) = browser.take() {
-            let _ = before.kill().await;
-        }
+/// Has a browser running that shows the page: begins again when it has ended, or shows something else for too long.
+async fn keep_browser(program: PathBuf, beginning: Beginning) {
+    loop {
         let mut command = tokio::process::Command::new(&program);
-        command.arg("--kiosk").arg(&url).stdin(std::process::Stdio::null()).kill_on_drop(true);
+        command.arg("--kiosk").arg(beginning.url()).stdin(std::process::Stdio::null()).kill_on_drop(true);
         match command.spawn() {
-            Ok(started) => browser = Some(started),
+            Ok(mut browser) => {
+                let mut seen = Instant::now();
+                while matches!(browser.try_wait(), Ok(None)) && seen.elapsed() < WITHOUT_PAGE {
+                    tokio::time::sleep(AGAIN).await;
+                    if beginning.has_page() {
+                        seen = Instant::now();
+                    }
+                }
+                let _ = browser.kill().await;
+            }
             Err(error) => {
                 tracing::error!(program = %program.display(), %error, "the browser could not be started")
             }

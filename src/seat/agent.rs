@@ -2,7 +2,7 @@
 
 use super::Seen;
 use super::desk::{Act, Answer, Desk, Happened, Problem};
-use super::local::{FromPage, Local, OfPage, ToPage};
+use super::local::{Beginning, FromPage, Local, OfPage, ToPage};
 use crate::client::seat::{How, Seat, SeatFailed, Tapped};
 use crate::clock;
 use std::sync::Arc;
@@ -48,18 +48,18 @@ impl Agent {
         Ok(Agent { seat: Arc::new(seat), local, pages, desk, page: None })
     }
 
-    /// Where the browser of this workstation begins; good once.
-    pub fn start_url(&self) -> String {
-        self.local.start_url()
+    /// Where the browser of this workstation begins.
+    pub fn beginning(&self) -> Beginning {
+        self.local.beginning()
     }
 
-    /// Runs until `until` comes, or the readers are gone; then whatever is open is locked. `page_gone` is called, with where to begin
-    /// again, whenever no page is there to show anything.
+    /// Runs until `until` comes, or the readers are gone; then whatever is open is locked. `page_gone` is called
+    /// whenever the page has gone.
     pub async fn run(
         mut self,
         mut seen: mpsc::Receiver<Seen>,
         until: impl Future<Output = ()>,
-        mut page_gone: impl FnMut(String),
+        mut page_gone: impl FnMut(),
     ) {
         let (ask, asked) = mpsc::channel(AT_ONCE);
         let (answer, mut answers) = mpsc::channel(AT_ONCE);
@@ -84,9 +84,10 @@ impl Agent {
                 },
                 Some((number, answer)) = answers.recv() => self.happened(Happened::Told(number, answer)),
                 Some(of_page) = self.pages.recv() => {
+                    let was = self.page;
                     let acts = self.of_page(of_page);
-                    if self.page.is_none() {
-                        page_gone(self.local.start_url());
+                    if was.is_some() && self.page.is_none() {
+                        page_gone();
                     }
                     acts
                 }

@@ -11,7 +11,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -69,7 +68,6 @@ pub enum OfPage {
 /// The loopback listener.
 pub struct Local {
     shared: Arc<Shared>,
-    address: SocketAddr,
     _tasks: JoinSet<()>,
 }
 
@@ -93,11 +91,11 @@ impl Local {
     /// Listens on the loopback. Only the page of this gateway is spoken to.
     pub async fn open(gateway: &Url, tell: mpsc::Sender<OfPage>) -> std::io::Result<Local> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
+        let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
             origin: gateway.origin().ascii_serialization(),
             gateway: gateway.clone(),
-            port: address.port(),
+            port,
             secret: new_secret(),
             start: Mutex::default(),
             page: Mutex::default(),
@@ -113,15 +111,12 @@ impl Local {
                 tracing::error!(%error, "the page on this workstation cannot be spoken to any more");
             }
         });
-        Ok(Local { shared, address, _tasks: tasks })
+        Ok(Local { shared, _tasks: tasks })
     }
 
-    /// Where a browser begins. Good once: another call makes another, and the earlier is of no use.
-    pub fn start_url(&self) -> String {
-        let code = new_secret();
-        let url = format!("http://{}/start/{code}", self.address);
-        *self.shared.start.lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
-        url
+    /// For whoever starts browsers.
+    pub fn beginning(&self) -> Beginning {
+        Beginning(self.shared.clone())
     }
 
     /// Tells the page. One that does not read is left, which darkens it.
@@ -132,6 +127,25 @@ impl Local {
         {
             page.to = None;
         }
+    }
+}
+
+/// Where browsers of this workstation begin.
+#[derive(Clone)]
+pub struct Beginning(Arc<Shared>);
+
+impl Beginning {
+    /// An address to open. Good once: another call makes another, and the earlier is of no use.
+    pub fn url(&self) -> String {
+        let code = new_secret();
+        let url = format!("http://127.0.0.1:{}/start/{code}", self.0.port);
+        *self.0.start.lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
+        url
+    }
+
+    /// Whether a page is there that shows what it is told.
+    pub fn has_page(&self) -> bool {
+        self.0.page().to.is_some()
     }
 }
 
@@ -235,6 +249,12 @@ async fn speak(shared: &Shared, mut socket: WebSocket) {
                     break;
                 }
             }
+        }
+    }
+    {
+        let mut page = shared.page();
+        if page.number == number {
+            page.to = None;
         }
     }
     let _ = shared.tell.send(OfPage::Gone(number)).await;

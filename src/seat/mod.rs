@@ -14,6 +14,7 @@ mod pcsc;
 pub use agent::{Agent, AgentError};
 pub use evdev::Keys;
 pub use lines::{read_lines, read_lines_from_device};
+pub use local::Beginning;
 #[cfg(feature = "pcsc")]
 pub use pcsc::read_cards;
 

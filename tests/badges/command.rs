@@ -52,6 +52,32 @@ fn run_seat(file: &Path) -> (Program, ChildStdin, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_kiosks_browser_is_started_again_when_it_ends_each_time_at_an_address_of_its_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let ward = Ward::open("browser").await;
+    let file = ward.folder.join("seat.toml");
+    ward.enrol("Room 7", "east", chevet::store::SeatMode::Wedge).await.write(&file).unwrap();
+    let (browser, log) = (ward.folder.join("browser"), ward.folder.join("browser.log"));
+    std::fs::write(&browser, format!("#!/bin/sh\necho \"$@\" >> {}\n", log.display())).unwrap();
+    std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let words =
+        ["seat", "run", "--stdin", "--file", file.to_str().unwrap(), "--kiosk", browser.to_str().unwrap()];
+    let _seat = Program(chevet(&words).stdin(Stdio::piped()).spawn().unwrap());
+    let end = std::time::Instant::now() + Duration::from_secs(30);
+    let started = loop {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        if text.lines().count() >= 2 {
+            break text;
+        }
+        assert!(std::time::Instant::now() < end, "{text:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let urls: Vec<&str> = started.lines().map(|line| line.strip_prefix("--kiosk ").unwrap()).collect();
+    assert_ne!(urls[0], urls[1]);
+    assert!(crate::page::get(urls[0], None).starts_with("HTTP/1.1 410"), "an earlier address is of no use");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_workstation_is_enrolled_tapped_at_and_revoked_by_commands() {
     let ward = Ward::open("commands").await;
     let config = ward.config_file();

@@ -81,10 +81,10 @@ fn colours(path: &Path) -> (usize, usize) {
 async fn while_two_people_take_turns_at_one_screen_no_frame_shows_one_of_them_in_the_others_place() {
     let ward = Ward::open("kiosk").await;
     let agent = Agent::start(ward.seat("Room 1").await).await.unwrap();
-    let start = agent.start_url();
+    let start = agent.beginning().url();
     let (tap, seen) = mpsc::channel(8);
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let running = tokio::spawn(agent.run(seen, async { drop(ended.await) }, |_| {}));
+    let running = tokio::spawn(agent.run(seen, async { drop(ended.await) }, || {}));
     let folder = ward.folder.join("frames");
     std::fs::create_dir_all(&folder).unwrap();
     let (browser, mut steps) = open_browser(&folder, &start);

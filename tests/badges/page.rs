@@ -23,11 +23,12 @@ pub struct Running {
 }
 
 pub fn run(agent: Agent) -> Running {
-    let start = agent.start_url();
+    let beginning = agent.beginning();
+    let start = beginning.url();
     let (tap, seen) = mpsc::channel(8);
     let (end, ended) = oneshot::channel::<()>();
     let (tell, again) = mpsc::unbounded_channel();
-    let page_gone = move |url| drop(tell.send(url));
+    let page_gone = move || drop(tell.send(beginning.url()));
     let task = tokio::spawn(agent.run(seen, async { drop(ended.await) }, page_gone));
     Running { tap, start, end, task, again }
 }

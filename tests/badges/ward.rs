@@ -3,7 +3,9 @@
 use chevet::client::seat::{How, Opened, Seat, SeatFile, Tapped};
 use chevet::client::{Address, Client, ClientError, Event, SignedIn, Site};
 use chevet::gateway::{Access, Config, Gateway, SeatsConfig, SignInConfig};
-use chevet::identity::{Hasher, Keys, add_user, badge_number, new_id, new_seat_code};
+#[cfg(feature = "pcsc")]
+use chevet::identity::Keys;
+use chevet::identity::{Hasher, add_user, badge_number, new_id, new_seat_code};
 use chevet::screen::HashKey;
 use chevet::session::Session;
 use chevet::source::{Canvas, Source, SourceEvent, SourceState};
@@ -26,6 +28,7 @@ pub struct Ward {
     pub gateway: Gateway,
     pub store: Store,
     pub folder: PathBuf,
+    #[cfg(feature = "pcsc")]
     keys: Keys,
 }
 
@@ -68,7 +71,13 @@ impl Ward {
             let hash = keys.badge_hash(&badge_number(badge).unwrap());
             store.add_badge(&new_id(), &hash, &id, 0).await.unwrap();
         }
-        let ward = Ward { gateway, store, folder, keys };
+        let ward = Ward {
+            gateway,
+            store,
+            folder,
+            #[cfg(feature = "pcsc")]
+            keys,
+        };
         ward.offer("anne", ANNES_COLOUR).await;
         ward.offer("paul", PAULS_COLOUR).await;
         ward
