@@ -134,8 +134,8 @@ struct Run {
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct Reader {
-    /// Cards and badges at PC/SC readers; with a text, only at those whose name contains it
-    #[cfg(feature = "pcsc")]
+    /// Cards and badges at PC/SC readers; with a text, only at those whose name contains it. Needs a chevet that was built
+    /// with `--features pcsc`
     #[arg(long, value_name = "READER", num_args = 0..=1, default_missing_value = "")]
     pcsc: Option<String>,
     /// A reader that types like a keyboard: its device
@@ -146,12 +146,21 @@ struct Reader {
     stdin: bool,
 }
 
+#[cfg(feature = "pcsc")]
+fn read_cards(wanted: Option<String>, seen: mpsc::Sender<Seen>) -> Result<(), Failure> {
+    Ok(chevet::seat::read_cards(wanted, seen)?)
+}
+
+#[cfg(not(feature = "pcsc"))]
+fn read_cards(_: Option<String>, _: mpsc::Sender<Seen>) -> Result<(), Failure> {
+    Err("this chevet was built without card readers: build it with `cargo build --release --features pcsc`"
+        .into())
+}
+
 impl Reader {
     fn start(self, seen: mpsc::Sender<Seen>) -> Result<(), Failure> {
-        #[cfg(feature = "pcsc")]
         if let Some(reader) = self.pcsc {
-            let wanted = Some(reader).filter(|reader| !reader.is_empty());
-            return Ok(chevet::seat::read_cards(wanted, seen)?);
+            return read_cards(Some(reader).filter(|reader| !reader.is_empty()), seen);
         }
         if let Some(path) = self.device {
             let opened = read_lines_from_device(&path, seen);

@@ -28,6 +28,7 @@ pub(crate) struct People {
     providers: Vec<Provider>,
     beginnings: Attempts,
     claims: SeatClaims,
+    letting_in: tokio::sync::Mutex<()>,
 }
 
 impl People {
@@ -49,8 +50,8 @@ impl People {
         let broker =
             Broker::new(identity, keys.clone(), config.publish.clone(), minutes(sign_in.resume_minutes));
         let providers = config.oidc.iter().map(Provider::new).collect::<Result<_, _>>()?;
-        let (beginnings, claims) = Default::default();
-        Ok(Some(Arc::new(People { broker, keys, providers, beginnings, claims })))
+        let (beginnings, claims, letting_in) = Default::default();
+        Ok(Some(Arc::new(People { broker, keys, providers, beginnings, claims, letting_in })))
     }
 
     pub fn broker(&self) -> &Broker {
@@ -70,6 +71,11 @@ impl People {
     /// Sign-ins at seats that wait for their page.
     pub fn claims(&self) -> &SeatClaims {
         &self.claims
+    }
+
+    /// Held while somebody is let in at a seat: of two taps at the same time one is the later, and ends what the other began.
+    pub async fn one_at_a_time(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.letting_in.lock().await
     }
 
     pub fn keys(&self) -> &Keys {

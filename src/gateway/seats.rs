@@ -265,6 +265,7 @@ async fn open(
     place: &Place,
 ) -> Result<Response, Response> {
     let people = people(shared)?;
+    let one = people.one_at_a_time().await;
     let_all_out(shared, people, &seat, "another badge was tapped", place).await?;
     let store = people.identity().store();
     let elsewhere = store.end_sign_ins_elsewhere(&user.id, &seat.name).await;
@@ -274,6 +275,7 @@ async fn open(
         shared.registry.dismiss(&sign_in, CloseCode::TAKEN_OVER, &there).await;
     }
     let (person, secret) = let_in(shared, user, BADGE, &seat.name, place).await?;
+    drop(one);
     let session = session_of(shared, people, &person).await?;
     let now = clock::unix_ms();
     let mut told = json!({

@@ -160,6 +160,25 @@ async fn a_session_follows_its_badge_and_nobody_takes_it_back_at_the_seat_it_lef
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_taps_at_several_seats_at_the_same_time_one_lets_in() {
+    let ward = Ward::open("race").await;
+    let seats = [ward.seat("Room 1").await, ward.seat("Room 2").await, ward.seat("Room 3").await];
+    tap_and_pin(&seats[0], ANNES).await;
+    let anne = ward.user_id("anne").await;
+    for _ in 0..10 {
+        let taps = futures_util::future::join_all(seats.iter().map(|seat| seat.tap_here(ANNES))).await;
+        let people: Vec<_> = taps.into_iter().map(|tap| here(opened(tap.unwrap())).0).collect();
+        let there = ward.store.sign_ins_of(&anne, clock::unix_ms(), 10).await.unwrap();
+        assert_eq!(there.len(), 1, "{there:?}");
+        let mut still = 0;
+        for person in people {
+            still += usize::from(person.sessions().await.is_ok());
+        }
+        assert_eq!(still, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_badge_at_the_same_seat_ends_what_the_one_before_had_open() {
     let ward = Ward::open("switch").await;
     let seat = ward.seat("Room 1").await;
