@@ -28,7 +28,7 @@ demo: packages-demo build ## show a real desktop in your browser, with everythin
 test: packages-test web $(TEST_PROVIDER)/node_modules/.installed $(TEST_COLLECTOR)/.installed ## run every test: the page's checks and tests, then cargo's
 	cd $(WEB) && npm run check
 	cd $(WEB) && npm run test
-	$(CARGO) test
+	$(CARGO) test --features pcsc
 
 bench: packages-bench packages-peers web ## run all benchmarks
 	$(CARGO) bench
@@ -46,9 +46,9 @@ fuzz: packages ## run each fuzz target for SECONDS_EACH seconds (default 20)
 		$(CARGO) +nightly fuzz run "$$target" -- -max_total_time=$(SECONDS_EACH) -rss_limit_mb=4096 || exit 1; \
 	done
 
-lint: packages web ## check formatting, warnings, types and documentation
+lint: packages-test web ## check formatting, warnings, types and documentation
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --all-targets --features pcsc -- -D warnings
 	$(CARGO) clippy --no-default-features -- -D warnings
 	cd $(WEB) && npm run check
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps

@@ -38,6 +38,8 @@ pub mod policy;
 pub mod recording;
 pub mod screen;
 #[cfg(feature = "net")]
+pub mod seat;
+#[cfg(feature = "net")]
 pub mod session;
 #[cfg(feature = "net")]
 pub mod source;

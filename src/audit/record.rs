@@ -269,9 +269,11 @@ impl Record {
             | WatchRefused { .. }
             | AdminRefused { .. }
             | RefusedAgain { .. } => Outcome::MinorFailure,
-            RecordingFailed { .. } | RecordsLost { .. } | NotSent { .. } | JournalMended { .. } | StartFailed { .. } => {
-                Outcome::SeriousFailure
-            }
+            RecordingFailed { .. }
+            | RecordsLost { .. }
+            | NotSent { .. }
+            | JournalMended { .. }
+            | StartFailed { .. } => Outcome::SeriousFailure,
             _ => Outcome::Success,
         };
         Record {

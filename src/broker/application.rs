@@ -1,7 +1,7 @@
 //! Applications that are started for whoever asks: what they are, who may have them, and which sessions of theirs run.
 
-use crate::screen::MAX_SIDE;
 use crate::policy::stands_for;
+use crate::screen::MAX_SIDE;
 use crate::store::User;
 use crate::wire::Policy;
 use crate::wire::limits::{MAX_ARGUMENT, MAX_ARGUMENTS};

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod audit;
+mod badge;
 mod demo;
 mod gateway;
 mod heap;
@@ -9,6 +10,7 @@ mod hosts;
 mod load;
 mod recording;
 mod report;
+mod seat;
 mod user;
 mod view;
 
@@ -51,6 +53,8 @@ enum Command {
     View(view::View),
     Load(load::Load),
     User(user::User),
+    Badge(badge::Badge),
+    Seat(seat::Seat),
     Audit(audit::Audit),
     Recording(recording::Recording),
     Report(report::Report),
@@ -78,6 +82,8 @@ impl Cli {
                 | Command::User(_)
                 | Command::Hosts(_)
                 | Command::HostKeeper
+                | Command::Badge(_)
+                | Command::Seat(_)
                 | Command::Doctor(_)
                 | Command::Load(_)
                 | Command::Audit(_)
@@ -103,6 +109,8 @@ impl Cli {
             Command::Hosts(hosts) => runtime()?.block_on(hosts.run())?,
             Command::HostKeeper => return Ok(chevet::host::keep()),
             Command::User(user) => runtime()?.block_on(user.run())?,
+            Command::Badge(badge) => runtime()?.block_on(badge.run())?,
+            Command::Seat(seat) => runtime()?.block_on(seat.run())?,
             Command::Report(report) => runtime()?.block_on(report.run())?,
             Command::Load(load) => return runtime()?.block_on(load.run()),
             Command::Audit(audit) => return Ok(audit.run()),

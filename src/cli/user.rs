@@ -1,4 +1,5 @@
 use super::Failure;
+use super::seat::note;
 use chevet::clock;
 use chevet::gateway::{Config, kept_keys, make_state_directory};
 use chevet::identity::{Hasher, TotpSecret, add_user, check_new_password, is_title, user_name};
@@ -53,6 +54,13 @@ enum Job {
         #[arg(long)]
         off: bool,
     },
+    /// Set the PIN that is asked after a badge; asks for it, or reads it from standard input. Unblocks a blocked one
+    Pin {
+        name: String,
+        /// Take it away: badges open nothing for the user
+        #[arg(long)]
+        off: bool,
+    },
     /// Make these the user's groups, and no others
     Groups { name: String, groups: Vec<String> },
     /// Set what the user may do beside using sessions
@@ -104,6 +112,19 @@ impl User {
                 println!("{}", secret.url());
                 eprintln!("Put this address into {name}'s authenticator, or type: {}", secret.base32());
             }
+            Job::Pin { name, off: true } => {
+                let user = find(&store, &name).await?;
+                store.remove_pin(&user.id).await?;
+                note(&store, "user", &user.name, "PIN taken away").await?;
+                println!("{name} has no PIN, so badges open nothing for {name}");
+            }
+            Job::Pin { name, off: false } => {
+                let user = find(&store, &name).await?;
+                let pin = typed_twice(&format!("New PIN of {name}: "))?;
+                store.set_pin(&user.id, &Hasher::default().hash_pin(&pin).await?).await?;
+                note(&store, "user", &user.name, "PIN set").await?;
+                println!("{name} has a new PIN");
+            }
             Job::Groups { name, groups } => {
                 if let Some(wrong) = groups.iter().find(|group| !is_title(group)) {
                     return Err(format!("{wrong:?} cannot be a group's name").into());
@@ -138,7 +159,7 @@ impl User {
     }
 }
 
-async fn find(store: &Store, name: &str) -> Result<Person, Failure> {
+pub(super) async fn find(store: &Store, name: &str) -> Result<Person, Failure> {
     let user = store.user_named(&user_name(name).unwrap_or_default()).await?;
     user.ok_or_else(|| format!("there is no user {name:?}; `chevet user list` says who there is").into())
 }
@@ -163,19 +184,22 @@ async fn list(store: &Store) -> Result<(), Failure> {
     }
 }
 
-/// Asks twice on a terminal; takes one line of standard input otherwise.
 fn new_password(name: &str) -> Result<zeroize::Zeroizing<String>, Failure> {
-    let password = if std::io::stdin().is_terminal() {
-        let password = rpassword::prompt_password(format!("New password of {name}: "))?;
-        if rpassword::prompt_password("The same again: ")? != password {
-            return Err("the two passwords differ; nothing was changed".into());
-        }
-        password
-    } else {
-        let mut text = String::new();
-        std::io::stdin().take(4_096).read_to_string(&mut text)?;
-        text.lines().next().unwrap_or_default().to_owned()
-    };
+    let password = typed_twice(&format!("New password of {name}: "))?;
     check_new_password(&password)?;
-    Ok(zeroize::Zeroizing::new(password))
+    Ok(password)
+}
+
+/// Asks twice on a terminal; takes one line of standard input otherwise.
+fn typed_twice(question: &str) -> Result<zeroize::Zeroizing<String>, Failure> {
+    if std::io::stdin().is_terminal() {
+        let typed = zeroize::Zeroizing::new(rpassword::prompt_password(question)?);
+        if rpassword::prompt_password("The same again: ")? != *typed {
+            return Err("the two differ; nothing was changed".into());
+        }
+        return Ok(typed);
+    }
+    let mut text = String::new();
+    std::io::stdin().take(4_096).read_to_string(&mut text)?;
+    Ok(zeroize::Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
 }

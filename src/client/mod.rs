@@ -37,6 +37,7 @@ mod mirror;
 mod race;
 mod report;
 mod script;
+pub mod seat;
 mod signed_in;
 
 pub use address::{Address, AddressError, ask_target, page_of};

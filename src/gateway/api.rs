@@ -8,12 +8,12 @@
 
 use super::people::People;
 use super::registry::Listed;
-use super::{Place, Shared, applications, cards, hosts, oidc};
+use super::{Place, Shared, applications, cards, hosts, oidc, seats};
 use crate::audit::{Event, Record};
 use crate::broker::BrokerError;
 use crate::clock;
 use crate::identity::ticket::Holder;
-use crate::identity::{Person, SignInError};
+use crate::identity::{BADGE, Person, SignInError};
 use crate::store::User;
 use crate::wire::CloseCode;
 use axum::extract::rejection::JsonRejection;
@@ -39,6 +39,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/sessions", get(sessions))
         .route("/api/tickets", post(ticket))
         .merge(applications::router())
+        .merge(seats::router())
         .layer(axum::extract::DefaultBodyLimit::max(MOST_BYTES))
         .merge(oidc::router())
         .merge(cards::router())
@@ -139,7 +140,7 @@ async fn sign_in(
     let mut response =
         answer(json!({"user": shown_user(&person.user), "seat": person.sign_in.seat, "token": Value::Null}));
     // A program that is no browser keeps the secret itself.
-    if headers.get(header::ORIGIN).is_none() && headers.get("sec-fetch-site").is_none() {
+    if !is_browser(&headers) {
         response =
             answer(json!({"user": shown_user(&person.user), "seat": person.sign_in.seat, "token": secret}));
     } else {
@@ -170,6 +171,9 @@ pub(super) async fn let_in_as(
     with: impl FnOnce(Record) -> Record,
 ) -> Result<(Person, String), Response> {
     let identity = people(shared)?.identity();
+    if method != BADGE {
+        not_a_seat(shared, &user, method, seat, place).await?;
+    }
     let begun = identity.begin(user, method, seat, clock::unix_ms()).await;
     let (person, secret) = begun.map_err(|error| not_signed_in(&error))?;
     let signed_in = about(&person, Event::SignedIn { method: method.into() }).peer(place.from());
@@ -179,6 +183,25 @@ pub(super) async fn let_in_as(
         return Err(unavailable(&"the sign-in could not be recorded"));
     }
     Ok((person, secret))
+}
+
+/// Only a seat's own key speaks for it.
+async fn not_a_seat(
+    shared: &Shared,
+    user: &User,
+    method: &str,
+    seat: &str,
+    place: &Place,
+) -> Result<(), Response> {
+    let enrolled = people(shared)?.identity().store().seat_named(seat).await;
+    if enrolled.map_err(|error| unavailable(&error))?.is_none() {
+        return Ok(());
+    }
+    let reason = "the name of an enrolled seat was given".into();
+    let record = Record::new(Event::SignInRefused { method: method.into(), reason });
+    shared.audit.refused(record.user(user.name.as_str(), user.title.as_str()).seat(seat).peer(place.from()));
+    let told = "this place's name belongs to an enrolled seat: leave it out, or choose another";
+    Err(refusal(StatusCode::FORBIDDEN, "seat", told))
 }
 
 /// Ends somebody's sign-in: what it has open goes dark.
@@ -200,6 +223,10 @@ pub(super) async fn end_sign_in(
 ) -> Result<(), Response> {
     let people = people(shared)?;
     people.identity().end(person).await.map_err(|error| unavailable(&error))?;
+    // Whoever signs out, rather than tapping out, is asked for the PIN next time.
+    if let Err(error) = people.identity().store().end_grace(&person.user.id).await {
+        tracing::warn!(%error, "a badge's grace could not be ended");
+    }
     people.broker().sign_in_ended(&person.sign_in.id, clock::unix_ms());
     shared.registry.dismiss(&person.sign_in.id, CloseCode::SIGNED_OUT, "signed out").await;
     hosts::sign_in_ended(shared, &person.sign_in.id).await;
@@ -236,6 +263,18 @@ pub(super) fn cookie(shared: &Shared, secret: &str, age_seconds: i64) -> HeaderV
     let secure = if shared.tls { "; Secure" } else { "" };
     let text = format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age_seconds}{secure}");
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// The cookie of a sign-in at a seat: browsers forget it when they end.
+pub(super) fn seat_cookie(shared: &Shared, secret: &str) -> HeaderValue {
+    let secure = if shared.tls { "; Secure" } else { "" };
+    let text = format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Strict{secure}");
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// A page must not get hold of a sign-in's secret.
+pub(super) fn is_browser(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
 }
 
 pub(super) fn unreadable(error: JsonRejection) -> Response {
@@ -336,14 +375,26 @@ async fn ticket(
     own_page(&shared, &headers)?;
     let person = person(&shared, &headers).await?;
     let Json(mut wish) = wish.map_err(unreadable)?;
-    let broker = people(&shared)?.broker();
     // Who asks for an application is given the session that they have of it, or a new one.
-    if broker.applications().named(&wish.session).is_some() {
+    if people(&shared)?.broker().applications().named(&wish.session).is_some() {
         wish.session = applications::opened(&shared, &person, &wish.session, place.from()).await?;
     }
+    let ticket = ticket_for(&shared, &person, &wish.session, wish.holder, &place).await?;
+    Ok(answer(json!({"ticket": ticket, "session": wish.session})))
+}
+
+/// A ticket for a session that a person asks for.
+pub(super) async fn ticket_for(
+    shared: &Shared,
+    person: &Person,
+    session: &str,
+    holder: Holder,
+    place: &Place,
+) -> Result<String, Response> {
+    let broker = people(shared)?.broker();
     // Who may not have a session does not learn whether it exists.
-    let granted = broker.grant(&person, &wish.session, wish.holder, place.from(), clock::unix_ms()).await;
-    let record = |event| about(&person, event).session(wish.session.as_str()).peer(place.from());
+    let granted = broker.grant(person, session, holder, place.from(), clock::unix_ms()).await;
+    let record = |event| about(person, event).session(session).peer(place.from());
     if let Err(error) = &granted {
         shared.audit.refused(record(Event::TicketRefused { reason: error.to_string().into() }));
     }
@@ -352,10 +403,10 @@ async fn ticket(
         BrokerError::Holder => refusal(StatusCode::BAD_REQUEST, "request", &error.to_string()),
         BrokerError::Store(_) => unavailable(&error),
     })?;
-    if shared.registry.session(&wish.session).is_none() {
+    if shared.registry.session(session).is_none() {
         return Err(refusal(StatusCode::NOT_FOUND, "no-session", "there is no such session now"));
     }
-    broker.applications().note(&wish.session, |running| running.sign_in = person.sign_in.id.clone());
+    broker.applications().note(session, |running| running.sign_in = person.sign_in.id.clone());
     shared.audit.record(record(Event::TicketGranted));
-    Ok(answer(json!({"ticket": granted.ticket, "session": wish.session})))
+    Ok(granted.ticket)
 }

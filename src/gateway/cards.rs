@@ -8,11 +8,12 @@
 #![allow(clippy::result_large_err)]
 
 use super::Shared;
+use super::api::is_browser;
 use super::api::{
     answer, cookie, end_sign_in, let_in_as, let_out, people, person, refusal, shown_user, unreadable,
 };
 use super::listen::Place;
-use super::oidc::{WAITS_S, is_browser, record_changes, redirect, set_browser_cookie, shown_cookie};
+use super::oidc::{WAITS_S, record_changes, redirect, set_browser_cookie, shown_cookie};
 use super::people::People;
 use crate::audit::{Event, Record};
 use crate::clock;

@@ -3,6 +3,7 @@
 use super::origins::is_origin;
 use crate::audit;
 use crate::broker::{Application, Publication};
+use crate::identity::GraceIn;
 use crate::identity::card::{CardsConfig, CardsConfigError};
 use crate::identity::oidc::{ProviderConfig, ProviderConfigError};
 use crate::policy::{Policies, PolicyError, Rule, Zone};
@@ -53,6 +54,10 @@ pub enum ConfigError {
     Oidc(#[from] ProviderConfigError),
     #[error(transparent)]
     Cards(#[from] CardsConfigError),
+    #[error(
+        "[seats] idle_lock_minutes must be 1 or more: a seat that never locks stays open to whoever passes"
+    )]
+    NoIdleLock,
     #[error("`listen` names no address: give one such as \"127.0.0.1:4380\"")]
     NoAddress,
     #[error("[tls] needs both `certificate` and `key`")]
@@ -93,6 +98,7 @@ pub struct Config {
     pub sign_in: Option<SignInConfig>,
     pub oidc: Vec<ProviderConfig>,
     pub cards: Option<CardsConfig>,
+    pub seats: SeatsConfig,
     pub publish: Vec<Publication>,
     #[serde(rename = "application")]
     pub applications: Vec<Application>,
@@ -187,6 +193,21 @@ impl Default for SignInConfig {
     }
 }
 
+/// What is asked of badges at enrolled seats.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct SeatsConfig {
+    pub grace_minutes: u32,
+    pub grace_in: GraceIn,
+    pub idle_lock_minutes: u32,
+}
+
+impl Default for SeatsConfig {
+    fn default() -> Self {
+        SeatsConfig { grace_minutes: 480, grace_in: GraceIn::Zone, idle_lock_minutes: 10 }
+    }
+}
+
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct SessionConfig {
@@ -232,6 +253,7 @@ impl Default for Config {
             sign_in: None,
             oidc: Vec::new(),
             cards: None,
+            seats: SeatsConfig::default(),
             publish: Vec::new(),
             applications: Vec::new(),
             zones: Vec::new(),
@@ -266,6 +288,9 @@ impl Config {
             self.check_sign_in()?;
         }
         self.policies().check(self.sign_in.is_some())?;
+        if self.seats.idle_lock_minutes == 0 {
+            return Err(ConfigError::NoIdleLock);
+        }
         ProviderConfig::check_all(&self.oidc, self.sign_in.is_some())?;
         if let Some(cards) = &self.cards {
             cards.check(self.sign_in.is_some(), &self.listen)?;

@@ -17,12 +17,13 @@ mod page;
 mod people;
 mod recordings;
 mod registry;
+mod seats;
 mod traces;
 
 pub use admit::{AccessError, Door, kept_keys, make_state_directory};
 pub use config::{
     Access, AvailabilityConfig, Config, ConfigError, DEFAULT_CONFIG, MetricsConfig, PatternConfig,
-    SessionConfig, SignInConfig, StoreConfig, Tls, is_name,
+    SeatsConfig, SessionConfig, SignInConfig, StoreConfig, Tls, is_name,
 };
 pub use people::PeopleError;
 pub use recordings::RecordingsError;
@@ -144,6 +145,7 @@ impl Gateway {
             tasks.spawn(recordings.prune());
         }
         tasks.spawn(tell_counted(shared.audit.clone()));
+        tasks.spawn(seats::tell_changes(shared.clone()));
         tasks.spawn(availability::record(shared.clone()));
         tasks.spawn(hosts::watch(shared.clone()));
         for endpoint in &listeners.udp {

@@ -1,6 +1,8 @@
 //! Signing in by OpenID providers: where browsers begin and come back, the device flow, and the providers' own sign-outs.
 
-use super::api::{answer, cookie, let_in, let_out, no_store, people, person, refusal, unreadable};
+use super::api::{
+    answer, cookie, is_browser, let_in, let_out, no_store, people, person, refusal, unreadable,
+};
 use super::listen::Place;
 use super::people::People;
 use super::{Shared, api};
@@ -290,11 +292,6 @@ fn refused(shared: &Shared, provider: &Provider, error: &OidcError, place: &Plac
         error => error.to_string(),
     };
     refusal(status, error.code(), &reason)
-}
-
-/// A page must not get hold of a sign-in's secret.
-pub(super) fn is_browser(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
 }
 
 async fn device(

@@ -3,12 +3,13 @@
 
 use super::cards::Cards;
 use super::config::{Config, ConfigError};
+use super::seats::Claims as SeatClaims;
 use crate::broker::{Applications, Broker};
 use crate::clock;
 use crate::identity::card::AuthoritiesError;
 use crate::identity::oidc::{Provider, ProviderError};
 use crate::identity::ticket::Claims;
-use crate::identity::{Attempts, Identity, Keys, Lifetimes, Person};
+use crate::identity::{Attempts, BadgePolicy, Identity, Keys, Lifetimes, Person};
 use crate::link::Link;
 use crate::session::Grant;
 use crate::store::{Store, StoreError};
@@ -29,6 +30,8 @@ pub(crate) struct People {
     providers: Vec<Provider>,
     cards: Option<Cards>,
     beginnings: Attempts,
+    claims: SeatClaims,
+    letting_in: tokio::sync::Mutex<()>,
 }
 
 impl People {
@@ -45,14 +48,19 @@ impl People {
         let minutes = |count: u32| i64::from(count) * 60_000;
         let lifetimes =
             Lifetimes { lasts_ms: minutes(sign_in.lasts_minutes), idle_ms: minutes(sign_in.idle_minutes) };
-        let identity = Arc::new(Identity::new(store, keys.clone(), lifetimes));
         let resume_ms = minutes(sign_in.resume_minutes);
         let (publish, applications) = (config.publish.clone(), applications.clone());
-        let broker =
-            Broker::new(identity, keys.clone(), publish, applications, config.policies(), resume_ms);
+        let badges = BadgePolicy {
+            grace_ms: minutes(config.seats.grace_minutes),
+            grace_in: config.seats.grace_in,
+            idle_ms: minutes(config.seats.idle_lock_minutes),
+        };
+        let identity = Arc::new(Identity::new(store, keys.clone(), lifetimes, badges));
+        let broker = Broker::new(identity, keys.clone(), publish, applications, config.policies(), resume_ms);
         let providers = config.oidc.iter().map(Provider::new).collect::<Result<_, _>>()?;
         let cards = config.cards.as_ref().map(Cards::new).transpose()?;
-        Ok(Some(Arc::new(People { broker, keys, providers, cards, beginnings: Attempts::default() })))
+        let (beginnings, claims, letting_in) = Default::default();
+        Ok(Some(Arc::new(People { broker, keys, providers, cards, beginnings, claims, letting_in })))
     }
 
     pub fn broker(&self) -> &Broker {
@@ -72,6 +80,16 @@ impl People {
     /// Sign-ins that are begun elsewhere cost memory, and a request to a provider or a look at a card.
     pub fn may_begin(&self, from: IpAddr) -> bool {
         self.beginnings.admit(from, clock::unix_ms())
+    }
+
+    /// Sign-ins at seats that wait for their page.
+    pub fn claims(&self) -> &SeatClaims {
+        &self.claims
+    }
+
+    /// Held while somebody is let in at a seat: of two taps at the same time one is the later, and ends what the other began.
+    pub async fn one_at_a_time(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.letting_in.lock().await
     }
 
     pub fn keys(&self) -> &Keys {

@@ -1,6 +1,7 @@
 //! How many attempts to sign in come from one address.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
@@ -10,24 +11,34 @@ const EVERY_MS: i64 = 1_000;
 /// Addresses remembered. Who comes from more has many networks; the lock of each user still holds.
 const MOST: usize = 16_384;
 
-/// A bucket for each address.
-#[derive(Default)]
-pub struct Attempts(Mutex<HashMap<IpAddr, i64>>);
+/// A bucket for each address, or for whoever else attempts.
+pub struct Attempts<K = IpAddr>(Mutex<HashMap<K, i64>>);
+
+impl<K> Default for Attempts<K> {
+    fn default() -> Self {
+        Attempts(Mutex::default())
+    }
+}
 
 impl Attempts {
     /// Counts an attempt. Whether it may be looked at.
     pub fn admit(&self, from: IpAddr, now_ms: i64) -> bool {
+        self.admit_as(network_of(from), now_ms)
+    }
+}
+
+impl<K: Eq + Hash> Attempts<K> {
+    /// The same of somebody who is known otherwise.
+    pub fn admit_as(&self, who: K, now_ms: i64) -> bool {
         let mut busy_until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if busy_until.len() >= MOST {
             busy_until.retain(|_, until| *until > now_ms);
         }
         let full = busy_until.len() >= MOST;
-        let network = network_of(from);
-        let until = match busy_until.get_mut(&network) {
-            Some(until) => until,
-            None if full => return false,
-            None => busy_until.entry(network).or_insert(now_ms),
-        };
+        if full && !busy_until.contains_key(&who) {
+            return false;
+        }
+        let until = busy_until.entry(who).or_insert(now_ms);
         let next = (*until).max(now_ms) + EVERY_MS;
         if next - now_ms > BURST * EVERY_MS {
             return false;

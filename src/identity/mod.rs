@@ -5,17 +5,23 @@
 
 mod accounts;
 mod attempts;
+mod badge;
 pub mod card;
 mod host_key;
 pub mod oidc;
 mod password;
 pub(crate) mod pending;
+pub mod seat;
 mod secret;
 pub mod ticket;
 mod totp;
 
 pub use accounts::{AccountError, Known, Newcomer, Who};
 pub use attempts::Attempts;
+pub use badge::{
+    BADGE, BadgePolicy, CODE_MS, GraceIn, PinError, SeatCodeError, SeatError, Signed, Tapped, badge_number,
+    check_new_pin, new_seat_code, seat_name,
+};
 pub use host_key::{HostKey, HostKeyError, is_host_key, is_proven};
 pub use password::{Hasher, PasswordError, check_new_password};
 pub use secret::{Keys, Sealed, new_id, new_secret, sha256_hex};
@@ -77,12 +83,25 @@ pub struct Identity {
     keys: Arc<Keys>,
     hasher: Hasher,
     attempts: Attempts,
+    seats: badge::Seats,
     lifetimes: Lifetimes,
+    badges: BadgePolicy,
 }
 
 impl Identity {
-    pub fn new(store: Store, keys: Arc<Keys>, lifetimes: Lifetimes) -> Self {
-        Identity { store, keys, hasher: Hasher::default(), attempts: Attempts::default(), lifetimes }
+    pub fn new(store: Store, keys: Arc<Keys>, lifetimes: Lifetimes, badges: BadgePolicy) -> Self {
+        let (hasher, attempts, seats) = Default::default();
+        Identity { store, keys, hasher, attempts, seats, lifetimes, badges }
+    }
+
+    /// What is asked of badges.
+    pub fn badges(&self) -> &BadgePolicy {
+        &self.badges
+    }
+
+    /// Whether a sign-in was left without use for too long. One by badge, at a seat that others pass, sooner.
+    fn is_idle(&self, sign_in: &SignIn, now_ms: i64) -> bool {
+        sign_in.method == BADGE && sign_in.seen_at < now_ms - self.badges.idle_ms
     }
 
     pub fn store(&self) -> &Store {
@@ -170,7 +189,7 @@ impl Identity {
         let hash = sha256_hex(secret.as_bytes());
         let Some(sign_in) = self.store.sign_in(&hash, idle_since, now_ms).await? else { return Ok(None) };
         let Some(user) = self.store.user(&sign_in.user_id).await? else { return Ok(None) };
-        if !user.enabled {
+        if !user.enabled || self.is_idle(&sign_in, now_ms) {
             return Ok(None);
         }
         // Not at every request: a minute more or less is nothing to an hour.
@@ -186,6 +205,9 @@ impl Identity {
         let Some(sign_in) = self.store.sign_in_by_id(sign_in_id, idle_since, now_ms).await? else {
             return Ok(None);
         };
+        if self.is_idle(&sign_in, now_ms) {
+            return Ok(None);
+        }
         Ok(self.store.user(&sign_in.user_id).await?.filter(|user| user.enabled))
     }
 

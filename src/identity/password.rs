@@ -21,6 +21,8 @@ pub enum PasswordError {
     Short,
     #[error("a password has at most {LONGEST} bytes")]
     Long,
+    #[error(transparent)]
+    Pin(#[from] super::PinError),
     #[error("hashing a password: {0}")]
     Hash(String),
 }
@@ -65,6 +67,14 @@ impl Hasher {
         check_new_password(password)?;
         let password = Zeroizing::new(password.to_owned());
         let hashed = tokio::task::spawn_blocking(move || hash(password.as_bytes())).await;
+        hashed.map_err(|error| PasswordError::Hash(error.to_string()))?
+    }
+
+    /// The hash of a PIN that was chosen.
+    pub async fn hash_pin(&self, pin: &str) -> Result<String, PasswordError> {
+        super::check_new_pin(pin)?;
+        let pin = Zeroizing::new(pin.to_owned());
+        let hashed = tokio::task::spawn_blocking(move || hash(pin.as_bytes())).await;
         hashed.map_err(|error| PasswordError::Hash(error.to_string()))?
     }
 

@@ -13,6 +13,7 @@ pub type Sealed = String;
 pub struct Keys {
     sealing: RandomizedNonceKey,
     tickets: Ed25519KeyPair,
+    lookups: hmac::Key,
 }
 
 impl Keys {
@@ -24,11 +25,18 @@ impl Keys {
         Keys {
             sealing: sealing.expect("SHA-256 gives 32 bytes, which is a key of AES-256"),
             tickets: tickets.expect("SHA-256 gives 32 bytes, which is a seed of Ed25519"),
+            lookups: hmac::Key::new(hmac::HMAC_SHA256, derive("chevet lookups 1").as_ref()),
         }
     }
 
     pub(super) fn tickets(&self) -> &Ed25519KeyPair {
         &self.tickets
+    }
+
+    /// A hash by which something is found again that has too few digits to be hashed without a key.
+    pub(super) fn keyed_hash(&self, what: &str, text: &str) -> String {
+        let tag = hmac::sign(&self.lookups, format!("{what} {text}").as_bytes());
+        URL_SAFE_NO_PAD.encode(tag)
     }
 
     /// Seals something that belongs to `owner`: it opens for the same owner alone.

@@ -49,6 +49,11 @@ pub enum Holder {
 }
 
 impl Holder {
+    /// How a holder, or none, stands in what a seat signs.
+    pub fn in_words(holder: Option<&Holder>) -> String {
+        holder.and_then(|holder| serde_json::to_string(holder).ok()).unwrap_or_default()
+    }
+
     /// Reads what a client asks for: 32 bytes of either kind.
     pub fn is_well_formed(&self) -> bool {
         let (Holder::Secret(text) | Holder::Key(text)) = self;

@@ -6,16 +6,22 @@
 
 mod administration;
 mod availability;
+mod badges;
+mod changes;
 mod holdings;
 mod hosts;
 mod identities;
+mod seats;
 mod sign_ins;
 mod users;
 
 pub use availability::AvailabilityRow;
+pub use badges::{Badge, MOST_WRONG_PINS, PinAttempt};
+pub use changes::Change;
 pub use holdings::Holding;
 pub use hosts::EnrolledHost;
 pub use identities::ProviderSignIn;
+pub use seats::{Seat, SeatCode, SeatMode};
 pub use sign_ins::SignIn;
 pub use users::{Attempt, NewUser, Password, Role, User};
 

@@ -80,7 +80,7 @@ const FREE_ATTEMPTS: i64 = 4;
 const LONGEST_WAIT: i64 = 15 * 60_000;
 
 /// How long the attempt after this many wrong ones waits, in milliseconds.
-fn wait_after(attempts: i64) -> i64 {
+pub(super) fn wait_after(attempts: i64) -> i64 {
     match attempts - FREE_ATTEMPTS {
         over if over <= 0 => 0,
         over => (1_000 << over.min(20)).min(LONGEST_WAIT),
@@ -228,6 +228,8 @@ impl Store {
 
     /// Lets a user sign in, or no longer.
     pub async fn enable_user(&self, user_id: &str, enabled: bool) -> Result<(), StoreError> {
+        // Whoever is let in again types the PIN again.
+        self.end_grace(user_id).await?;
         let set = sqlx::query("UPDATE users SET enabled = $2 WHERE id = $1");
         let done = set.bind(user_id).bind(i64::from(enabled)).execute(&self.pool).await;
         done.map(drop).map_err(failed("enabling a user"))

@@ -2,7 +2,10 @@
 
 mod postgres;
 
-use chevet::store::{Attempt, AvailabilityRow, NewUser, ProviderSignIn, Role, SignIn, Store, StoreError};
+use chevet::store::{
+    Attempt, AvailabilityRow, Change, MOST_WRONG_PINS, NewUser, PinAttempt, ProviderSignIn, Role, Seat,
+    SeatCode, SeatMode, SignIn, Store, StoreError,
+};
 use postgres::Postgres;
 use sqlx::{Connection, Executor};
 use std::path::PathBuf;
@@ -40,6 +43,11 @@ async fn the_store_keeps_its_promises_on_sqlite_and_on_postgresql() {
         every_grant_has_a_higher_number_even_at_the_same_time(&store).await;
         a_provider_vouches_for_one_user_and_its_sign_ins_are_found(&store).await;
         sign_ins_of_a_user_are_listed_until_they_end(&store).await;
+        seats_are_enrolled_once_and_a_revoked_ones_name_is_free_again(&store).await;
+        a_badge_is_one_users_and_its_grace_holds_in_one_place(&store).await;
+        wrong_pins_are_counted_before_they_are_looked_at_and_ten_block(&store).await;
+        badges_sign_ins_end_by_seat_and_elsewhere(&store).await;
+        changes_wait_until_they_were_told(&store).await;
         a_user_goes_with_the_sign_ins(&store).await;
         hours_are_kept_once_and_written_anew(&store).await;
         a_host_has_one_key_until_it_is_enrolled_anew_or_removed(&store).await;
@@ -68,6 +76,116 @@ async fn a_host_has_one_key_until_it_is_enrolled_anew_or_removed(store: &Store) 
     assert_eq!((host.host_key.as_str(), host.seen_at, host.drained), ("key-3", 0, 0));
     assert!(store.remove_host("app-1").await.unwrap() && !store.remove_host("app-1").await.unwrap());
     assert_eq!(store.host("app-1").await.unwrap(), None);
+}
+
+async fn seats_are_enrolled_once_and_a_revoked_ones_name_is_free_again(store: &Store) {
+    let code = SeatCode { name: "Room 1".into(), zone: "east".into(), mode: "card".into() };
+    store.add_seat_code("first", &code, 100).await.unwrap();
+    store.add_seat_code("second", &code, 100).await.unwrap();
+    assert_eq!(store.take_seat_code("first", 1).await.unwrap(), None, "a later code ends the earlier");
+    assert_eq!(store.take_seat_code("second", 1).await.unwrap(), Some(code.clone()));
+    assert_eq!(store.take_seat_code("second", 1).await.unwrap(), None, "used");
+    store.add_seat_code("old", &code, 100).await.unwrap();
+    assert_eq!(store.take_seat_code("old", 100).await.unwrap(), None, "expired");
+    let seat = |id: &str, name: &str| Seat {
+        id: id.into(),
+        name: name.into(),
+        public_key: "k".into(),
+        zone: "east".into(),
+        mode: SeatMode::Card,
+        created_at: 1,
+        revoked_at: None,
+    };
+    store.add_seat(&seat("s1", "Room 1")).await.unwrap();
+    let taken = store.add_seat(&seat("s2", " room  1")).await;
+    assert!(matches!(taken, Err(StoreError::Taken(_))), "{taken:?}");
+    assert_eq!(store.seat_named("ROOM 1").await.unwrap(), Some(seat("s1", "Room 1")));
+    assert!(store.revoke_seat("s1", 9).await.unwrap() && !store.revoke_seat("s1", 10).await.unwrap());
+    assert_eq!(store.seat("s1").await.unwrap().unwrap().revoked_at, Some(9));
+    store.add_seat(&seat("s2", "Room 1")).await.unwrap();
+    let names = |seats: Vec<Seat>| seats.into_iter().map(|seat| seat.id).collect::<Vec<_>>();
+    assert_eq!(names(store.seats("", 10).await.unwrap()), ["s2"]);
+    assert!(store.seats("Room 1", 10).await.unwrap().is_empty());
+}
+
+async fn a_badge_is_one_users_and_its_grace_holds_in_one_place(store: &Store) {
+    store.set_pin("a", "hash").await.unwrap();
+    store.add_badge("b1", "n1", "a", 1).await.unwrap();
+    assert!(matches!(store.add_badge("b2", "n1", "a", 1).await, Err(StoreError::Taken(_))));
+    assert_eq!(store.badge("n1").await.unwrap().unwrap().user_id, "a");
+    assert!(store.is_badge_of("b1", "a").await.unwrap() && !store.is_badge_of("b1", "b").await.unwrap());
+    let grace = async |badge: &str, place: &str, now| store.has_grace("a", badge, place, now).await.unwrap();
+    assert!(!grace("b1", "east", 5).await);
+    store.pin_was_right("a", "b1", "east", 10).await.unwrap();
+    assert!(grace("b1", "east", 9).await);
+    assert!(!grace("b1", "east", 10).await && !grace("b1", "west", 9).await && !grace("b2", "east", 9).await);
+    store.end_grace("a").await.unwrap();
+    assert!(!grace("b1", "east", 9).await);
+    store.pin_was_right("a", "b1", "east", 10).await.unwrap();
+    assert_eq!(store.revoke_badges("a", Some("nothing"), 7).await.unwrap(), 0);
+    assert_eq!(store.revoke_badges("a", Some("b1"), 7).await.unwrap(), 1);
+    assert!(!grace("b1", "east", 9).await && store.badge("n1").await.unwrap().is_none());
+    store.add_badge("b3", "n1", "a", 8).await.unwrap();
+    assert_eq!(store.badges_of("a").await.unwrap().len(), 1, "a revoked badge is given anew");
+    assert_eq!(store.revoke_badges("a", None, 9).await.unwrap(), 1);
+}
+
+async fn wrong_pins_are_counted_before_they_are_looked_at_and_ten_block(store: &Store) {
+    assert_eq!(store.begin_pin("nobody", 0).await.unwrap(), PinAttempt::None);
+    store.set_pin("a", "hash").await.unwrap();
+    for n in 0..MOST_WRONG_PINS {
+        let attempt = store.begin_pin("a", n * 3_600_000).await.unwrap();
+        assert_eq!(attempt, PinAttempt::Allowed("hash".into()));
+        if n == 5 {
+            assert_eq!(store.begin_pin("a", n * 3_600_000).await.unwrap(), PinAttempt::Wait);
+        }
+    }
+    assert_eq!(store.begin_pin("a", i64::MAX).await.unwrap(), PinAttempt::Blocked);
+    store.set_pin("a", "new").await.unwrap();
+    assert_eq!(store.begin_pin("a", 0).await.unwrap(), PinAttempt::Allowed("new".into()));
+    assert!(store.remove_pin("a").await.unwrap() && !store.remove_pin("a").await.unwrap());
+}
+
+async fn changes_wait_until_they_were_told(store: &Store) {
+    let change = |id: &str, changed_at| Change {
+        id: id.into(),
+        changed_at,
+        kind: "user".into(),
+        whom: "anne".into(),
+        what: "PIN set".into(),
+    };
+    store.note_change(&change("late", 9)).await.unwrap();
+    store.note_change(&change("early", 3)).await.unwrap();
+    assert_eq!(store.changes(1).await.unwrap(), [change("early", 3)]);
+    store.change_was_told("early").await.unwrap();
+    assert_eq!(store.changes(10).await.unwrap(), [change("late", 9)]);
+    store.change_was_told("late").await.unwrap();
+}
+
+async fn badges_sign_ins_end_by_seat_and_elsewhere(store: &Store) {
+    let sign_in = |id: &str, method: &str, seat: &str| SignIn {
+        id: id.into(),
+        user_id: "a".into(),
+        method: method.into(),
+        seat: seat.into(),
+        begun_at: 0,
+        seen_at: 0,
+        ends_at: 1_000,
+    };
+    for (id, method, seat) in
+        [("x", "badge", "Room 1"), ("y", "badge", "Room 2"), ("z", "password", "Room 1")]
+    {
+        store.add_sign_in(&sign_in(id, method, seat), &format!("secret of {id}")).await.unwrap();
+    }
+    assert_eq!(store.end_sign_ins_elsewhere("a", "Room 1").await.unwrap(), ["y"]);
+    assert_eq!(store.end_sign_ins_at("Room 1").await.unwrap(), [("x".to_owned(), "a".to_owned())]);
+    assert!(store.sign_in("secret of z", 0, 1).await.unwrap().is_some(), "it was not a badge's");
+    store.end_sign_in("z").await.unwrap();
+    store.hold("late", "a", "Room 1", 900).await.unwrap();
+    store.hold("early", "a", "Room 1", 100).await.unwrap();
+    let last = store.last_sessions_of("a").await.unwrap();
+    let place = |name: &str| last.iter().position(|session| session == name).unwrap();
+    assert!(place("late") < place("early"), "{last:?}");
 }
 
 async fn sign_ins_of_a_user_are_listed_until_they_end(store: &Store) {

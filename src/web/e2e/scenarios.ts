@@ -3,6 +3,7 @@
 import type { Page } from "puppeteer-core";
 import { administer } from "./admin.ts";
 import { replay } from "./replay.ts";
+import { kiosk } from "./kiosk.ts";
 import { pressAll } from "./typing.ts";
 
 export interface Run {
@@ -284,6 +285,8 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
 
   administer,
   replay,
+
+  kiosk,
 
   /** picture FILE [MILLISECONDS]: a screenshot of the page, for people to look at. */
   async picture(run) {

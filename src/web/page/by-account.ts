@@ -115,7 +115,7 @@ export class ByAccount {
     void this.visit.begin();
   }
 
-  over(outcome: SessionOutcome, session: string): void {
+  ended(outcome: SessionOutcome, session: string): void {
     // What has ended is not there to be opened again: its application is.
     const ended = outcome.code === CloseCode.ended && !outcome.broken;
     const again = ended ? (session.split(".")[0] ?? session) : session;

@@ -74,7 +74,7 @@ export class ByCode {
     }
   }
 
-  over(outcome: SessionOutcome): void {
+  ended(outcome: SessionOutcome): void {
     showOutcome(outcome, false);
   }
 

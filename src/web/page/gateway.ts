@@ -101,6 +101,11 @@ export async function postSignIn(credentials: Credentials): Promise<SignedIn> {
   return (await (await ask("POST", "api/sign-in", credentials)).json()) as SignedIn;
 }
 
+/** Takes over the sign-in that a badge began at this seat. */
+export async function postClaim(claim: string, given: AbortSignal): Promise<SignedIn> {
+  return (await (await ask("POST", "api/seats/claim", { claim }, {}, given)).json()) as SignedIn;
+}
+
 /** Where to sign out of the provider too, if somebody came by one that wants it. */
 export async function postSignOut(given: AbortSignal): Promise<URL | null> {
   const response = await ask("POST", "api/sign-out", {}, {}, given);

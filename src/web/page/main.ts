@@ -2,6 +2,7 @@
 
 import { element, remember, remembered, speak, words } from "./dom.ts";
 import { ByAccount, rememberSeat } from "./by-account.ts";
+import { ByBadge } from "./by-badge.ts";
 import { ByCode } from "./by-code.ts";
 import { type ConnectInfo, fetchConnectInfo } from "./gateway.ts";
 import { exposeHooks } from "./hooks.ts";
@@ -9,6 +10,7 @@ import { Opening, type Shown, type Start } from "./opening.ts";
 import { hidePanel, problemOf, showAgain, showPart } from "./panel.ts";
 import { problemBrought } from "./provider-problems.ts";
 import { startOptions } from "./roads.ts";
+import { type AgentAddress, readAgent } from "./seat-agent.ts";
 import { SessionView } from "./session-view.ts";
 import { moveAmongCards } from "./sessions.ts";
 import { type Language, firstLanguage } from "./words.ts";
@@ -16,10 +18,11 @@ import { type Language, firstLanguage } from "./words.ts";
 const LANGUAGE = "chevet.language";
 const CODE = "chevet.ticket";
 const SESSION = "chevet.session";
+const AGENT = "chevet.agent";
 const ASK_AGAIN_MS = 2000;
 
 let view: SessionView | null = null;
-let way: ByCode | ByAccount;
+let way: ByCode | ByAccount | ByBadge;
 /** What the gateway said when the page was loaded serves the first session. */
 let firstInfo: ConnectInfo | null = null;
 const opening = new Opening(connect, show);
@@ -62,7 +65,7 @@ function show(start: Start): Shown {
   element("version", HTMLElement).textContent = words().version(start.info.version);
   const shown: SessionView = new SessionView(startOptions(start), start.renew, (outcome) => {
     if (view === shown) view = null;
-    way.over(outcome, start.session);
+    way.ended(outcome, start.session);
   });
   view = shown;
   return {
@@ -103,6 +106,13 @@ async function learnWay(): Promise<ConnectInfo> {
   }
 }
 
+/** The agent whose browser this is: a reload finds it again, another window does not. */
+function agentOf(fragment: URLSearchParams): AgentAddress | null {
+  const told = fragment.get("agent");
+  if (told !== null) remember("session", AGENT, told);
+  return readAgent(told ?? remembered("session", AGENT));
+}
+
 async function begin(): Promise<void> {
   const language = firstLanguage(navigator.languages, remembered("local", LANGUAGE));
   speak(language);
@@ -110,6 +120,7 @@ async function begin(): Promise<void> {
   const fragment = readFragment();
   const [code, session] = [fragment.get("ticket"), fragment.get("session")];
   rememberSeat(fragment.get("seat"));
+  const agent = agentOf(fragment);
   const info = await learnWay();
   firstInfo = info;
   element("version", HTMLElement).textContent = words().version(info.version);
@@ -120,6 +131,12 @@ async function begin(): Promise<void> {
     way = byCode;
     listen();
     byCode.begin();
+  } else if (agent !== null) {
+    const byBadge = new ByBadge(agent, opening);
+    way = byBadge;
+    speak(language);
+    listen();
+    byBadge.begin();
   } else {
     const byAccount = new ByAccount(info.sign_in, opening);
     way = byAccount;

@@ -7,8 +7,8 @@ import { InsecureAddress } from "./secret.ts";
 import type { PlainWord } from "./words.ts";
 import type { SessionOutcome } from "./session-view.ts";
 
-export type Part = "code-form" | "sign-in" | "sessions" | "ended";
-const PARTS: Part[] = ["code-form", "sign-in", "sessions", "ended"];
+export type Part = "code-form" | "sign-in" | "badge" | "sessions" | "ended";
+const PARTS: Part[] = ["code-form", "sign-in", "badge", "sessions", "ended"];
 
 /** What the panel shows, to be shown again in the other language. */
 let again: () => void = () => undefined;
@@ -79,7 +79,7 @@ const WHY_OVER: Record<string, PlainWord> = {
   "its host is gone": "overHostGone",
 };
 
-function whyEnded({ code, reason, broken }: SessionOutcome, signedIn: boolean): string {
+export function whyEnded({ code, reason, broken }: SessionOutcome, signedIn: boolean): string {
   const all = words();
   if (broken) return all.endedBrowser(reason);
   if (code === CloseCode.done) return reason === "" ? all.endedDone : all.endedByGateway(reason);

@@ -82,6 +82,31 @@ export class Visit {
     await this.enter(signedIn);
   }
 
+  /** A badge let somebody in. Whoever was here before is gone first, and whatever locks the screen meanwhile wins. */
+  async take(claiming: () => Promise<SignedIn>, session: string): Promise<void> {
+    this.lock();
+    this.tellingSignOut.abort();
+    this.memory.leaving = false;
+    const { turn } = this;
+    try {
+      const signedIn = await claiming();
+      if (turn !== this.turn) return;
+      this.lastName = signedIn.user.name;
+      this.memory.session = session;
+      await this.enter(signedIn);
+    } catch (error) {
+      if (turn === this.turn) throw error;
+    }
+  }
+
+  /** The session's pixels are gone first; then who was there. The gateway is told by the seat's agent. */
+  lock(): void {
+    this.opening.close();
+    this.turn++;
+    this.user = null;
+    this.memory.session = "";
+  }
+
   private async enter({ user }: SignedIn): Promise<void> {
     this.opening.close();
     if (this.lastName !== "" && this.lastName !== user.name) this.memory.session = "";

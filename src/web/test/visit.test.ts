@@ -247,4 +247,38 @@ test("applications stand beside the sessions while they can be started", () => {
   const one = offered([running], [{ ...application, running: ["record.x1"] }]);
   assert.deepEqual(one.map(({ name, titles: shown }) => [name, shown]), [["record.x1", titles]]);
   assert.equal(offered([running], [{ ...application, single: false, running: ["record.x1"] }]).length, 2);
+test("a badge's session appears only after whoever was there is gone", async () => {
+  const screen = new Screen();
+  await screen.signIn();
+  await screen.happened();
+  await screen.visit.take(() => {
+    screen.done.push("claim");
+    return Promise.resolve(paul);
+  }, "pauls");
+  assert.deepEqual(await screen.happened(), ["close desk", "claim", "show pauls with c1.pauls.2"]);
+  screen.visit.lock();
+  assert.deepEqual(await screen.happened(), ["close pauls"], "locking asks nobody anything");
+  assert.equal(screen.memory.session, "");
+});
+
+test("a screen that is locked while a badge's sign-in is taken over stays dark, whatever the gateway answers then", async () => {
+  const screen = new Screen();
+  let answer: (signedIn: SignedIn) => void = () => undefined;
+  let refuse: (error: Error) => void = () => undefined;
+  const late = screen.visit.take(() => new Promise((resolve) => (answer = resolve)), "desk");
+  screen.visit.lock();
+  answer(anne);
+  await late;
+  const refused = screen.visit.take(() => new Promise((_, reject) => (refuse = reject)), "desk");
+  screen.visit.lock();
+  refuse(new GatewayError(401));
+  await refused;
+  screen.hold = true;
+  const opening = screen.visit.take(() => Promise.resolve(anne), "desk");
+  await settled();
+  screen.visit.lock();
+  screen.letGo();
+  await opening;
+  assert.deepEqual(await screen.happened(), []);
+  assert.deepEqual(screen.starts, []);
 });
