@@ -94,6 +94,13 @@ pub enum Event {
         road: Text,
         reason: Text,
     },
+    /// A code was made by which somebody may ask to watch.
+    Invited {
+        guest: Text,
+    },
+    ShareRefused {
+        reason: Text,
+    },
     WatchAsked,
     WatchAdmitted {
         by: Text,
@@ -232,7 +239,7 @@ impl Record {
     pub fn new(event: Event) -> Record {
         use Event::{
             AdminRefused, AttachRefused, JournalMended, NotSent, OfferRefused, RecordsLost, RefusedAgain,
-            SignInRefused, TicketRefused, WatchRefused,
+            ShareRefused, SignInRefused, TicketRefused, WatchRefused,
         };
         let outcome = match &event {
             SignInRefused { .. }
@@ -240,6 +247,7 @@ impl Record {
             | AttachRefused { .. }
             | OfferRefused { .. }
             | WatchRefused { .. }
+            | ShareRefused { .. }
             | AdminRefused { .. }
             | RefusedAgain { .. } => Outcome::MinorFailure,
             RecordsLost { .. } | NotSent { .. } | JournalMended { .. } => Outcome::SeriousFailure,

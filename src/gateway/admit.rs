@@ -1,7 +1,7 @@
 //! Who is let in: the first messages of a link, and what must be shown.
 
 use super::config::Config;
-use super::{Shared, availability, is_name};
+use super::{Shared, availability, is_name, lock, share};
 use crate::audit::{Event, Record};
 use crate::identity::Keys;
 use crate::identity::ticket::Claims;
@@ -15,6 +15,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A peer has this long from its connection to its Attach or Offer.
@@ -130,7 +131,7 @@ enum Wish {
 }
 
 /// Hears what a new link wants, and hands it to its session; or closes it with the reason.
-pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox, peer: IpAddr) {
+pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, peer: IpAddr) {
     let road = link.road().name();
     let mut role = None;
     let heard = tokio::time::timeout(PATIENCE, hear(shared, &link, &mut inbox, &mut role, peer)).await;
@@ -140,11 +141,17 @@ pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox, peer: I
             match view(shared, &of, &grant).await {
                 Ok(session) => {
                     availability::follow(shared, &session, &link, &mut grant);
+                    let of = Arc::new(of);
+                    let witnessed = of.clone();
+                    grant.witness = Some(share::witness(shared, move |event| witnessed.record(event)));
                     session.attach(link.clone(), inbox, attach, grant.clone()).await;
                     // A session ends with its last handle, so this one must not wait for the viewer.
                     drop(session);
                     if let (Some(people), Some(claims)) = (&shared.people, &of.claims) {
-                        people.accompany(&link, claims, &grant).await;
+                        tokio::join!(
+                            people.accompany(&link, claims, &grant),
+                            lock::when_idle(shared, people, &link, claims, &grant, |event| of.record(event)),
+                        );
                     }
                     let reason = link.ended().await.to_string().into();
                     return shared.audit.record(of.record(Event::Detached { road: road.into(), reason }));

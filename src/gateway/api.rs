@@ -8,7 +8,7 @@
 
 use super::people::People;
 use super::registry::Listed;
-use super::{Place, Shared, oidc};
+use super::{Place, Shared, oidc, share};
 use crate::audit::{Event, Record};
 use crate::broker::BrokerError;
 use crate::clock;
@@ -37,6 +37,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/me", get(me))
         .route("/api/sessions", get(sessions))
         .route("/api/tickets", post(ticket))
+        .merge(share::router())
         .layer(axum::extract::DefaultBodyLimit::max(MOST_BYTES))
         .merge(oidc::router())
 }

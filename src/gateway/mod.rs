@@ -8,11 +8,13 @@ mod config;
 mod handshakes;
 mod keep;
 mod listen;
+mod lock;
 mod oidc;
 mod origins;
 mod page;
 mod people;
 mod registry;
+mod share;
 
 pub use admit::{AccessError, Door, kept_keys, make_state_directory};
 pub use config::{

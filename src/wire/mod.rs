@@ -6,6 +6,7 @@ mod input;
 pub mod limits;
 mod parts;
 mod policy;
+mod share;
 mod update;
 mod value;
 mod websocket;
@@ -13,6 +14,7 @@ mod websocket;
 pub use control::{Attach, Attached, Control, ControlReader, Cursor, KnownScreen, Path, Role, Secret, Token};
 pub use input::{Button, InputEvent, InputReader, Motion, write_event, write_input_start};
 pub use policy::{Policy, UnknownPolicy};
+pub use share::{Marking, Terms, Watcher, WatcherOrder};
 pub use update::{CachedTile, CopyRect, TilePart, UpdateHeader, VideoFrame, read_update};
 #[cfg(feature = "net")]
 pub(crate) use value::put_varint;
@@ -22,7 +24,7 @@ pub use websocket::{Frame, read_frame, write_frame};
 /// The major version: both sides must have the same.
 pub const MAJOR: u64 = 1;
 /// The minor version: the lower of both sides' is in use.
-pub const MINOR: u64 = 2;
+pub const MINOR: u64 = 3;
 /// The ALPN of native QUIC.
 pub const ALPN: &[u8] = b"chevet/1";
 /// The WebSocket subprotocol.
@@ -42,6 +44,8 @@ pub mod features {
     pub const H264: u64 = 1;
     /// It takes updates that give only a part of a tile.
     pub const PARTS: u64 = 4;
+    /// It tells its user who watches, and asks whether somebody may.
+    pub const SHARE: u64 = 8;
 }
 
 /// Why a link was closed.
@@ -61,6 +65,8 @@ impl CloseCode {
     pub const IDLE: CloseCode = CloseCode(9);
     /// Whoever was signed in is so no longer: since 1.2.
     pub const SIGNED_OUT: CloseCode = CloseCode(10);
+    /// Nothing was done for so long that whoever is there must sign in again: since 1.3.
+    pub const LOCKED: CloseCode = CloseCode(12);
 
     /// What the code means, for people.
     pub fn name(self) -> &'static str {
@@ -76,6 +82,7 @@ impl CloseCode {
             8 => "internal error",
             9 => "idle",
             10 => "signed out",
+            12 => "locked",
             _ => "unknown reason",
         }
     }

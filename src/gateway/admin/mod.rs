@@ -36,6 +36,7 @@ fn routes() -> Vec<Route> {
         ("/sessions", &["get"], get(sessions::list)),
         ("/sessions/{name}/message", &["post"], post(sessions::message)),
         ("/sessions/{name}/end", &["post"], post(sessions::end)),
+        ("/sessions/{name}/shadow", &["post"], post(sessions::shadow)),
         ("/users", &["get", "post"], get(users::list).post(users::add)),
         ("/users/{name}", &["get", "patch"], get(users::one).merge(patch(users::change))),
         ("/users/{name}/password", &["put"], put(users::set_password)),

@@ -20,6 +20,7 @@ use utoipa::OpenApi;
         sessions::list,
         sessions::message,
         sessions::end,
+        sessions::shadow,
         users::list,
         users::add,
         users::one,
