@@ -21,7 +21,7 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 fn marking() -> impl Strategy<Value = Marking> {
-    prop_oneof![Just(Marking::None), Just(Marking::Viewer), Just(Marking::BurntIn)]
+    prop_oneof![Just(Marking::None), Just(Marking::Viewer)]
 }
 
 fn watcher() -> impl Strategy<Value = Watcher> {

@@ -162,12 +162,12 @@ fn controls() -> Vec<(&'static str, Control, Value)> {
                 clipboard_out: true,
                 share: true,
                 idle_lock_ms: 600_000,
-                marking: Marking::BurntIn,
+                marking: Marking::Viewer,
                 mark: "Zoé · salle 3".into(),
                 ..Terms::default()
             }),
             json!({"clipboard_in": false, "clipboard_out": true, "resize": false, "share": true,
-                "recorded": false, "idle_lock_ms": 600_000, "marking": "burnt-in", "mark": "Zoé · salle 3"}),
+                "recorded": false, "idle_lock_ms": 600_000, "marking": "viewer", "mark": "Zoé · salle 3"}),
         ),
         (
             "WatchAsked",

@@ -14,6 +14,7 @@ use std::time::Duration;
 ///   chevet view --headless --screenshot now.png ADDRESS      wait until exact, take a picture, leave
 ///   chevet view --headless --stats json --duration 10 ADDRESS
 ///   chevet view --headless --user anne --screenshot now.png https://gateway.example/#session=desk
+///   chevet view --headless --user paul --watch 7K2QX-M04ZD --stats json https://gateway.example/
 ///   chevet view --headless --sign-in clinic https://gateway.example/#session=desk
 ///   chevet view --headless --mirror /dev/shm/desk ADDRESS    keep the pixels where other programs can read them
 #[derive(clap::Args)]
@@ -58,6 +59,9 @@ pub struct View {
     /// Where this is, for whoever loses the session to it
     #[arg(long, value_name = "PLACE", requires = "person", default_value = "")]
     seat: String,
+    /// Watch the session of whoever told this code, once they have agreed
+    #[arg(long, value_name = "CODE", requires = "person")]
+    watch: Option<String>,
     /// SHA-256 of the gateway's certificate, if no public authority signed it
     #[arg(long, value_name = "SHA256", requires = "person")]
     pin: Option<String>,
@@ -117,6 +121,10 @@ impl View {
                 SignedIn::with_password(site, user, &password, code, &self.seat).await?
             }
         };
+        if let Some(code) = &self.watch {
+            eprintln!("Waiting for the user's answer");
+            return Ok(person.watch(code).await?);
+        }
         let session = match session {
             Some(session) => session,
             None => only_one(person.sessions().await?)?,

@@ -72,6 +72,13 @@ pub async fn run_headless(
                     attached_at.get_or_insert_with(Instant::now);
                 }
                 Event::Message(text) => eprintln!("message: {}", printable(&text)),
+                Event::Watchers(watchers) => {
+                    let names: Vec<String> = watchers.iter().map(|each| printable(&each.title)).collect();
+                    eprintln!("watching: {}", names.join(", "));
+                    report.watched(watchers);
+                }
+                // Nobody is there to ask: without an answer it is a refusal.
+                Event::WatchAsked { title, .. } => eprintln!("{} asks to watch", printable(&title)),
                 Event::Silent(reason) => tracing::warn!(reason, "the link is silent; dialling again"),
                 _ => {}
             },

@@ -166,12 +166,12 @@ mod tests {
     fn each_setting_is_taken_from_the_first_section_that_speaks_of_it() {
         let policies = policies(
             "[[policy]]\nusers = ['Anne']\nclipboard = 'in'\n\
-             [[policy]]\nsessions = ['icu-*']\nclipboard = 'none'\nwatermark = 'burnt-in'\nidle_lock_minutes = 5\n\
+             [[policy]]\nsessions = ['icu-*']\nclipboard = 'none'\nwatermark = 'viewer'\nidle_lock_minutes = 5\n\
              [[policy]]\nidle_lock_minutes = 30\nresize = false\nrecording = true\nshare = false\nshadow = 'tell'",
         );
         let allowed = policies.allowed(&CASE);
         assert_eq!((allowed.clipboard, allowed.idle_lock_ms), (Clipboard::In, 300_000));
-        assert_eq!((allowed.watermark, allowed.shadow), (Watermark::BurntIn, Shadow::Tell));
+        assert_eq!((allowed.watermark, allowed.shadow), (Watermark::Viewer, Shadow::Tell));
         assert!(!allowed.resize && allowed.recording && !allowed.share);
         let other = policies.allowed(&Case { user: "paul", session: "desk", ..CASE });
         assert_eq!((other.clipboard, other.idle_lock_ms), (Clipboard::Both, 1_800_000));

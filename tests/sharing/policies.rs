@@ -99,14 +99,3 @@ async fn who_is_idle_is_locked_out_until_they_sign_in_again() {
     until_exact(&mut same).await;
     ward.journal_with(&[r#""event":"locked""#]).await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_of_one_zone_opens_nothing_from_another() {
-    // The gateway listens on IPv4 and IPv6: two networks, as far as it can see.
-    let sections = "[[zone]]\nname = 'four'\naddresses = ['127.0.0.0/8']";
-    let ward = Ward::open_with("zones", false, sections).await;
-    let anne = ward.sign_in("anne", "").await.unwrap();
-    let address = anne.address("desk").await.unwrap();
-    let mut client = dial(address).await;
-    until_exact(&mut client).await;
-}

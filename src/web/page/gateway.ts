@@ -56,6 +56,8 @@ export interface SessionInfo {
 }
 
 const PATIENCE_MS = 15_000;
+/** The user has 45 s to answer. */
+const WATCH_PATIENCE_MS = 60_000;
 
 /** The gateway answered, but not with what was asked for. */
 export class GatewayError extends Error {
@@ -105,14 +107,38 @@ export async function postTicket(session: string, secretHash: string): Promise<s
   return (answer as { ticket: string }).ticket;
 }
 
+/** A code by which somebody may ask to watch the session. */
+export async function postShare(session: string): Promise<string> {
+  const answer = await (await ask("POST", `api/sessions/${encodeURIComponent(session)}/share`, {})).json();
+  return (answer as { code: string }).code;
+}
+
+export interface Watching {
+  ticket: string;
+  session: string;
+}
+
+/** Asks to watch by a code; answered once the user has answered. */
+export async function postWatch(code: string, secretHash: string): Promise<Watching> {
+  const wish = { code, holder: { secret: secretHash } };
+  return (await (await ask("POST", "api/watch", wish, {}, undefined, WATCH_PATIENCE_MS)).json()) as Watching;
+}
+
+/** Asks to watch as an administrator. */
+export async function postShadow(session: string, secretHash: string): Promise<Watching> {
+  const path = `api/admin/sessions/${encodeURIComponent(session)}/shadow`;
+  return (await (await ask("POST", path, { holder: { secret: secretHash } }, {}, undefined, WATCH_PATIENCE_MS)).json()) as Watching;
+}
+
 async function ask(
   method: "GET" | "POST",
   path: string,
   body?: unknown,
   headers: Record<string, string> = {},
   given?: AbortSignal,
+  patienceMs = PATIENCE_MS,
 ): Promise<Response> {
-  const patience = AbortSignal.timeout(PATIENCE_MS);
+  const patience = AbortSignal.timeout(patienceMs);
   const response = await fetch(new URL(path, document.baseURI), {
     method,
     headers: body === undefined ? headers : { ...headers, "Content-Type": "application/json" },

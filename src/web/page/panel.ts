@@ -58,7 +58,7 @@ export function showEnded(title: () => string, why: () => string, button: () => 
 export function showOutcome(outcome: SessionOutcome, signedIn: boolean): void {
   const takenOver = outcome.code === CloseCode.takenOver && !outcome.broken;
   showEnded(
-    () => (takenOver ? words().takenOverTitle : words().endedTitle),
+    () => (takenOver ? words().takenOverTitle : outcome.code === CloseCode.locked ? words().lockedTitle : words().endedTitle),
     () => whyEnded(outcome, signedIn),
     () => (takenOver ? words().takeBack : words().reconnect),
     () => "",
@@ -73,5 +73,6 @@ function whyEnded({ code, reason, broken }: SessionOutcome, signedIn: boolean): 
   if (code === CloseCode.noSuchSession) return all.endedNoSession;
   if (code === CloseCode.takenOver) return all.endedTakenOver(reason);
   if (code === CloseCode.signedOut) return all.endedSignedOut;
+  if (code === CloseCode.locked) return all.endedLocked;
   return code === CloseCode.version ? all.endedVersion : all.endedOther;
 }
