@@ -73,7 +73,11 @@ pub async fn run_headless(
                 }
                 Event::Message(text) => eprintln!("message: {}", printable(&text)),
                 Event::Watchers(watchers) => {
-                    let names: Vec<String> = watchers.iter().map(|each| printable(&each.title)).collect();
+                    let control = |has| if has { " (has control)" } else { "" };
+                    let names: Vec<String> = watchers
+                        .iter()
+                        .map(|each| format!("{}{}", printable(&each.title), control(each.controls)))
+                        .collect();
                     eprintln!("watching: {}", names.join(", "));
                     report.watched(watchers);
                 }

@@ -344,6 +344,7 @@ impl Task {
             // Nobody sees what a watcher does: then it does nothing.
             self.take_control();
             self.sharing.alone_since = Some(now);
+            self.tell_watchers();
         }
     }
 
