@@ -90,6 +90,8 @@ struct Shared {
     user: Client,
     paul: SignedIn,
     watcher: Client,
+    /// The ticket by which the watcher came.
+    first: Vec<u8>,
     id: u64,
 }
 
@@ -102,7 +104,9 @@ async fn share(ward: &Ward) -> Shared {
     user.answer_watch(question, true);
     until(&mut user, |event| matches!(event, Event::WatchOver { .. }).then_some(())).await;
     let (paul, address) = asking.await.unwrap();
-    let mut watcher = dial(address.unwrap()).await;
+    let address = address.unwrap();
+    let first = address.ticket.clone();
+    let mut watcher = dial(address).await;
     until_exact(&mut watcher).await;
     let listed = until_listed(&mut user, |watchers| !watchers.is_empty()).await;
     assert_eq!(
@@ -110,7 +114,7 @@ async fn share(ward: &Ward) -> Shared {
         (1, "Paul Petit", "room 2")
     );
     assert!(!listed[0].controls && !listed[0].administrator && !listed[0].you);
-    Shared { anne, user, paul, watcher, id: listed[0].id }
+    Shared { anne, user, paul, watcher, first, id: listed[0].id }
 }
 
 fn text(text: &str) -> InputEvent {
@@ -164,8 +168,7 @@ async fn who_is_admitted_watches_and_only_who_has_control_is_obeyed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_dismissed_does_not_come_back_by_the_ticket_in_hand() {
     let ward = Ward::open("dismissed", false).await;
-    let Shared { anne, mut user, mut watcher, id, .. } = share(&ward).await;
-    let first = watcher.address().ticket.clone();
+    let Shared { anne, mut user, mut watcher, first, id, .. } = share(&ward).await;
     while watcher.address().ticket == first {
         watcher.next().await.unwrap();
     }
