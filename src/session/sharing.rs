@@ -4,7 +4,7 @@
 use super::task::{Task, ViewerId};
 use super::viewer::Viewer;
 use crate::clock;
-use crate::policy::{Shadow, Watermark};
+use crate::policy::{Allowed, Shadow, Watermark};
 use crate::sync::Micros;
 use crate::wire::{CloseCode, Control, Marking, Terms, Watcher, WatcherOrder};
 use std::sync::Arc;
@@ -261,6 +261,23 @@ impl Task {
         }
     }
 
+    /// The user is elsewhere now: who may not watch there is sent away.
+    fn keep_allowed(&mut self, allowed: &Allowed) {
+        let may = |administrator| match administrator {
+            true => allowed.shadow != Shadow::Never,
+            false => allowed.share,
+        };
+        let away = |admitted: &&Admission| !may(admitted.administrator);
+        for watcher in self.sharing.admitted.iter().filter(away).map(|a| a.number).collect::<Vec<_>>() {
+            self.dismiss_watcher(watcher, "where the user is now, the session is not shared");
+        }
+        while let Some(at) = self.sharing.asks.iter().position(|ask| !may(ask.wish.administrator)) {
+            let ask = self.sharing.asks.remove(at);
+            self.no_more_asked(ask.number);
+            let _ = ask.answer.send(Err(WatchRefused::NotAllowed));
+        }
+    }
+
     /// Before a viewer of this grant is let in: whether it may be, and what becomes of those who watch.
     pub(super) fn admits(&mut self, grant: &super::Grant) -> bool {
         if grant.admission > 0 {
@@ -272,8 +289,8 @@ impl Task {
         }
         if holder.user != grant.user {
             self.end_sharing("the session was taken over", WatchRefused::NobodyThere);
-        } else if !grant.allowed.share {
-            self.end_sharing("where the user is now, the session is not shared", WatchRefused::NotAllowed);
+        } else {
+            self.keep_allowed(&grant.allowed);
         }
         // Who comes to the session works in it.
         self.take_control();

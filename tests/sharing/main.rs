@@ -226,6 +226,20 @@ async fn a_session_that_somebody_else_takes_is_not_watched_any_more() {
     until_listed_or_nobody(&mut own).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_session_may_not_be_shared_nobody_watches_it() {
+    let sections = "[[policy]]\nseats = ['room 9']\nshare = false";
+    let ward = Ward::open_with("moved", false, sections).await;
+    let Shared { mut watcher, .. } = share(&ward).await;
+    let (anne, _there) = ward.view("anne", "room 9", "desk", Roads::All).await;
+    let (code, reason) = until_closed(&mut watcher, SOON).await;
+    assert_eq!(
+        (code, reason.as_str()),
+        (CloseCode::DONE, "where the user is now, the session is not shared")
+    );
+    assert!(refused(anne.invite("desk").await).contains("policy"));
+}
+
 /// Whoever has the session now hears of nobody who watches.
 async fn until_listed_or_nobody(client: &mut Client) {
     while let Ok(Ok(event)) = tokio::time::timeout(Duration::from_millis(300), client.next()).await {
