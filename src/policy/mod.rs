@@ -94,7 +94,8 @@ impl Policies {
 
     /// Whether this can be held to; the error says what to change.
     pub fn check(&self, people_sign_in: bool) -> Result<(), PolicyError> {
-        if !people_sign_in && !(self.zones.is_empty() && self.rules.is_empty()) {
+        let says_nothing = self.zones.is_empty() && self.rules.is_empty();
+        if !people_sign_in && !says_nothing {
             return Err(PolicyError::NobodySignsIn);
         }
         for (index, zone) in self.zones.iter().enumerate() {
