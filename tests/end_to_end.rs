@@ -36,6 +36,8 @@ mod traces;
 #[allow(dead_code)]
 #[path = "x11_source/server.rs"]
 mod server;
+#[path = "end_to_end/sharing.rs"]
+mod sharing;
 #[path = "x11_source/terminal.rs"]
 mod terminal;
 #[allow(dead_code)]

@@ -20,6 +20,27 @@ fn name() -> impl Strategy<Value = String> {
     "\\PC{0,60}"
 }
 
+fn marking() -> impl Strategy<Value = Marking> {
+    prop_oneof![Just(Marking::None), Just(Marking::Viewer)]
+}
+
+fn watcher() -> impl Strategy<Value = Watcher> {
+    (number(), name(), name(), any::<[bool; 3]>()).prop_map(
+        |(id, title, seat, [controls, administrator, you])| Watcher {
+            id,
+            title,
+            seat,
+            controls,
+            administrator,
+            you,
+        },
+    )
+}
+
+fn watcher_order() -> impl Strategy<Value = WatcherOrder> {
+    prop_oneof![Just(WatcherOrder::GiveControl), Just(WatcherOrder::TakeControl), Just(WatcherOrder::Dismiss)]
+}
+
 fn hashes() -> impl Strategy<Value = Vec<TileHash>> {
     vec(any::<u64>().prop_map(TileHash), 0..40)
 }
@@ -176,6 +197,17 @@ fn from_sessions() -> impl Strategy<Value = Control> {
         vec(any::<u8>(), 0..100).prop_map(|ticket| Control::Ticket { ticket: Secret(ticket) }),
         name().prop_map(|text| Control::Message { text }),
         any::<bool>().prop_map(|recorded| Control::Recorded { recorded }),
+        (any::<[bool; 4]>(), number(), marking(), name()).prop_map(|(flags, idle_lock_ms, marking, mark)| {
+            let [clipboard_in, clipboard_out, resize, share] = flags;
+            Control::Terms(Terms { clipboard_in, clipboard_out, resize, share, idle_lock_ms, marking, mark })
+        }),
+        (number(), name(), name(), any::<bool>()).prop_map(|(ask, title, seat, administrator)| {
+            Control::WatchAsked { ask, title, seat, administrator }
+        }),
+        number().prop_map(|ask| Control::WatchOver { ask }),
+        (number(), any::<bool>()).prop_map(|(ask, admitted)| Control::WatchAnswer { ask, admitted }),
+        vec(watcher(), 0..6).prop_map(Control::Watchers),
+        (number(), watcher_order()).prop_map(|(watcher, order)| Control::WatcherOrder { watcher, order }),
         (side(), side()).prop_map(|(x, y)| Control::CursorAt { x, y }),
         (any::<bool>(), name()).prop_map(|(live, text)| Control::State { live, text }),
         number().prop_map(|next| Control::InputAck { next }),
@@ -288,6 +320,11 @@ fn heap_bytes(message: &Control) -> usize {
         Control::Ack { missing, .. } => missing.capacity() * 4,
         Control::Hashes { hashes, .. } => hashes.capacity() * 8,
         Control::Cursor(cursor) => cursor.rgba.capacity(),
+        Control::Watchers(watchers) => {
+            let texts = watchers.iter().map(|w| w.title.capacity() + w.seat.capacity());
+            watchers.len() * 4 + texts.sum::<usize>()
+        }
+        Control::WatchAsked { title, seat, .. } => title.capacity() + seat.capacity(),
         Control::Offer { session, title, secret } => {
             session.capacity() + title.capacity() + secret.0.capacity()
         }
@@ -295,6 +332,7 @@ fn heap_bytes(message: &Control) -> usize {
         | Control::Welcome { software: text, .. }
         | Control::State { text, .. }
         | Control::Message { text }
+        | Control::Terms(Terms { mark: text, .. })
         | Control::Closing { reason: text, .. } => text.capacity(),
         Control::Host(HostMessage::Offers(offers)) => {
             let texts = offers.applications.iter().map(String::capacity).sum::<usize>();

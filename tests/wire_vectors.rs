@@ -157,6 +157,45 @@ fn controls() -> Vec<(&'static str, Control, Value)> {
             json!({"text": "Maintenance à 18 h"}),
         ),
         ("Recorded", Control::Recorded { recorded: true }, json!({"recorded": true})),
+        (
+            "Terms",
+            Control::Terms(Terms {
+                clipboard_out: true,
+                share: true,
+                idle_lock_ms: 600_000,
+                marking: Marking::Viewer,
+                mark: "Zoé · salle 3".into(),
+                ..Terms::default()
+            }),
+            json!({"clipboard_in": false, "clipboard_out": true, "resize": false, "share": true,
+                "idle_lock_ms": 600_000, "marking": "viewer", "mark": "Zoé · salle 3"}),
+        ),
+        (
+            "WatchAsked",
+            Control::WatchAsked { ask: 300, title: "Paul".into(), seat: "A2".into(), administrator: true },
+            json!({"ask": 300, "title": "Paul", "seat": "A2", "administrator": true}),
+        ),
+        ("WatchOver", Control::WatchOver { ask: 300 }, json!({"ask": 300})),
+        (
+            "WatchAnswer",
+            Control::WatchAnswer { ask: 300, admitted: true },
+            json!({"ask": 300, "admitted": true}),
+        ),
+        (
+            "Watchers",
+            Control::Watchers(vec![
+                Watcher { id: 7, title: "Paul".into(), controls: true, ..Watcher::default() },
+                Watcher { id: 8, seat: "A2".into(), administrator: true, you: true, ..Watcher::default() },
+            ]),
+            json!({"watchers": [
+                {"id": 7, "title": "Paul", "seat": "", "controls": true, "administrator": false, "you": false},
+                {"id": 8, "title": "", "seat": "A2", "controls": false, "administrator": true, "you": true}]}),
+        ),
+        (
+            "WatcherOrder",
+            Control::WatcherOrder { watcher: 7, order: WatcherOrder::Dismiss },
+            json!({"watcher": 7, "order": 3}),
+        ),
     ]
 }
 

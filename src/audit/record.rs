@@ -94,6 +94,13 @@ pub enum Event {
         road: Text,
         reason: Text,
     },
+    /// A code was made by which somebody may ask to watch.
+    Invited {
+        guest: Text,
+    },
+    ShareRefused {
+        reason: Text,
+    },
     WatchAsked,
     WatchAdmitted {
         by: Text,
@@ -258,7 +265,7 @@ impl Record {
     pub fn new(event: Event) -> Record {
         use Event::{
             AdminRefused, AttachRefused, HostRefused, JournalMended, NotSent, OfferRefused, RecordingFailed,
-            RecordsLost, RefusedAgain, SignInRefused, StartFailed, TicketRefused, WatchRefused,
+            RecordsLost, RefusedAgain, ShareRefused, SignInRefused, StartFailed, TicketRefused, WatchRefused,
         };
         let outcome = match &event {
             SignInRefused { .. }
@@ -267,6 +274,7 @@ impl Record {
             | OfferRefused { .. }
             | HostRefused { .. }
             | WatchRefused { .. }
+            | ShareRefused { .. }
             | AdminRefused { .. }
             | RefusedAgain { .. } => Outcome::MinorFailure,
             RecordingFailed { .. }

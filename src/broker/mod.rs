@@ -6,6 +6,9 @@ mod placement;
 
 pub use application::{Application, Applications, Command, Limits, Running, Title};
 pub use placement::{Candidate, order};
+mod invitations;
+
+pub use invitations::{Invitation, Invitations, LASTS_MS as INVITATION_LASTS_MS};
 
 use crate::identity::ticket::{Claims, Holder, Mode, TicketError, TicketOffice};
 use crate::identity::{Identity, Keys, Person, new_id};
@@ -148,6 +151,40 @@ impl Broker {
         Ok(Granted { ticket, number })
     }
 
+    /// Lets somebody watch whom the session's user has admitted.
+    pub fn watch(
+        &self,
+        person: &Person,
+        session: &str,
+        holder: Holder,
+        from: IpAddr,
+        admission: u64,
+        now_ms: i64,
+    ) -> Result<String, BrokerError> {
+        if !holder.is_well_formed() {
+            return Err(BrokerError::Holder);
+        }
+        let (zone, allowed) = self.allowed(person, session, from);
+        let Person { user, sign_in } = person;
+        Ok(self.office.sign(&Claims {
+            id: new_id(),
+            gateway: self.office.gateway().to_owned(),
+            session: session.to_owned(),
+            grant: 0,
+            mode: Mode::Watch,
+            user: user.id.clone(),
+            title: user.title.clone(),
+            sign_in: sign_in.id.clone(),
+            seat: sign_in.seat.clone(),
+            zone,
+            allowed,
+            admission,
+            holder,
+            until: now_ms + TICKET_MS,
+            trace: telemetry::here(),
+        }))
+    }
+
     /// Takes a ticket that a link shows.
     pub fn redeem(
         &self,
@@ -187,6 +224,8 @@ impl Broker {
     async fn still_holds(&self, claims: &Claims, now_ms: i64) -> Result<(), Lapsed> {
         match self.identity.still_there(&claims.sign_in, now_ms).await {
             Ok(None) => Err(Lapsed::SignIn),
+            // Who watches does so by the user's leave, which the session itself knows.
+            Ok(Some(_)) if claims.mode == Mode::Watch => Ok(()),
             Ok(Some(user)) if !self.may_have(&user, &claims.session) => Err(Lapsed::Published),
             Ok(Some(_)) => Ok(()),
             Err(error) => {

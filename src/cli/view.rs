@@ -17,6 +17,7 @@ use std::time::Duration;
 ///   chevet view --headless --screenshot now.png ADDRESS      wait until exact, take a picture, leave
 ///   chevet view --headless --stats json --duration 10 ADDRESS
 ///   chevet view --headless --user anne --screenshot now.png https://gateway.example/#session=desk
+///   chevet view --headless --user paul --watch 7K2QX-M04ZD --stats json https://gateway.example/
 ///   chevet view --headless --sign-in clinic https://gateway.example/#session=desk
 ///   chevet view --headless --card --screenshot now.png https://gateway.example/#session=desk
 ///   chevet view --headless --mirror /dev/shm/desk ADDRESS    keep the pixels where other programs can read them
@@ -80,6 +81,9 @@ pub struct View {
     /// Where this is, for whoever loses the session to it
     #[arg(long, value_name = "PLACE", requires = "person", default_value = "")]
     seat: String,
+    /// Watch the session of whoever told this code, once they have agreed
+    #[arg(long, value_name = "CODE", requires = "person")]
+    watch: Option<String>,
     /// SHA-256 of the gateway's certificate, if no public authority signed it
     #[arg(long, value_name = "SHA256", requires = "person")]
     pin: Option<String>,
@@ -160,11 +164,16 @@ impl View {
                 SignedIn::with_password(site, user, &password, code, &self.seat).await?
             }
         };
-        let session = match session {
-            Some(session) => session,
-            None => only_one(person.sessions().await?)?,
+        let address = if let Some(code) = &self.watch {
+            eprintln!("Waiting for the user's answer");
+            person.watch(code).await?
+        } else {
+            let session = match session {
+                Some(session) => session,
+                None => only_one(person.sessions().await?)?,
+            };
+            person.address(&session).await?
         };
-        let address = person.address(&session).await?;
         Ok((address, card.map(|card| (card, person))))
     }
 

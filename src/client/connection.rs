@@ -10,7 +10,7 @@ use crate::clock;
 use crate::link::{Closed, DialError, Inbox, Incoming, Link, Road, software};
 use crate::screen::{Framebuffer, HashKey};
 use crate::sync::{Applied, Attachment, Exactness, Identity, Micros, News, Viewer};
-use crate::wire::{self, Attach, CloseCode, Control, InputEvent, Motion, Policy, Role};
+use crate::wire::{self, Attach, CloseCode, Control, InputEvent, Motion, Policy, Role, WatcherOrder};
 use futures_util::future::select_all;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -26,8 +26,9 @@ const REDIAL: Micros = 500_000;
 const CACHE_BYTES: u64 = 64 << 20;
 
 /// What this build can do.
-const FEATURES: u64 =
-    wire::features::PARTS | if crate::codec::video::IS_THERE { wire::features::H264 } else { 0 };
+const FEATURES: u64 = wire::features::PARTS
+    | wire::features::SHARE
+    | if crate::codec::video::IS_THERE { wire::features::H264 } else { 0 };
 
 /// What came of dialling a road.
 type Dialled = (Road, Result<(Link, Inbox), DialError>);
@@ -326,6 +327,12 @@ impl Client {
                 self.recorded = recorded;
                 Event::Recorded(recorded)
             }
+            News::Terms(terms) => Event::Terms(terms),
+            News::WatchAsked { ask, title, seat, administrator } => {
+                Event::WatchAsked { ask, title, seat, administrator }
+            }
+            News::WatchOver { ask } => Event::WatchOver { ask },
+            News::Watchers(watchers) => Event::Watchers(watchers),
             News::Closing { code, reason } => return self.on_closed(Closed::by_peer(code, &reason)),
         };
         self.events.push_back(event);
@@ -445,6 +452,20 @@ impl Client {
         self.size = (width, height);
         if let Some((link, _)) = &self.link {
             link.control(&Control::Resize { width, height });
+        }
+    }
+
+    /// Answers whether somebody may watch.
+    pub fn answer_watch(&mut self, ask: u64, admitted: bool) {
+        if let Some((link, _)) = &self.link {
+            link.control(&Control::WatchAnswer { ask, admitted });
+        }
+    }
+
+    /// Decides of somebody who watches.
+    pub fn order_watcher(&mut self, watcher: u64, order: WatcherOrder) {
+        if let Some((link, _)) = &self.link {
+            link.control(&Control::WatcherOrder { watcher, order });
         }
     }
 

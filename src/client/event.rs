@@ -2,7 +2,7 @@
 
 use crate::link::{Closed, DialError, Road};
 use crate::sync::{Applied, Micros};
-use crate::wire::{Cursor, Path, Policy};
+use crate::wire::{Cursor, Path, Policy, Terms, Watcher};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -61,6 +61,21 @@ pub enum Event {
     Message(String),
     /// Whether what the session shows is recorded, from now on.
     Recorded(bool),
+    /// What this viewer may do.
+    Terms(Terms),
+    /// Somebody asks to watch: see [`super::Client::answer_watch`].
+    WatchAsked {
+        ask: u64,
+        title: String,
+        seat: String,
+        administrator: bool,
+    },
+    /// That question needs no answer any more.
+    WatchOver {
+        ask: u64,
+    },
+    /// All who watch now.
+    Watchers(Vec<Watcher>),
     /// Nothing was heard for two seconds, or the link broke; the client is dialling again.
     Silent(String),
 }

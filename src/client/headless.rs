@@ -73,6 +73,17 @@ pub async fn run_headless(
                 }
                 Event::Message(text) => eprintln!("message: {}", printable(&text)),
                 Event::Recorded(true) => eprintln!("this session is recorded"),
+                Event::Watchers(watchers) => {
+                    let control = |has| if has { " (has control)" } else { "" };
+                    let names: Vec<String> = watchers
+                        .iter()
+                        .map(|each| format!("{}{}", printable(&each.title), control(each.controls)))
+                        .collect();
+                    eprintln!("watching: {}", names.join(", "));
+                    report.watched(watchers);
+                }
+                // Nobody is there to ask: without an answer it is a refusal.
+                Event::WatchAsked { title, .. } => eprintln!("{} asks to watch", printable(&title)),
                 Event::Silent(reason) => tracing::warn!(reason, "the link is silent; dialling again"),
                 _ => {}
             },

@@ -1,6 +1,7 @@
 //! What a viewer counted and measured, as one JSON object a second and one at the end.
 
 use super::{Client, Update};
+use crate::wire::Watcher;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
@@ -18,6 +19,7 @@ pub struct Report {
     decode: Histogram<u64>,
     began_us: u64,
     first_exact_us: Option<u64>,
+    watchers: Vec<Watcher>,
 }
 
 impl Report {
@@ -38,6 +40,7 @@ impl Report {
             decode: histogram(),
             began_us,
             first_exact_us: None,
+            watchers: Vec::new(),
         }
     }
 
@@ -56,6 +59,11 @@ impl Report {
 
     pub fn exact(&mut self, now_us: u64) {
         self.first_exact_us.get_or_insert(now_us - self.began_us);
+    }
+
+    /// Who watches from now on.
+    pub fn watched(&mut self, watchers: Vec<Watcher>) {
+        self.watchers = watchers;
     }
 
     pub fn updates(&self) -> u64 {
@@ -89,6 +97,8 @@ impl Report {
             "exactness": client.exactness().name(),
             "first_exact_us": self.first_exact_us,
             "mismatched_proofs": client.mismatches(),
+            "watchers": self.watchers.iter().map(|each| json!({"title": each.title, "seat": each.seat,
+                "controls": each.controls, "administrator": each.administrator, "you": each.you})).collect::<Vec<_>>(),
         })
     }
 }

@@ -83,6 +83,36 @@ impl SignedIn {
         })
     }
 
+    /// Asks the user who told a code to be let in to watch, and waits for the answer.
+    pub async fn watch(&self, code: &str) -> Result<Address, SignInFailed> {
+        self.asked("/api/watch", json!({"code": code})).await
+    }
+
+    /// Asks to watch a session as an administrator: what its user's policy wants is done first.
+    pub async fn shadow(&self, session: &str) -> Result<Address, SignInFailed> {
+        self.asked(&format!("/api/admin/sessions/{session}/shadow"), json!({})).await
+    }
+
+    async fn asked(&self, path: &str, mut wish: Value) -> Result<Address, SignInFailed> {
+        let key = HolderKey::new().map_err(|_| SignInFailed::Key)?;
+        wish["holder"] = json!(key.holder());
+        let answer = self.ask(Method::POST, path, Some(&wish)).await?;
+        let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+        Ok(Address {
+            target: self.target.clone(),
+            session: text("session"),
+            ticket: text("ticket").into_bytes(),
+            holder: Some(Arc::new(key)),
+        })
+    }
+
+    /// A code by which somebody may ask to watch a session that this person has now.
+    pub async fn invite(&self, session: &str) -> Result<String, SignInFailed> {
+        let path = format!("/api/sessions/{session}/share");
+        let answer = self.ask(Method::POST, &path, Some(&json!({}))).await?;
+        Ok(answer["code"].as_str().unwrap_or_default().to_owned())
+    }
+
     /// The names of the sessions that this person may have, and of the applications that could be started for them.
     pub async fn sessions(&self) -> Result<Vec<String>, SignInFailed> {
         let answer = self.ask(Method::GET, "/api/sessions", None).await?;

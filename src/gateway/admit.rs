@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::recordings::{Hold, person};
-use super::{Shared, availability, hosts, is_name, traces};
+use super::{Shared, availability, hosts, is_name, lock, share, traces};
 use crate::audit::{Event, Record};
 use crate::identity::Keys;
 use crate::identity::ticket::Claims;
@@ -16,6 +16,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
 
@@ -137,7 +138,7 @@ enum Wish {
 }
 
 /// Hears what a new link wants, and hands it to its session; or closes it with the reason.
-pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox, peer: IpAddr) {
+pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, peer: IpAddr) {
     let road = link.road().name();
     let mut role = None;
     let span = traces::attaching(road);
@@ -151,11 +152,17 @@ pub(super) async fn admit(shared: &Shared, link: Link, mut inbox: Inbox, peer: I
                     traces::until_screen(&seen, &link, &grant);
                     drop(seen);
                     availability::follow(shared, &session, &link, &mut grant);
+                    let of = Arc::new(of);
+                    let witnessed = of.clone();
+                    grant.witness = Some(share::witness(shared, move |event| witnessed.record(event)));
                     session.attach(link.clone(), inbox, attach, grant.clone()).await;
                     // A session ends with its last handle, so this one must not wait for the viewer.
                     drop(session);
                     if let (Some(people), Some(claims)) = (&shared.people, &of.claims) {
-                        people.accompany(&link, claims, &grant).await;
+                        tokio::join!(
+                            people.accompany(&link, claims, &grant),
+                            lock::when_idle(shared, people, &link, claims, &grant, |event| of.record(event)),
+                        );
                     }
                     let reason = link.ended().await.to_string().into();
                     return shared.audit.record(of.record(Event::Detached { road: road.into(), reason }));

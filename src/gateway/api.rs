@@ -8,7 +8,7 @@
 
 use super::people::People;
 use super::registry::Listed;
-use super::{Place, Shared, applications, cards, hosts, oidc, seats};
+use super::{Place, Shared, applications, cards, hosts, oidc, seats, share};
 use crate::audit::{Event, Record};
 use crate::broker::BrokerError;
 use crate::clock;
@@ -40,6 +40,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/tickets", post(ticket))
         .merge(applications::router())
         .merge(seats::router())
+        .merge(share::router())
         .layer(axum::extract::DefaultBodyLimit::max(MOST_BYTES))
         .merge(oidc::router())
         .merge(cards::router())

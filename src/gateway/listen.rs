@@ -116,7 +116,7 @@ pub(super) async fn serve_udp(endpoint: quinn::Endpoint, shared: Arc<Shared>) {
 }
 
 /// Serves a connection to its end.
-async fn serve_quic(connection: quinn::Connection, shared: &Shared) {
+async fn serve_quic(connection: quinn::Connection, shared: &Arc<Shared>) {
     match tokio::time::timeout(
         PATIENCE,
         link::accept(connection.clone(), |origin, host| shared.origins.admit(origin, host)),

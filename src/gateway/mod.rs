@@ -11,6 +11,7 @@ mod handshakes;
 mod hosts;
 mod keep;
 mod listen;
+mod lock;
 mod oidc;
 mod origins;
 mod page;
@@ -18,6 +19,7 @@ mod people;
 mod recordings;
 mod registry;
 mod seats;
+mod share;
 mod traces;
 
 pub use admit::{AccessError, Door, kept_keys, make_state_directory};

@@ -4,7 +4,7 @@
 use super::cards::Cards;
 use super::config::{Config, ConfigError};
 use super::seats::Claims as SeatClaims;
-use crate::broker::{Applications, Broker};
+use crate::broker::{Applications, Broker, Invitations};
 use crate::clock;
 use crate::identity::card::AuthoritiesError;
 use crate::identity::oidc::{Provider, ProviderError};
@@ -15,9 +15,10 @@ use crate::session::Grant;
 use crate::store::{Store, StoreError};
 use crate::wire::{CloseCode, Control, Secret};
 use aws_lc_rs::hmac;
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 /// How often those who are attached are given their next ticket, and it is looked whether they may stay.
@@ -32,6 +33,10 @@ pub(crate) struct People {
     beginnings: Attempts,
     claims: SeatClaims,
     letting_in: tokio::sync::Mutex<()>,
+    invitations: Mutex<Invitations>,
+    codes: Attempts,
+    /// When who signed in last did something, for as long as something of theirs is attached.
+    uses: Mutex<HashMap<String, Weak<AtomicI64>>>,
 }
 
 impl People {
@@ -60,7 +65,18 @@ impl People {
         let providers = config.oidc.iter().map(Provider::new).collect::<Result<_, _>>()?;
         let cards = config.cards.as_ref().map(Cards::new).transpose()?;
         let (beginnings, claims, letting_in) = Default::default();
-        Ok(Some(Arc::new(People { broker, keys, providers, cards, beginnings, claims, letting_in })))
+        Ok(Some(Arc::new(People {
+            broker,
+            keys,
+            providers,
+            cards,
+            beginnings,
+            claims,
+            letting_in,
+            invitations: Mutex::default(),
+            codes: Attempts::default(),
+            uses: Mutex::default(),
+        })))
     }
 
     pub fn broker(&self) -> &Broker {
@@ -92,6 +108,45 @@ impl People {
         self.letting_in.lock().await
     }
 
+    pub fn invitations(&self) -> MutexGuard<'_, Invitations> {
+        self.invitations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Codes of invitations are not tried without end.
+    pub fn may_try_code(&self, from: IpAddr) -> bool {
+        self.codes.admit(from, clock::unix_ms())
+    }
+
+    /// All viewers of a sign-in note in one place that it is used.
+    fn uses_of(&self, sign_in: &str) -> Arc<AtomicI64> {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = uses.get(sign_in).and_then(Weak::upgrade) {
+            return known;
+        }
+        uses.retain(|_, used| used.strong_count() > 0);
+        let used = Arc::default();
+        uses.insert(sign_in.to_owned(), Arc::downgrade(&used));
+        used
+    }
+
+    /// When somebody who is attached last did something, here or by asking the gateway.
+    pub async fn last_use(&self, claims: &Claims, grant: &Grant) -> i64 {
+        let used = grant.used_at.load(Ordering::Relaxed);
+        match self.identity().last_use(&claims.sign_in, clock::unix_ms()).await {
+            Ok(seen) => used.max(seen.unwrap_or(0)),
+            // A database that is away locks nobody out.
+            Err(_) => used.max(clock::unix_ms() - 1),
+        }
+    }
+
+    /// Ends a sign-in; what of it is attached is left to the caller.
+    pub async fn end_sign_in(&self, sign_in: &str) {
+        self.broker.sign_in_ended(sign_in, clock::unix_ms());
+        if let Err(error) = self.identity().store().end_sign_in(sign_in).await {
+            tracing::error!(%error, "a sign-in could not be ended");
+        }
+    }
+
     pub fn keys(&self) -> &Keys {
         &self.keys
     }
@@ -119,14 +174,17 @@ impl People {
         let grant = Grant {
             number: claims.grant,
             controls: claims.mode == crate::identity::ticket::Mode::Control,
+            admission: claims.admission,
+            user: claims.user.as_str().into(),
             title: claims.title.as_str().into(),
             seat: claims.seat.as_str().into(),
             allowed: claims.allowed,
             sign_in: claims.sign_in.as_str().into(),
-            used_at: Arc::default(),
+            used_at: self.uses_of(&claims.sign_in),
             first_screen: Arc::default(),
             sees_pointer: false,
             taps: None,
+            witness: None,
         };
         Ok((claims, grant))
     }

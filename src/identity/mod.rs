@@ -24,7 +24,7 @@ pub use badge::{
 };
 pub use host_key::{HostKey, HostKeyError, is_host_key, is_proven};
 pub use password::{Hasher, PasswordError, check_new_password};
-pub use secret::{Keys, Sealed, new_id, new_secret, sha256_hex};
+pub use secret::{Keys, Sealed, new_code, new_id, new_secret, sha256_hex};
 pub use totp::{TotpSecret, TotpStep};
 
 use crate::store::{Attempt, NewUser, Role, SignIn, Store, StoreError, User};
@@ -214,6 +214,12 @@ impl Identity {
     /// Somebody does something: the time without use begins anew.
     pub async fn was_used(&self, sign_in_id: &str, at_ms: i64) -> Result<(), StoreError> {
         self.store.sign_in_was_seen(sign_in_id, at_ms).await
+    }
+
+    /// When a sign-in that has not ended was last used.
+    pub async fn last_use(&self, sign_in_id: &str, now_ms: i64) -> Result<Option<i64>, StoreError> {
+        let sign_in = self.store.sign_in_by_id(sign_in_id, 0, now_ms).await?;
+        Ok(sign_in.map(|sign_in| sign_in.seen_at))
     }
 
     pub async fn end(&self, person: &Person) -> Result<bool, StoreError> {

@@ -35,8 +35,6 @@ pub enum Watermark {
     None,
     /// The viewer draws it over the picture; its pixels stay as they are.
     Viewer,
-    /// The gateway draws it into the pixels.
-    BurntIn,
 }
 
 /// Whether administrators may see the session.
@@ -108,7 +106,7 @@ mod tests {
             clipboard: Clipboard::None,
             resize: false,
             idle_lock_ms: 86_400_000,
-            watermark: Watermark::BurntIn,
+            watermark: Watermark::Viewer,
             recording: true,
             share: false,
             shadow: Shadow::Never,

@@ -94,7 +94,8 @@ impl Policies {
 
     /// Whether this can be held to; the error says what to change.
     pub fn check(&self, people_sign_in: bool) -> Result<(), PolicyError> {
-        if !people_sign_in && !(self.zones.is_empty() && self.rules.is_empty()) {
+        let says_nothing = self.zones.is_empty() && self.rules.is_empty();
+        if !people_sign_in && !says_nothing {
             return Err(PolicyError::NobodySignsIn);
         }
         for (index, zone) in self.zones.iter().enumerate() {
@@ -166,12 +167,12 @@ mod tests {
     fn each_setting_is_taken_from_the_first_section_that_speaks_of_it() {
         let policies = policies(
             "[[policy]]\nusers = ['Anne']\nclipboard = 'in'\n\
-             [[policy]]\nsessions = ['icu-*']\nclipboard = 'none'\nwatermark = 'burnt-in'\nidle_lock_minutes = 5\n\
+             [[policy]]\nsessions = ['icu-*']\nclipboard = 'none'\nwatermark = 'viewer'\nidle_lock_minutes = 5\n\
              [[policy]]\nidle_lock_minutes = 30\nresize = false\nrecording = true\nshare = false\nshadow = 'tell'",
         );
         let allowed = policies.allowed(&CASE);
         assert_eq!((allowed.clipboard, allowed.idle_lock_ms), (Clipboard::In, 300_000));
-        assert_eq!((allowed.watermark, allowed.shadow), (Watermark::BurntIn, Shadow::Tell));
+        assert_eq!((allowed.watermark, allowed.shadow), (Watermark::Viewer, Shadow::Tell));
         assert!(!allowed.resize && allowed.recording && !allowed.share);
         let other = policies.allowed(&Case { user: "paul", session: "desk", ..CASE });
         assert_eq!((other.clipboard, other.idle_lock_ms), (Clipboard::Both, 1_800_000));

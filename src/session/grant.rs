@@ -1,9 +1,13 @@
 //! By what right a viewer is attached.
 
-use super::{FirstScreen, Taps};
+use super::{FirstScreen, Taps, Witness};
 use crate::policy::Allowed;
+use crate::wire::InputEvent;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Characters that an input method brings at one go, at the most.
+const MOST_TYPED: usize = 64;
 
 /// What a viewer was granted.
 #[derive(Clone, Debug)]
@@ -12,7 +16,11 @@ pub struct Grant {
     pub number: i64,
     /// Whether what it sends reaches the session.
     pub controls: bool,
-    /// Who it is, and where, for people who lose the session to it.
+    /// The admission by which it watches. 0: none.
+    pub admission: u64,
+    /// Who it is; empty where nobody signs in.
+    pub user: Arc<str>,
+    /// Their name, and where they are, for people who lose the session to it.
     pub title: Arc<str>,
     pub seat: Arc<str>,
     /// What its policies allow.
@@ -27,6 +35,8 @@ pub struct Grant {
     pub sees_pointer: bool,
     /// Where the times from a tap to its screen go.
     pub taps: Option<Arc<Taps>>,
+    /// Who writes down what its user does with those who watch.
+    pub witness: Option<Witness>,
 }
 
 impl Grant {
@@ -35,6 +45,8 @@ impl Grant {
         Grant {
             number: 0,
             controls: true,
+            admission: 0,
+            user: "".into(),
             title: "".into(),
             seat: "".into(),
             allowed: Allowed::default(),
@@ -43,6 +55,7 @@ impl Grant {
             first_screen: Arc::default(),
             sees_pointer: false,
             taps: None,
+            witness: None,
         }
     }
 
@@ -57,6 +70,30 @@ impl Grant {
             ("", title) => title.to_owned(),
             (seat, "") => seat.to_owned(),
             (seat, title) => format!("{seat} ({title})"),
+        }
+    }
+
+    /// What a mark over the picture says of whoever sees it.
+    pub fn mark(&self) -> String {
+        match (&*self.title, &*self.seat) {
+            (title, "") => title.to_owned(),
+            ("", seat) => seat.to_owned(),
+            (title, seat) => format!("{title} · {seat}"),
+        }
+    }
+
+    /// Whether the session takes the size that its viewer asks for.
+    pub(super) fn may_resize(&self) -> bool {
+        self.controls && self.allowed.resize
+    }
+
+    /// Whether an event is one that its policies let through. Text longer than what is typed at one go was pasted.
+    pub(super) fn may_send(&self, event: &InputEvent) -> bool {
+        match event {
+            InputEvent::Text(text) => {
+                self.allowed.clipboard.goes_in() || text.chars().nth(MOST_TYPED).is_none()
+            }
+            _ => true,
         }
     }
 
@@ -75,4 +112,7 @@ pub struct HeldBy {
     /// The number of the grant.
     #[serde(skip)]
     pub grant: i64,
+    /// Whether the user may invite somebody to watch.
+    #[serde(skip)]
+    pub may_share: bool,
 }

@@ -7,6 +7,7 @@ mod experience;
 mod grant;
 mod input;
 mod orders;
+mod sharing;
 mod snapshot;
 mod task;
 mod video;
@@ -14,6 +15,7 @@ mod viewer;
 
 pub use experience::{FirstScreen, LONGEST_TAP, Taps, tap_histogram};
 pub use grant::{Grant, HeldBy};
+pub use sharing::{Shared, WatchRefused, Wish, Witness};
 pub use snapshot::{ViewerSnapshot, Whom};
 
 use crate::link::{Inbox, Link};
@@ -99,6 +101,11 @@ enum Order {
         text: String,
         told: oneshot::Sender<usize>,
     },
+    /// Somebody wants to watch. It is told the number of the admission, once the user has answered.
+    AskToWatch {
+        wish: Wish,
+        answer: oneshot::Sender<Result<u64, WatchRefused>>,
+    },
 }
 
 impl Session {
@@ -176,6 +183,14 @@ impl Session {
             orders: self.orders.downgrade(),
             status: self.status.clone(),
         }
+    }
+
+    /// Asks the user whether somebody may watch, as far as policies want that, and waits for the answer. A question that
+    /// nobody waits for any more is withdrawn.
+    pub async fn ask_to_watch(&self, wish: Wish) -> Result<u64, WatchRefused> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.orders.send(Order::AskToWatch { wish, answer }).await;
+        answered.await.unwrap_or(Err(WatchRefused::NobodyThere))
     }
 
     async fn ask<T: Default>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> T {

@@ -24,11 +24,16 @@ impl Task {
             }
             Order::Say { whom, text, told } => drop(told.send(self.say(whom, text))),
             Order::Recorded(recorded) => self.tell_recorded(recorded),
+            Order::AskToWatch { wish, answer } => self.ask_to_watch(wish, answer),
         }
     }
 
     fn on_arrival(&mut self, arrival: Arrival, inboxes: &mut Inboxes) {
         let Arrival { link, inbox, attach, grant } = arrival;
+        if !self.admits(&grant) {
+            link.close(CloseCode::REFUSED, "the user does not let you watch any more");
+            return;
+        }
         if let Err(place) = self.take_over(&grant) {
             link.close(CloseCode::TAKEN_OVER, &place);
             return;
@@ -60,7 +65,7 @@ impl Task {
         if self.recorded {
             link.control(&Control::Recorded { recorded: true });
         }
-        if attach.width > 0 && attach.height > 0 && grant.controls {
+        if attach.width > 0 && attach.height > 0 && grant.may_resize() {
             self.resize(attach.width, attach.height, now);
         }
         let decodes_video = video::IS_THERE && attach.features & features::H264 != 0;
@@ -76,8 +81,10 @@ impl Task {
         if resumed {
             viewer.resumed(now);
         }
+        viewer.shows_watchers = attach.features & features::SHARE != 0;
         self.viewers.insert(id, viewer);
         inboxes.0.push((id, inbox));
+        self.tell_terms(id, now);
     }
 
     /// The newest grant has the session: who held it goes dark and is told where it went. An older one than that is refused,

@@ -2,6 +2,7 @@
 
 use super::encoding::Encoding;
 use super::input::Ledger;
+use super::sharing::Sharing;
 use super::video::{Made, Videos};
 use super::viewer::Viewer;
 use super::{Grant, HeldBy, Order, Status};
@@ -90,6 +91,7 @@ pub(super) struct Task {
     pub(super) cursor_at: Option<(u32, u32)>,
     pub(super) wanted_size: Option<(u32, u32)>,
     pub(super) resized_us: Micros,
+    pub(super) sharing: Sharing,
 }
 
 impl Task {
@@ -129,6 +131,7 @@ impl Task {
             cursor_at: None,
             wanted_size: None,
             resized_us: 0,
+            sharing: Sharing::default(),
         };
         Ok((task, frames))
     }
@@ -151,6 +154,7 @@ impl Task {
                 seat: grant.seat.clone(),
                 sign_in: grant.sign_in.clone(),
                 grant: grant.number,
+                may_share: grant.allowed.share,
             }),
         }
     }
@@ -234,7 +238,7 @@ impl Task {
     /// Whether time alone may bring something about soon.
     fn is_busy(&self) -> bool {
         let waiting = self.viewers.values().any(|v| v.delivery.is_waiting() || !v.held.is_empty());
-        waiting || self.wanted_size.is_some()
+        waiting || self.wanted_size.is_some() || self.sharing.is_asking()
     }
 
     fn on_message(&mut self, id: ViewerId, message: Result<Incoming, Closed>) {
@@ -291,12 +295,14 @@ impl Task {
                 viewer.link.control(&Control::Pong { number, ping_time_us: time_us, time_us: now });
                 viewer.tell_path(now);
             }
-            Control::Resize { width, height } if width > 0 && height > 0 && viewer.grant.controls => {
+            Control::Resize { width, height } if width > 0 && height > 0 && viewer.grant.may_resize() => {
                 self.resize(width, height, now);
             }
             Control::VideoFailed { video } => {
                 self.videos.failed(id, video, &self.scene, &mut self.viewers, now);
             }
+            Control::WatchAnswer { ask, admitted } => self.on_watch_answer(id, ask, admitted),
+            Control::WatcherOrder { watcher, order } => self.on_watcher_order(id, watcher, order),
             // Known messages that mean nothing to a session change nothing.
             _ => {}
         }
@@ -325,7 +331,8 @@ impl Task {
             InputEvent::PointerMove { .. } | InputEvent::PointerButton { .. } | InputEvent::Wheel { .. }
         );
         // Who only watches is told that the event came, and nothing comes of it.
-        if self.ledger.take(&viewer.token, number, now) && viewer.grant.controls {
+        let counts = self.sharing.lets_in(viewer) && viewer.grant.may_send(&event);
+        if self.ledger.take(&viewer.token, number, now) && counts {
             viewer.grant.was_used(clock::unix_ms());
             viewer.held.note(&event);
             if matches!(event, InputEvent::KeyDown { .. } | InputEvent::PointerButton { .. }) {
@@ -348,7 +355,7 @@ impl Task {
     fn on_motion(&mut self, id: ViewerId, motion: &Motion) {
         let Some(viewer) = self.viewers.get_mut(&id) else { return };
         let late = motion.counter <= viewer.last_motion && viewer.last_motion > 0;
-        if late || !viewer.grant.controls || motion.next_input < self.ledger.next(&viewer.token) {
+        if late || !self.sharing.lets_in(viewer) || motion.next_input < self.ledger.next(&viewer.token) {
             return;
         }
         viewer.last_motion = motion.counter;
@@ -426,6 +433,7 @@ impl Task {
     fn on_tick(&mut self) {
         let now = clock::now_us();
         self.resize_if_due(now);
+        self.share_on_tick(now);
         let silent: Vec<ViewerId> = self
             .viewers
             .iter()
@@ -505,6 +513,7 @@ impl Task {
     pub(super) fn forget(&mut self, id: ViewerId) {
         if let Some(mut viewer) = self.viewers.remove(&id) {
             viewer.held.release().into_iter().for_each(|event| self.source.input(event));
+            self.left(&viewer.grant, clock::now_us());
         }
     }
 }

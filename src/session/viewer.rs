@@ -27,6 +27,8 @@ pub(super) struct Viewer {
     proven_once: bool,
     pub watched: Watched,
     pub decodes_video: bool,
+    /// It tells its user who watches.
+    pub shows_watchers: bool,
     pub video_failures: u32,
     /// When it last could not keep step with others of a video.
     pub parted_us: Micros,
@@ -61,6 +63,7 @@ impl Viewer {
             proven_once: false,
             watched: Watched::default(),
             decodes_video,
+            shows_watchers: false,
             video_failures: 0,
             parted_us: 0,
             path_told: (Path::default(), 0),

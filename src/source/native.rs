@@ -237,9 +237,7 @@ impl Host {
             News::Closing { code, reason } => return Err(Closed::by_peer(code, &reason)),
             // What the host's session promises of its pixels, this one does too.
             News::Attached { policy, .. } | News::Policy(policy) => SourceEvent::Policy(policy),
-            News::Applied(_) | News::Exact { .. } | News::Path(_) | News::Message(_) | News::Recorded(_) => {
-                return Ok(());
-            }
+            _ => return Ok(()),
         };
         self.tell(event).await;
         Ok(())

@@ -5,7 +5,9 @@
 use super::viewer::{Applied, Viewer, ViewerError};
 use super::{Clocks, Micros};
 use crate::wire::limits::{MAX_WAITING, MAX_WAITING_BYTES};
-use crate::wire::{Attach, Attached, CloseCode, Control, Cursor, InputEvent, Path, Policy, Token};
+use crate::wire::{
+    Attach, Attached, CloseCode, Control, Cursor, InputEvent, Path, Policy, Terms, Token, Watcher,
+};
 use crate::wire::{write_event, write_input_start};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -72,6 +74,21 @@ pub enum News {
     Message(String),
     /// Whether what is shown is recorded, from now on.
     Recorded(bool),
+    /// What the viewer may do.
+    Terms(Terms),
+    /// Somebody asks to watch; it is answered by `Control::WatchAnswer`.
+    WatchAsked {
+        ask: u64,
+        title: String,
+        seat: String,
+        administrator: bool,
+    },
+    /// That question needs no answer any more.
+    WatchOver {
+        ask: u64,
+    },
+    /// All who watch now.
+    Watchers(Vec<Watcher>),
     Closing {
         code: CloseCode,
         reason: String,
@@ -195,6 +212,12 @@ impl Attachment {
             Control::Path(path) => Some(News::Path(path)),
             Control::Message { text } => Some(News::Message(text)),
             Control::Recorded { recorded } => Some(News::Recorded(recorded)),
+            Control::Terms(terms) => Some(News::Terms(terms)),
+            Control::WatchAsked { ask, title, seat, administrator } => {
+                Some(News::WatchAsked { ask, title, seat, administrator })
+            }
+            Control::WatchOver { ask } => Some(News::WatchOver { ask }),
+            Control::Watchers(watchers) => Some(News::Watchers(watchers)),
             Control::Policy { policy } => {
                 self.policy = policy;
                 self.viewer.set_policy(policy);

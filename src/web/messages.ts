@@ -3,7 +3,7 @@
 import type { RoadMemory } from "./viewer/roads.ts";
 import type { Exactness, Phase } from "./viewer/viewer.ts";
 import type { Road } from "./link/link.ts";
-import type { Policy } from "./wire/control.ts";
+import type { Message, Policy } from "./wire/control.ts";
 import type { InputEvent } from "./wire/input.ts";
 
 export interface StartOptions {
@@ -20,6 +20,11 @@ export interface StartOptions {
   roadMemory: RoadMemory | null;
 }
 
+/** What the session says of who may do what, and who watches. */
+export type Told = Extract<Message, { type: "Terms" | "WatchAsked" | "WatchOver" | "Watchers" }>;
+/** What the user decides of it. */
+export type Decided = Extract<Message, { type: "WatchAnswer" | "WatcherOrder" }>;
+
 export type ToWorker =
   | { type: "start"; canvas: OffscreenCanvas; options: StartOptions }
   | { type: "input"; events: InputEvent[] }
@@ -28,6 +33,7 @@ export type ToWorker =
   | { type: "pixels"; request: number }
   /** The answer to ticketWanted; null if the gateway gave none. */
   | { type: "ticket"; ticket: string | null }
+  | { type: "decided"; message: Decided }
   | { type: "stop" };
 
 export interface Status {
@@ -60,6 +66,7 @@ export type FromWorker =
   | { type: "inputRefused"; count: number }
   /** What an administrator says. */
   | { type: "announcement"; text: string }
+  | { type: "told"; message: Told }
   | { type: "ticketWanted" }
   | { type: "roadMemory"; memory: RoadMemory | null }
   | { type: "pixels"; request: number; width: number; height: number; rgba: ArrayBuffer }

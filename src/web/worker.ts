@@ -70,6 +70,8 @@ function forwardMessage(message: Message): void {
     postStatus();
   } else if (message.type === "Message") {
     post({ type: "announcement", text: message.text });
+  } else if (message.type === "Terms" || message.type === "WatchAsked" || message.type === "WatchOver" || message.type === "Watchers") {
+    post({ type: "told", message });
   }
 }
 
@@ -159,6 +161,8 @@ scope.onmessage = (event: MessageEvent<ToWorker>) => {
       return sendPixels(message.request);
     case "ticket":
       return viewer?.renewed(message.ticket === null ? null : utf8(message.ticket));
+    case "decided":
+      return viewer?.say(message.message);
     case "stop":
       return viewer?.end(CloseCode.done, "");
   }

@@ -1,6 +1,7 @@
 //! The messages of the control stream.
 
 use super::limits::*;
+use super::share::{self, Terms, Watcher, WatcherOrder};
 use super::value::*;
 use super::{CloseCode, HostMessage, Policy, WireError};
 use crate::screen::{HashKey, TileHash};
@@ -184,6 +185,29 @@ pub enum Control {
     Recorded {
         recorded: bool,
     },
+    /// What the viewer may do. Since 1.3, like all that follow.
+    Terms(Terms),
+    /// Somebody asks to watch: a question to the user.
+    WatchAsked {
+        ask: u64,
+        title: String,
+        seat: String,
+        administrator: bool,
+    },
+    /// The question needs no answer any more.
+    WatchOver {
+        ask: u64,
+    },
+    WatchAnswer {
+        ask: u64,
+        admitted: bool,
+    },
+    /// All who watch now.
+    Watchers(Vec<Watcher>),
+    WatcherOrder {
+        watcher: u64,
+        order: WatcherOrder,
+    },
 }
 
 /// A secret that a peer shows; it never reaches a log.
@@ -354,6 +378,35 @@ impl Control {
                 out.push((*recorded).into());
                 34
             }
+            Control::Terms(terms) => {
+                terms.write(out);
+                28
+            }
+            Control::WatchAsked { ask, title, seat, administrator } => {
+                put_varint(out, *ask);
+                put_text(out, title, MAX_NAME);
+                put_text(out, seat, MAX_NAME);
+                out.push((*administrator).into());
+                29
+            }
+            Control::WatchOver { ask } => {
+                put_varint(out, *ask);
+                30
+            }
+            Control::WatchAnswer { ask, admitted } => {
+                put_varint(out, *ask);
+                out.push((*admitted).into());
+                31
+            }
+            Control::Watchers(watchers) => {
+                share::write_watchers(watchers, out);
+                32
+            }
+            Control::WatcherOrder { watcher, order } => {
+                put_varint(out, *watcher);
+                out.push(order.number());
+                33
+            }
         }
     }
 
@@ -458,6 +511,23 @@ impl Control {
             25 => Control::Message { text: r.text(MAX_REASON, "Message's text")? },
             36..=41 => return Ok(HostMessage::read(kind, r)?.map(Control::Host)),
             34 => Control::Recorded { recorded: r.flag("Recorded")? },
+            28 => Control::Terms(Terms::read(r)?),
+            29 => Control::WatchAsked {
+                ask: r.varint("WatchAsked's question")?,
+                title: r.text(MAX_NAME, "WatchAsked's title")?,
+                seat: r.text(MAX_NAME, "WatchAsked's seat")?,
+                administrator: r.flag("WatchAsked's kind")?,
+            },
+            30 => Control::WatchOver { ask: r.varint("WatchOver's question")? },
+            31 => Control::WatchAnswer {
+                ask: r.varint("WatchAnswer's question")?,
+                admitted: r.flag("WatchAnswer's answer")?,
+            },
+            32 => Control::Watchers(share::read_watchers(r)?),
+            33 => Control::WatcherOrder {
+                watcher: r.varint("WatcherOrder's watcher")?,
+                order: WatcherOrder::read(r)?,
+            },
             _ => return Ok(None),
         }))
     }

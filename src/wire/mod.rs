@@ -7,6 +7,7 @@ mod input;
 pub mod limits;
 mod parts;
 mod policy;
+mod share;
 mod update;
 mod value;
 mod websocket;
@@ -15,6 +16,7 @@ pub use control::{Attach, Attached, Control, ControlReader, Cursor, KnownScreen,
 pub use host::{EndReason, HostLoad, HostMessage, HostOffers, RunningSession, Start};
 pub use input::{Button, InputEvent, InputReader, Motion, write_event, write_input_start};
 pub use policy::{Policy, UnknownPolicy};
+pub use share::{Marking, Terms, Watcher, WatcherOrder};
 pub use update::{CachedTile, CopyRect, TilePart, UpdateHeader, VideoFrame, read_update};
 pub use value::{Reader, WireError};
 pub(crate) use value::{put_bytes, put_text, put_u64, put_varint};
@@ -43,6 +45,8 @@ pub mod features {
     pub const H264: u64 = 1;
     /// It takes updates that give only a part of a tile.
     pub const PARTS: u64 = 4;
+    /// It tells its user who watches, and asks whether somebody may.
+    pub const SHARE: u64 = 8;
 }
 
 /// Why a link was closed.
@@ -64,6 +68,8 @@ impl CloseCode {
     pub const SIGNED_OUT: CloseCode = CloseCode(10);
     /// The session itself has ended: since 1.3.
     pub const ENDED: CloseCode = CloseCode(13);
+    /// Nothing was done for so long that whoever is there must sign in again: since 1.3.
+    pub const LOCKED: CloseCode = CloseCode(12);
 
     /// What the code means, for people.
     pub fn name(self) -> &'static str {
@@ -80,6 +86,7 @@ impl CloseCode {
             9 => "idle",
             10 => "signed out",
             13 => "session ended",
+            12 => "locked",
             _ => "unknown reason",
         }
     }

@@ -1,5 +1,7 @@
 //! People at a gateway, as clients see it on real sockets: signing in, tickets, and a session that follows its user.
 
+// The sharing tests use more of it.
+#[allow(dead_code)]
 mod ward;
 
 use chevet::client::{Client, Roads, SignInFailed, SignedIn};

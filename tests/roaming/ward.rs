@@ -24,21 +24,30 @@ pub struct Ward {
     folder: PathBuf,
     pins: Vec<[u8; 32]>,
     typed: Arc<Mutex<Vec<InputEvent>>>,
+    sizes: Arc<Mutex<Vec<(u32, u32)>>>,
 }
 
-/// A desktop that remembers what was typed.
-struct Listening(Arc<Mutex<Vec<InputEvent>>>);
+/// A desktop that remembers what was typed, and which sizes were asked for.
+struct Listening(Arc<Mutex<Vec<InputEvent>>>, Arc<Mutex<Vec<(u32, u32)>>>);
 
 impl Source for Listening {
     fn input(&self, event: InputEvent) {
         self.0.lock().unwrap().push(event);
     }
-    fn resize(&self, _: u32, _: u32) {}
+    fn resize(&self, width: u32, height: u32) {
+        self.1.lock().unwrap().push((width, height));
+    }
 }
 
 impl Ward {
-    /// Anne and Paul are nurses and may have "desk"; Eve may have nothing. `tls`: the TCP port speaks TLS.
+    /// Anne and Paul are nurses and may have "desk"; Eve may have nothing; the boss is an administrator. `tls`: the TCP port speaks TLS.
     pub async fn open(name: &str, tls: bool) -> Ward {
+        Ward::open_with(name, tls, "").await
+    }
+
+    /// The same, with further sections of the configuration.
+    pub async fn open_with(name: &str, tls: bool, sections: &str) -> Ward {
+        let more: Config = toml::from_str(sections).unwrap();
         let folder = std::env::temp_dir().join(format!("chevet-ward-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
@@ -48,6 +57,8 @@ impl Ward {
             state_directory: Some(folder.join("state")),
             sign_in: Some(SignInConfig::default()),
             publish: toml_publications(),
+            zones: more.zones,
+            rules: more.rules,
             ..Config::default()
         };
         let mut pins = Vec::new();
@@ -66,11 +77,14 @@ impl Ward {
             ("anne", "Anne Roy", vec!["nurses".to_owned()]),
             ("paul", "Paul Petit", vec!["nurses".to_owned()]),
             ("eve", "Eve", vec![]),
+            ("boss", "Lea Chef", vec![]),
         ] {
-            let id = add_user(&store, name, title, Role::User, &groups, 0).await.unwrap();
+            let role = if name == "boss" { Role::Administrator } else { Role::User };
+            let id = add_user(&store, name, title, role, &groups, 0).await.unwrap();
             store.set_password(&id, &Hasher::default().hash(PASSWORD).await.unwrap()).await.unwrap();
         }
-        let ward = Ward { gateway, store, config, folder, pins, typed: Arc::default() };
+        let ward =
+            Ward { gateway, store, config, folder, pins, typed: Arc::default(), sizes: Arc::default() };
         ward.offer("desk", 0x0030_6090).await;
         ward.offer("secret", 0x0090_3010).await;
         ward
@@ -88,7 +102,7 @@ impl Ward {
         canvas.notify();
         let (events, to_session) = mpsc::channel(8);
         events.send(SourceEvent::State(SourceState::Live)).await.unwrap();
-        let source = Arc::new(Listening(self.typed.clone()));
+        let source = Arc::new(Listening(self.typed.clone(), self.sizes.clone()));
         let session =
             Session::start(name, name, HashKey(3), Policy::default(), canvas, source, to_session).unwrap();
         let mut target = chevet::client::Address::parse(&self.gateway.native_url(name)).unwrap().target;
@@ -133,6 +147,16 @@ impl Ward {
             _ => None,
         });
         characters.collect()
+    }
+
+    /// The sizes that sessions were asked to take.
+    pub fn sizes(&self) -> Vec<(u32, u32)> {
+        self.sizes.lock().unwrap().clone()
+    }
+
+    /// What reached the sessions, event by event.
+    pub fn events(&self) -> Vec<InputEvent> {
+        self.typed.lock().unwrap().clone()
     }
 
     /// Gives a user a secret for one-time codes.

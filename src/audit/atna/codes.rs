@@ -79,6 +79,8 @@ pub fn of(event: &Event) -> (Family, Option<Code>) {
         E::Attached { .. }
         | E::Takeover { .. }
         | E::Detached { .. }
+        | E::Invited { .. }
+        | E::ShareRefused { .. }
         | E::WatchAsked
         | E::WatchAdmitted { .. }
         | E::WatchRefused { .. }

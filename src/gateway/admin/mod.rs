@@ -43,6 +43,7 @@ fn routes() -> Vec<Route> {
         ("/sessions/{name}/terminate", &["post"], post(hosts::terminate)),
         ("/hosts", &["get"], get(hosts::list)),
         ("/hosts/{name}/drain", &["post"], post(hosts::drain)),
+        ("/sessions/{name}/shadow", &["post"], post(sessions::shadow)),
         ("/users", &["get", "post"], get(users::list).post(users::add)),
         ("/users/{name}", &["get", "patch"], get(users::one).merge(patch(users::change))),
         ("/users/{name}/password", &["put"], put(users::set_password)),

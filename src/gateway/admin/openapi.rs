@@ -25,6 +25,7 @@ use utoipa::OpenApi;
         hosts::terminate,
         hosts::list,
         hosts::drain,
+        sessions::shadow,
         users::list,
         users::add,
         users::one,

@@ -1,10 +1,10 @@
 //! The running sessions: who views them, a message, an end.
 
-use super::super::Shared;
-use super::super::api::{answer, refusal};
+use super::super::api::{answer, people, refusal};
+use super::super::{Place, Shared, share};
 use super::Body;
 use super::gate::Asker;
-use super::shapes::{EndWish, MessageWish, Problem, Session, Sessions, Told};
+use super::shapes::{EndWish, MessageWish, Problem, Session, Sessions, ShadowWish, Told, Watching};
 use crate::session::{self, Status, Whom};
 use crate::wire::CloseCode;
 use axum::extract::{Extension, Path, State};
@@ -108,6 +108,28 @@ pub(super) async fn end(
         shared.audit.record(asker.record("end viewer", &object).session(name.as_str()));
     }
     Ok(answer(json!(Told { viewers: ended.len() })))
+}
+
+/// A ticket to watch a session, once its user's policy is satisfied: the user is asked, or told, or it is refused.
+#[utoipa::path(post, path = "/api/admin/sessions/{name}/shadow", tag = "sessions",
+    params(("name" = String, Path)), request_body = ShadowWish,
+    responses((status = 200, body = Watching), (status = 400, body = Problem), (status = 403, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem), (status = 429, body = Problem)))]
+pub(super) async fn shadow(
+    State(shared): State<Arc<Shared>>,
+    Extension(asker): Extension<Asker>,
+    Extension(place): Extension<Place>,
+    Path(name): Path<String>,
+    Body(wish): Body<ShadowWish>,
+) -> Result<Response, Response> {
+    let session = found(&shared, &name)?;
+    if !wish.holder.is_well_formed() {
+        let reason = "the ticket's holder must be 32 bytes in base64url without padding";
+        return Err(refusal(StatusCode::BAD_REQUEST, "request", reason));
+    }
+    shared.audit.record(asker.record("shadow", "").session(name.as_str()));
+    let people = people(&shared)?;
+    share::admit(&shared, people, &session, &asker.person, &place, (wish.holder, true)).await
 }
 
 fn is_plain(text: &str) -> bool {

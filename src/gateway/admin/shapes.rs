@@ -1,6 +1,7 @@
 //! The API's shapes, as OpenAPI describes them.
 
 use super::super::hosts::HostStatus;
+use crate::identity::ticket::Holder;
 use crate::session::ViewerSnapshot;
 use crate::store::{self, Role};
 use serde::{Deserialize, Serialize};
@@ -161,6 +162,22 @@ pub(super) struct UserChange {
 #[serde(deny_unknown_fields)]
 pub(super) struct NewPassword {
     pub password: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ShadowWish {
+    /// `{"secret": SHA-256 of a secret}` or `{"key": Ed25519 public key}`, in base64url.
+    #[schema(value_type = Object)]
+    pub holder: Holder,
+}
+
+/// How to watch.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Watching {
+    pub ticket: String,
+    pub session: String,
+    pub title: String,
 }
 
 #[derive(Serialize, ToSchema)]

@@ -75,6 +75,7 @@ export class SessionsTab {
     let session = first;
     const whole = (): string => words().everybodyIn(titleOf(session));
     const buttons = [
+      button(words().shadow, "small", () => window.open(new URL(`./#shadow=${encodeURIComponent(session.name)}`, document.baseURI), "_blank", "noopener")),
       button(words().message, "small", () => this.askMessage(session, null, whole())),
       button(words().endAll, "small grave-text", () => this.askEnd(session, null, whole())),
     ];

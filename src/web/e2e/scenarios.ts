@@ -282,6 +282,34 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     run.say({ step: "back", url: page.url(), told: await page.evaluate(told) });
   },
   application,
+  /** share NAME PASSWORD: invites, admits who asks, gives control, takes it back, dismisses; a step each. */
+  async share(run) {
+    const [name, password] = [argument(run, 0, "the user's name"), argument(run, 1, "the password")];
+    const { page } = run;
+    await untilSeen(run, "#user-name");
+    await page.type("#user-name", name);
+    await page.type("#password", password);
+    await page.keyboard.press("Enter");
+    await untilExact(run);
+    // The bar may be out of sight; a click by its element finds it.
+    const press = (selector: string): Promise<unknown> => page.evaluate(`document.querySelector(${JSON.stringify(selector)}).click()`);
+    await press("#share");
+    await untilSeen(run, "#invitation p");
+    run.say({ step: "code", text: await page.evaluate("document.querySelector('#invitation p').textContent") });
+    await untilSeen(run, ".watch-admit");
+    run.say({ step: "asked", text: await page.evaluate("document.querySelector('.watch-question p').textContent") });
+    await press(".watch-admit");
+    await untilSeen(run, ".give-control");
+    run.say({ step: "watched", text: await page.evaluate("document.querySelector('#watched').textContent") });
+    await press(".give-control");
+    await untilSeen(run, ".take-control");
+    await press(".take-control");
+    await untilSeen(run, ".give-control");
+    run.say({ step: "taken back" });
+    await press(".dismiss-watcher");
+    await page.waitForFunction("document.querySelector('#watched').childElementCount === 0");
+    run.say({ step: "alone" });
+  },
 
   administer,
   replay,

@@ -1,7 +1,7 @@
 // Where people sign in: the faces of a visit on this page.
 
 import { remember, remembered, element, words } from "./dom.ts";
-import { type SignInOffer, fetchMe, fetchSessions, postEnd, postSignIn, postSignOut, postTicket } from "./gateway.ts";
+import { type SignInOffer, fetchMe, fetchSessions, postEnd, postSignIn, postShadow, postSignOut, postTicket, postWatch, type Watching } from "./gateway.ts";
 import type { Opening } from "./opening.ts";
 import { problemOf, showEnded, showOutcome, showPart, wordRefusals } from "./panel.ts";
 import type { SessionOutcome } from "./session-view.ts";
@@ -98,6 +98,13 @@ export class ByAccount {
 
   /** The controls of this way in place of the other's. */
   private markControls(): void {
+    const form = element("watch-form", HTMLFormElement);
+    form.hidden = false;
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const field = element("watch-code", HTMLInputElement);
+      if (field.value.trim() !== "") void this.watch((hash) => postWatch(field.value.trim(), hash)).then(() => (field.value = ""));
+    });
     element("change-code", HTMLButtonElement).hidden = true;
     const leave = element("disconnect", HTMLButtonElement);
     leave.dataset["word"] = "leave";
@@ -123,6 +130,19 @@ export class ByAccount {
     if (leftByUser(outcome)) return void this.visit.list(false);
     this.visit.ended();
     showOutcome(outcome, true);
+  }
+
+  /** Asks to watch a session; says so until there is an answer. */
+  private async watch(ask: (hash: string) => Promise<Watching>): Promise<void> {
+    const note = element("watch-note", HTMLParagraphElement);
+    note.textContent = words().watchWaiting;
+    note.textContent = (await this.visit.watch(ask)) ? "" : words().watchNo;
+  }
+
+  /** An administrator came from the administration page to see a session. */
+  async shadow(session: string): Promise<void> {
+    await this.visit.begin();
+    await this.watch((hash) => postShadow(session, hash));
   }
 
   list(): void {

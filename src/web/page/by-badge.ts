@@ -1,7 +1,7 @@
 // A seat where badges let people in: the screen that waits for a tap, the PIN, and the session. Pixels go before anything else happens.
 
 import { element, words } from "./dom.ts";
-import { fetchMe, fetchSessions, postClaim, postSignIn, postSignOut, postTicket } from "./gateway.ts";
+import { fetchMe, fetchSessions, postClaim, postEnd, postSignIn, postSignOut, postTicket } from "./gateway.ts";
 import { leftByUser } from "./by-code.ts";
 import type { Opening } from "./opening.ts";
 import { problemOf, showEnded, showOutcome, showPart, whyEnded, wordRefusals } from "./panel.ts";
@@ -37,6 +37,7 @@ export class ByBadge {
       signOut: async (given: AbortSignal) => void (await postSignOut(given)),
       sessions: () => fetchSessions(null),
       ticket: postTicket,
+      end: postEnd,
     };
     // Nothing of a visit outlives its tap: a reload begins with the next one.
     const memory = { session: "", leaving: false };
@@ -46,7 +47,10 @@ export class ByBadge {
         const show = (): void => {
           showPart("sessions", problem === null ? "" : words()[problem], show);
           element("who", HTMLSpanElement).textContent = user.title === "" ? user.name : user.title;
-          showSessions(sessions, true, (name) => void this.visit.open(name));
+          showSessions(sessions, true, {
+            open: (name) => void this.visit.open(name),
+            end: (name) => void this.visit.end(name),
+          });
         };
         show();
       },

@@ -73,6 +73,8 @@ interface ApplicationInfo {
 const PATIENCE_MS = 15_000;
 /** A ticket may be for an application that has to be started first, on one host after another. */
 const TICKET_PATIENCE_MS = 50_000;
+/** The user has 45 s to answer. */
+const WATCH_PATIENCE_MS = 60_000;
 
 /** The gateway answered, but not with what was asked for. */
 export class GatewayError extends Error {
@@ -151,6 +153,29 @@ export interface Ticket {
 export async function postTicket(session: string, secretHash: string): Promise<Ticket> {
   const wish = { session, holder: { secret: secretHash } };
   return (await (await ask("POST", "api/tickets", wish, {}, undefined, TICKET_PATIENCE_MS)).json()) as Ticket;
+}
+
+/** A code by which somebody may ask to watch the session. */
+export async function postShare(session: string): Promise<string> {
+  const answer = await (await ask("POST", `api/sessions/${encodeURIComponent(session)}/share`, {})).json();
+  return (answer as { code: string }).code;
+}
+
+export interface Watching {
+  ticket: string;
+  session: string;
+}
+
+/** Asks to watch by a code; answered once the user has answered. */
+export async function postWatch(code: string, secretHash: string): Promise<Watching> {
+  const wish = { code, holder: { secret: secretHash } };
+  return (await (await ask("POST", "api/watch", wish, {}, undefined, WATCH_PATIENCE_MS)).json()) as Watching;
+}
+
+/** Asks to watch as an administrator. */
+export async function postShadow(session: string, secretHash: string): Promise<Watching> {
+  const path = `api/admin/sessions/${encodeURIComponent(session)}/shadow`;
+  return (await (await ask("POST", path, { holder: { secret: secretHash } }, {}, undefined, WATCH_PATIENCE_MS)).json()) as Watching;
 }
 
 async function ask(

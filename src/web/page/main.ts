@@ -143,7 +143,9 @@ async function begin(): Promise<void> {
     // The controls of this way have words of their own.
     speak(language);
     listen();
-    byAccount.begin(session ?? "", problemBrought(fragment.get("error")));
+    const shadow = fragment.get("shadow");
+    if (shadow !== null) void byAccount.shadow(shadow);
+    else byAccount.begin(session ?? "", problemBrought(fragment.get("error")));
   }
 }
 

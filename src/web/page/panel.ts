@@ -60,7 +60,11 @@ export function showOutcome(outcome: SessionOutcome, signedIn: boolean): void {
   const takenOver = outcome.code === CloseCode.takenOver && !outcome.broken;
   const over = outcome.code === CloseCode.ended && !outcome.broken;
   showEnded(
-    () => (takenOver ? words().takenOverTitle : over ? words().overTitle : words().endedTitle),
+    () => {
+      if (takenOver) return words().takenOverTitle;
+      if (outcome.code === CloseCode.locked) return words().lockedTitle;
+      return over ? words().overTitle : words().endedTitle;
+    },
     () => whyEnded(outcome, signedIn),
     () => (takenOver ? words().takeBack : over ? words().startAgain : words().reconnect),
     () => "",
@@ -88,5 +92,6 @@ export function whyEnded({ code, reason, broken }: SessionOutcome, signedIn: boo
   if (code === CloseCode.takenOver) return all.endedTakenOver(reason);
   if (code === CloseCode.ended) return all[WHY_OVER[reason.replace(/ \(.*$/s, "")] ?? "overOther"];
   if (code === CloseCode.signedOut) return all.endedSignedOut;
+  if (code === CloseCode.locked) return all.endedLocked;
   return code === CloseCode.version ? all.endedVersion : all.endedOther;
 }

@@ -9,8 +9,10 @@ import { element, remember, words } from "./dom.ts";
 import { Glass } from "./glass.ts";
 import { KeyboardEvents, flagsOf } from "./keyboard-events.ts";
 import { Keyboard, platformOf } from "./keyboard.ts";
+import { Mark } from "./mark.ts";
 import { Pane } from "./pane.ts";
 import { PointerEvents } from "./pointer-events.ts";
+import { Sharing } from "./sharing.ts";
 import { StatusBar } from "./status-bar.ts";
 
 export const ROAD_MEMORY = "chevet.road";
@@ -41,6 +43,8 @@ export class SessionView {
   private readonly cursor = new Cursor(this.glass, element("drawn-cursor", HTMLCanvasElement));
   private readonly bar = new StatusBar();
   private readonly announcements = new Announcements(this.view, () => this.focusKeys());
+  private readonly sharing: Sharing;
+  private readonly mark = new Mark(this.stage);
   private readonly stopped = new AbortController();
   private readonly keys: KeyboardEvents;
   private readonly pointer: PointerEvents;
@@ -57,6 +61,7 @@ export class SessionView {
     private readonly over: (outcome: SessionOutcome) => void,
   ) {
     this.view.hidden = false;
+    this.sharing = new Sharing(this.view, options.session, (message) => this.tell({ type: "decided", message }), () => this.focusKeys());
     const worker = new Worker(new URL("worker.js", document.baseURI));
     this.pane = new Pane(this.glass.canvas, worker);
     worker.onmessage = (event: MessageEvent<FromWorker>) => this.hear(event.data);
@@ -153,6 +158,9 @@ export class SessionView {
         return this.showPhase();
       case "announcement":
         return this.announcements.show(message.text);
+      case "told":
+        if (message.message.type === "Terms") this.mark.show(message.message);
+        return this.sharing.hear(message.message);
       case "inputRefused":
         return this.showRefused();
       case "ticketWanted":
@@ -250,6 +258,8 @@ export class SessionView {
     this.view.hidden = true;
     this.cursor.clear();
     this.announcements.clear();
+    this.sharing.clear();
+    this.mark.clear();
     this.stopped.abort();
     this.keys.stop();
     this.pointer.stop();

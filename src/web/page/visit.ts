@@ -158,6 +158,23 @@ export class Visit {
     if (turn === this.turn) await this.list(false);
   }
 
+  /** Asks to watch, and shows the session once its user has agreed; resolves to whether it is shown. */
+  async watch(ask: (secretHash: string) => Promise<{ ticket: string; session: string }>): Promise<boolean> {
+    this.opening.close();
+    const turn = ++this.turn;
+    this.memory.session = "";
+    const secret = newSecret();
+    try {
+      const { ticket, session } = await ask(await hashOf(secret));
+      if (turn !== this.turn) return false;
+      await this.opening.open(() => Promise.resolve({ session, ticket, secret, renew: () => Promise.resolve(null) }));
+      return true;
+    } catch (error) {
+      if (turn === this.turn && error instanceof GatewayError && error.status === 401) this.refused(error, null, () => undefined);
+      return false;
+    }
+  }
+
   private async rightTo(asked: string, isCurrent: () => boolean): Promise<Right> {
     const secret = newSecret();
     const hash = await hashOf(secret);

@@ -397,7 +397,7 @@ const frame = (number: number, at: number, first = 0): Uint8Array =>
   });
 
 test("only a viewer that decodes H.264 says so", () => {
-  for (const [openDecoder, features] of [[null, 4n], [blueDecoder, 5n]] as const) {
+  for (const [openDecoder, features] of [[null, 12n], [blueDecoder, 13n]] as const) {
     const far = new Bench(true, null, openDecoder).newest("webtransport");
     far.open();
     assert.equal(far.last("Attach")?.features, features);

@@ -247,6 +247,8 @@ test("applications stand beside the sessions while they can be started", () => {
   const one = offered([running], [{ ...application, running: ["record.x1"] }]);
   assert.deepEqual(one.map(({ name, titles: shown }) => [name, shown]), [["record.x1", titles]]);
   assert.equal(offered([running], [{ ...application, single: false, running: ["record.x1"] }]).length, 2);
+});
+
 test("a badge's session appears only after whoever was there is gone", async () => {
   const screen = new Screen();
   await screen.signIn();

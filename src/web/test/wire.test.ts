@@ -86,6 +86,20 @@ const controlValue: { [N in Message["type"]]: (v: any) => Omit<Extract<Message, 
   Ticket: (v) => ({ ticket: fromHex(v.ticket) }),
   Message: (v) => ({ text: v.text }),
   Recorded: (v) => v,
+  Terms: (v) => ({
+    clipboardIn: v.clipboard_in,
+    clipboardOut: v.clipboard_out,
+    resize: v.resize,
+    share: v.share,
+    idleLockMillis: v.idle_lock_ms,
+    marking: v.marking,
+    mark: v.mark,
+  }),
+  WatchAsked: (v) => v,
+  WatchOver: (v) => v,
+  WatchAnswer: (v) => v,
+  Watchers: (v) => v,
+  WatcherOrder: (v) => v,
 };
 
 function updateValue(v: any): Update {

@@ -305,7 +305,7 @@ export class Viewer implements AttachmentOwner {
       width,
       height,
       cacheBytes: CACHE_BYTES,
-      features: Feature.parts | (this.openDecoder === null ? 0n : Feature.h264),
+      features: Feature.parts | Feature.share | (this.openDecoder === null ? 0n : Feature.h264),
       token: this.token,
       screen: screen?.shownHashes() ?? null,
     };
@@ -481,6 +481,11 @@ export class Viewer implements AttachmentOwner {
     if (!this.releaseOwed) return;
     this.releaseOwed = false;
     this.input([{ type: "ReleaseAll" }]);
+  }
+
+  /** What the user decides; without a link it is not said. */
+  say(message: Message): void {
+    this.active?.send(message);
   }
 
   resize(width: number, height: number): void {

@@ -7,7 +7,24 @@ export const MAJOR = 1;
 export const MINOR = 3;
 
 /** Bits of Attach's features: what a viewer can do. */
-export const Feature = { h264: 1n, parts: 4n } as const;
+export const Feature = { h264: 1n, parts: 4n, share: 8n } as const;
+
+/** Who writes what over the picture, by the numbers of the wire. Since 1.3. */
+export const MARKINGS = ["none", "viewer"] as const;
+export type Marking = (typeof MARKINGS)[number];
+
+/** What a user decides of a watcher. */
+export const WatcherOrder = { giveControl: 1, takeControl: 2, dismiss: 3 } as const;
+
+/** Somebody who watches. */
+export interface Watcher {
+  id: number;
+  title: string;
+  seat: string;
+  controls: boolean;
+  administrator: boolean;
+  you: boolean;
+}
 
 /** How exact a session's pixels are while something moves, by the numbers of the wire. Since 1.1. */
 export const POLICIES = ["balanced", "exact-only", "motion"] as const;
@@ -26,6 +43,8 @@ export const CloseCode = {
   idle: 9,
   signedOut: 10,
   ended: 13,
+  /** Nothing was done for too long. Since 1.3. */
+  locked: 12,
 } as const;
 
 /** The tiles that a viewer shows: hashes as pairs of words, low and high, in the grid's order. */
@@ -82,7 +101,22 @@ export type Message =
   | { type: "Ticket"; ticket: Uint8Array }
   | { type: "Message"; text: string }
   /** Since 1.3. */
-  | { type: "Recorded"; recorded: boolean };
+  | { type: "Recorded"; recorded: boolean }
+  | {
+      type: "Terms";
+      clipboardIn: boolean;
+      clipboardOut: boolean;
+      resize: boolean;
+      share: boolean;
+      idleLockMillis: number;
+      marking: Marking;
+      mark: string;
+    }
+  | { type: "WatchAsked"; ask: number; title: string; seat: string; administrator: boolean }
+  | { type: "WatchOver"; ask: number }
+  | { type: "WatchAnswer"; ask: number; admitted: boolean }
+  | { type: "Watchers"; watchers: Watcher[] }
+  | { type: "WatcherOrder"; watcher: number; order: number };
 
 type Name = Message["type"];
 type Of<N extends Name> = Extract<Message, { type: N }>;
@@ -108,6 +142,26 @@ function readPolicy(reader: Reader): Policy {
 
 function writePolicy(writer: Writer, policy: Policy): void {
   writer.varint(POLICIES.indexOf(policy));
+}
+
+function bits(...flags: boolean[]): number {
+  return flags.reduce((all, flag, bit) => all | (flag ? 1 << bit : 0), 0);
+}
+
+function readMarking(reader: Reader): Marking {
+  const number = reader.u8();
+  const marking = MARKINGS[number];
+  // A mark that this side cannot draw is not to be left out silently.
+  if (marking === undefined) throw new ProtocolError(`marking ${number} is not known`);
+  return marking;
+}
+
+function readWatcher(reader: Reader): Watcher {
+  const id = reader.varint();
+  const title = reader.textUpTo(limits.MAX_NAME, "a watcher's title");
+  const seat = reader.textUpTo(limits.MAX_NAME, "a watcher's seat");
+  const flags = reader.u8();
+  return { id, title, seat, controls: (flags & 1) !== 0, administrator: (flags & 2) !== 0, you: (flags & 4) !== 0 };
 }
 
 function readHashes(reader: Reader): Uint32Array {
@@ -328,6 +382,66 @@ const layouts: { [N in Name]: Layout<N> } = {
     number: 34,
     read: (r) => ({ type: "Recorded", recorded: r.flag() }),
     write: (w, m) => w.flag(m.recorded),
+  },
+  Terms: {
+    number: 28,
+    read: (r) => {
+      const flags = r.u8();
+      const has = (bit: number): boolean => (flags & (1 << bit)) !== 0;
+      return {
+        type: "Terms",
+        clipboardIn: has(0),
+        clipboardOut: has(1),
+        resize: has(2),
+        share: has(3),
+        idleLockMillis: r.varint(),
+        marking: readMarking(r),
+        mark: r.textUpTo(limits.MAX_NAME, "the mark"),
+      };
+    },
+    write: (w, m) => {
+      w.u8(bits(m.clipboardIn, m.clipboardOut, m.resize, m.share)).varint(m.idleLockMillis);
+      w.u8(MARKINGS.indexOf(m.marking)).text(m.mark);
+    },
+  },
+  WatchAsked: {
+    number: 29,
+    read: (r) => ({
+      type: "WatchAsked",
+      ask: r.varint(),
+      title: r.textUpTo(limits.MAX_NAME, "who asks to watch"),
+      seat: r.textUpTo(limits.MAX_NAME, "where somebody asks to watch"),
+      administrator: r.flag(),
+    }),
+    write: (w, m) => w.varint(m.ask).text(m.title).text(m.seat).flag(m.administrator),
+  },
+  WatchOver: {
+    number: 30,
+    read: (r) => ({ type: "WatchOver", ask: r.varint() }),
+    write: (w, m) => w.varint(m.ask),
+  },
+  WatchAnswer: {
+    number: 31,
+    read: (r) => ({ type: "WatchAnswer", ask: r.varint(), admitted: r.flag() }),
+    write: (w, m) => w.varint(m.ask).flag(m.admitted),
+  },
+  Watchers: {
+    number: 32,
+    read: (r) => {
+      const count = r.varintUpTo(limits.MAX_VIEWERS, "the number of watchers");
+      return { type: "Watchers", watchers: Array.from({ length: count }, () => readWatcher(r)) };
+    },
+    write: (w, m) => {
+      w.varint(m.watchers.length);
+      for (const { id, title, seat, controls, administrator, you } of m.watchers) {
+        w.varint(id).text(title).text(seat).u8(bits(controls, administrator, you));
+      }
+    },
+  },
+  WatcherOrder: {
+    number: 33,
+    read: (r) => ({ type: "WatcherOrder", watcher: r.varint(), order: r.u8() }),
+    write: (w, m) => w.varint(m.watcher).u8(m.order),
   },
 };
 

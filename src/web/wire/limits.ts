@@ -24,3 +24,5 @@ export const MAX_FRAME = 65_536;
 export const MAX_TILES = 16_384;
 /** Unidirectional streams that a peer may have open at once. */
 export const MAX_OPEN_STREAMS = 256;
+/** Viewers of one session. */
+export const MAX_VIEWERS = 64;
