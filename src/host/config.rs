@@ -34,7 +34,7 @@ pub struct HostConfig {
     pub capacity: u32,
     /// Users of the gateway and the Unix users that they are here. Others are whoever has the same name.
     pub users: BTreeMap<String, String>,
-    /// Unix users below this number are nobody's, unless [users] says so.
+    /// Unix users below this number are nobody's, unless `users` says so.
     pub least_uid: u32,
     /// What a session of "desktop" runs.
     pub desktop: Vec<String>,
