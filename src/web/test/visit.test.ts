@@ -33,6 +33,12 @@ class Screen {
   /** Set, it holds a ticket's answer back until it is called. */
   hold = false;
   letGo: () => void = () => undefined;
+  /** The secret's hash takes a thread of its own, and its time. */
+  async held(): Promise<void> {
+    const before = this.hashes.length;
+    while (this.hashes.length === before) await settled();
+  }
+
   readonly memory = { session: "", leaving: false };
   readonly opening = new Opening(() => Promise.resolve(info), (start) => {
     this.starts.push(start);
@@ -177,8 +183,9 @@ test("another user's session is asked for only after the earlier one is closed, 
 test("a session that was being opened when its user signed out does not appear", async () => {
   const screen = new Screen();
   screen.hold = true;
+  const held = screen.held();
   void screen.signIn();
-  await settled();
+  await held;
   screen.visit.signOut();
   screen.letGo();
   assert.deepEqual(await screen.happened(), ["form plain", "tell sign-out"]);
@@ -276,8 +283,9 @@ test("a screen that is locked while a badge's sign-in is taken over stays dark, 
   refuse(new GatewayError(401));
   await refused;
   screen.hold = true;
+  const held = screen.held();
   const opening = screen.visit.take(() => Promise.resolve(anne), "desk");
-  await settled();
+  await held;
   screen.visit.lock();
   screen.letGo();
   await opening;
