@@ -4,6 +4,8 @@ CARGO ?= cargo
 # How long each fuzz target runs.
 SECONDS_EACH ?= 20
 CARGO_FUZZ_VERSION = 0.13.2
+CARGO_DEB_VERSION = 3.6.0
+CONTAINER ?= podman
 
 WEB = src/web
 # The OpenID provider of the tests.
@@ -15,7 +17,7 @@ WEB_SOURCES = $(shell find $(WEB) -mindepth 1 \( -name node_modules -o -name dis
 	-o -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-peers fuzz lint web build clean packages packages-demo packages-bench packages-test \
+.PHONY: help demo test bench bench-peers fuzz lint web build deb container clean packages packages-demo packages-bench packages-test \
 	packages-peers
 
 help: ## list these jobs
@@ -57,6 +59,15 @@ web: $(WEB)/dist/index.html ## build the page that the binary serves
 
 build: packages web ## build the release binary, target/release/chevet
 	$(CARGO) build --release
+
+deb: packages-test web ## build the Debian packages in target/debian: chevet, and chevet-seat, which reads badges by PC/SC
+	@test "$$($(CARGO) deb --version 2>/dev/null)" = "$(CARGO_DEB_VERSION)" \
+		|| $(CARGO) install cargo-deb --version $(CARGO_DEB_VERSION) --locked
+	$(CARGO) deb
+	$(CARGO) deb --variant seat
+
+container: deb ## build a container of the gateway, with podman or CONTAINER=docker
+	$(CONTAINER) build -t chevet -f packaging/Containerfile .
 
 clean: ## remove everything that was built
 	$(CARGO) clean
