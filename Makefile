@@ -4,7 +4,7 @@ CARGO ?= cargo
 # How long each fuzz target runs.
 SECONDS_EACH ?= 20
 CARGO_FUZZ_VERSION = 0.13.2
-CARGO_DEB_VERSION = 3.6.0
+CARGO_DEB_VERSION = 3.8.0
 CONTAINER ?= podman
 
 WEB = src/web
