@@ -95,6 +95,7 @@ impl Host {
         let secret = self.secret()?;
         let name = self.name.clone().ok_or("--display needs a --name for its session")?;
         let gateway = self.gateway.clone().ok_or("--display needs its --gateway HOST:PORT")?;
+        let target = target(&gateway, &self.pin).await?;
         let mut random = [0; 8];
         getrandom::fill(&mut random)
             .map_err(|error| format!("the system gives no random numbers: {error}"))?;
@@ -106,7 +107,6 @@ impl Host {
         let title = self.title.as_deref().unwrap_or(&name);
         let key = HashKey(u64::from_le_bytes(random));
         let session = Session::start(&name, title, key, self.policy, canvas, source, to_session)?;
-        let target = target(&gateway, &self.pin).await?;
         tokio::select! {
             refused = chevet::host::offer(&session, &target, &secret) => Err(refused.into()),
             () = interrupted() => Ok(()),

@@ -26,7 +26,12 @@ pub struct Hosts {
 #[derive(clap::Subcommand)]
 enum Job {
     /// Enrol a host; one that had the name before has it no longer
-    Add { name: String, key: String },
+    Add {
+        name: String,
+        /// What `chevet host key` prints there; it may begin with a dash
+        #[arg(allow_hyphen_values = true)]
+        key: String,
+    },
     /// List the hosts
     List,
     /// Take a host's right away; it is disconnected within 20 s
