@@ -1,6 +1,9 @@
-//! What a batch of damage costs: comparing, hashing, and looking for moves.
+//! What a batch of damage costs: comparing, hashing, looking for moves, and burning a mark in.
 
+use chevet::codec::Encoder;
+use chevet::mark::Mark;
 use chevet::screen::{Framebuffer, HashKey, MoveFinder, Rect, TileSet, find_changes, hash_tile};
+use chevet::sync::Scene;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 
@@ -75,5 +78,57 @@ fn moves(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, damage, moves);
+/// What a session does at full damage for whoever is not marked, and what it does besides for those with one mark.
+fn marks(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("a mark, 1920x1080, each pixel damaged");
+    let mark = Mark::new("Anne Roy · Room 12", 1_795_608_000_000);
+    for (name, [one, other]) in [
+        ("text", [scenes::page(1920, 1080, 1), scenes::page(1920, 1080, 2)]),
+        ("film", [scenes::video().old, scenes::video().new]),
+    ] {
+        let every = TileSet::full(one.grid().len());
+        let encode = |encoder: &mut Encoder, scene: &mut Scene, bytes: &mut Vec<u8>| {
+            let tiles: Vec<_> = (0..scene.grid().len() as u32).collect();
+            bytes.clear();
+            encoder.encode(scene.framebuffer(), &tiles, bytes);
+        };
+        let (mut scene, mut encoder, mut bytes) = (scene_of(&one), Encoder::new(), Vec::new());
+        let mut turn = 0;
+        group.bench_function(format!("{name}, not marked"), |bencher| {
+            bencher.iter(|| {
+                turn += 1;
+                scene.absorb([&one, &other][turn % 2], &every, turn as u64);
+            })
+        });
+        group.bench_function(format!("{name}, not marked, encoded"), |bencher| {
+            bencher.iter(|| encode(&mut encoder, &mut scene, &mut bytes))
+        });
+        let plain_bytes = bytes.len();
+        let (mut marked, mut canvas) = (scene_of(&one), one.clone());
+        group.bench_function(format!("{name}, burnt in"), |bencher| {
+            bencher.iter(|| mark.burn(&one, &mut canvas, &every))
+        });
+        group.bench_function(format!("{name}, marked"), |bencher| {
+            bencher.iter(|| {
+                turn += 1;
+                mark.burn([&one, &other][turn % 2], &mut canvas, &every);
+                marked.absorb(&canvas, &every, turn as u64);
+            })
+        });
+        group.bench_function(format!("{name}, marked, encoded"), |bencher| {
+            bencher.iter(|| encode(&mut encoder, &mut marked, &mut bytes))
+        });
+        println!("{name}: {plain_bytes} bytes not marked, {} marked", bytes.len());
+    }
+    group.finish();
+}
+
+fn scene_of(screen: &Framebuffer) -> Scene {
+    let mut scene =
+        Scene::new(HashKey(1), screen.width(), screen.height()).expect("a size that screens may have");
+    scene.absorb(screen, &TileSet::full(screen.grid().len()), 0);
+    scene
+}
+
+criterion_group!(benches, damage, moves, marks);
 criterion_main!(benches);

@@ -29,6 +29,7 @@ pub mod identity;
 pub mod link;
 #[cfg(feature = "net")]
 pub mod load;
+pub mod mark;
 #[cfg(feature = "net")]
 pub mod metrics;
 #[cfg(feature = "net")]

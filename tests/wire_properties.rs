@@ -21,7 +21,7 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 fn marking() -> impl Strategy<Value = Marking> {
-    prop_oneof![Just(Marking::None), Just(Marking::Viewer)]
+    prop_oneof![Just(Marking::None), Just(Marking::Viewer), Just(Marking::BurntIn)]
 }
 
 fn watcher() -> impl Strategy<Value = Watcher> {

@@ -35,6 +35,8 @@ pub enum Watermark {
     None,
     /// The viewer draws it over the picture; its pixels stay as they are.
     Viewer,
+    /// It is in the pixels that the viewer is sent.
+    BurntIn,
 }
 
 /// Whether administrators may see the session.
@@ -106,7 +108,7 @@ mod tests {
             clipboard: Clipboard::None,
             resize: false,
             idle_lock_ms: 86_400_000,
-            watermark: Watermark::Viewer,
+            watermark: Watermark::BurntIn,
             recording: true,
             share: false,
             shadow: Shadow::Never,

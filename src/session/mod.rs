@@ -6,6 +6,7 @@ mod encoding;
 mod experience;
 mod grant;
 mod input;
+mod marks;
 mod orders;
 mod sharing;
 mod snapshot;

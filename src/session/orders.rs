@@ -1,5 +1,6 @@
 //! What a session is told from outside: who comes and who must go, and by what right.
 
+use super::marks::{PLAIN, burnt_in};
 use super::task::{Inboxes, Task, ViewerId, state_message};
 use super::viewer::Viewer;
 use super::{Arrival, Grant, Order, ViewerSnapshot, Whom};
@@ -7,7 +8,8 @@ use crate::clock;
 use crate::codec::video;
 use crate::link::Road;
 use crate::metrics;
-use crate::sync::Delivery;
+use crate::screen::SizeError;
+use crate::sync::{Delivery, Micros};
 use crate::wire::limits::MAX_VIEWERS;
 use crate::wire::{Attached, CloseCode, Control, Token, features};
 
@@ -43,6 +45,10 @@ impl Task {
             return;
         }
         let now = clock::now_us();
+        let Ok(picture) = self.picture_for(&grant, now) else {
+            link.close(CloseCode::LIMIT, "there is no room for a picture with your mark");
+            return;
+        };
         let token = attach.token.filter(|token| self.ledger.knows(token)).unwrap_or_else(new_token);
         self.ledger.enter(token, now, |token| self.viewers.values().any(|viewer| viewer.token == *token));
         let (width, height) = self.scene.size();
@@ -68,8 +74,9 @@ impl Task {
         if attach.width > 0 && attach.height > 0 && grant.may_resize() {
             self.resize(attach.width, attach.height, now);
         }
+        let scene = self.marks.scene(&self.scene, picture);
         let decodes_video = video::IS_THERE && attach.features & features::H264 != 0;
-        let mut delivery = Delivery::new(&self.scene, attach.cache_bytes, attach.screen.as_ref(), now);
+        let mut delivery = Delivery::new(scene, attach.cache_bytes, attach.screen.as_ref(), now);
         if attach.features & features::PARTS != 0 {
             delivery.take_parts();
         }
@@ -77,7 +84,7 @@ impl Task {
         self.next_viewer += 1;
         tracing::info!(viewer = id, road = link.road().name(), session = self.title, "viewer attached");
         let resumed = !delivery.owes();
-        let mut viewer = Viewer::new(link, token, grant, delivery, decodes_video, now);
+        let mut viewer = Viewer::new(link, token, grant, picture, delivery, decodes_video, now);
         if resumed {
             viewer.resumed(now);
         }
@@ -85,6 +92,14 @@ impl Task {
         self.viewers.insert(id, viewer);
         inboxes.0.push((id, inbox));
         self.tell_terms(id, now);
+    }
+
+    /// The picture that viewers of this grant see, which is made if it is not there.
+    fn picture_for(&mut self, grant: &Grant, now: Micros) -> Result<u64, SizeError> {
+        let Some(who) = burnt_in(grant) else { return Ok(PLAIN) };
+        let picture = self.marks.enter(who, &mut self.scene, clock::unix_ms(), now)?;
+        self.woke(now);
+        Ok(picture)
     }
 
     /// The newest grant has the session: who held it goes dark and is told where it went. An older one than that is refused,

@@ -413,6 +413,7 @@ fn terms(viewer: &Viewer) -> Terms {
         marking: match allowed.watermark {
             Watermark::None => Marking::None,
             Watermark::Viewer => Marking::Viewer,
+            Watermark::BurntIn => Marking::BurntIn,
         },
         mark: grant.mark(),
     }

@@ -2,6 +2,7 @@
 
 use super::encoding::Encoding;
 use super::input::Ledger;
+use super::marks::{Marks, PLAIN};
 use super::sharing::Sharing;
 use super::video::{Made, Videos};
 use super::viewer::Viewer;
@@ -77,6 +78,7 @@ pub(super) struct Task {
     pub(super) resting: bool,
     pub(super) encoding: Encoding,
     pub(super) videos: Videos,
+    pub(super) marks: Marks,
     /// When there may be something to do, though nothing happens.
     pub(super) wake_at: Option<Micros>,
     pub(super) viewers: HashMap<ViewerId, Viewer>,
@@ -108,7 +110,8 @@ impl Task {
         };
         let mut scene = Scene::new(key, width, height)?;
         scene.set_policy(policy);
-        let (videos, frames) = Videos::new();
+        let (made, frames) = mpsc::channel(16);
+        let videos = Videos::of_picture(PLAIN, made.clone());
         let task = Task {
             title: title.to_owned(),
             canvas,
@@ -120,6 +123,7 @@ impl Task {
             resting: false,
             encoding: Encoding::new(),
             videos,
+            marks: Marks::new(made),
             wake_at: None,
             viewers: HashMap::new(),
             next_viewer: 0,
@@ -200,7 +204,11 @@ impl Task {
                     None => source_is_there = false,
                 },
                 Some(made) = frames.recv() => {
-                    self.videos.send(made, &self.scene, &mut self.viewers, clock::now_us());
+                    let now = clock::now_us();
+                    match made.picture {
+                        PLAIN => self.videos.send(made, &self.scene, &mut self.viewers, now),
+                        _ => self.marks.send(made, &mut self.viewers, now),
+                    }
                 }
                 () = sleep_until(next_tick) => {
                     last_tick = Instant::now();
@@ -212,6 +220,7 @@ impl Task {
             }
             if inboxes.0.len() != self.viewers.len() {
                 inboxes.0.retain(|(viewer, _)| self.viewers.contains_key(viewer));
+                self.marks.keep_seen(&self.viewers);
             }
             self.deliver(concerned);
             report.send_if_modified(|status| {
@@ -261,9 +270,10 @@ impl Task {
 
     fn on_control(&mut self, id: ViewerId, control: Control, now: Micros) {
         let Some(viewer) = self.viewers.get_mut(&id) else { return };
+        let scene = self.marks.scene(&self.scene, viewer.picture);
         match control {
             Control::Ack { update, decode_us, missing } => {
-                let result = viewer.delivery.acknowledged(&self.scene, update, decode_us, &missing, now);
+                let result = viewer.delivery.acknowledged(scene, update, decode_us, &missing, now);
                 if let Err(error) = result {
                     self.part(id, CloseCode::PROTOCOL, &error.to_string());
                 } else {
@@ -271,7 +281,7 @@ impl Task {
                 }
             }
             Control::Proof { update, root } => {
-                if let Some(agreed) = viewer.delivery.prove(&self.scene, update, root) {
+                if let Some(agreed) = viewer.delivery.prove(scene, update, root) {
                     viewer.link.control(&Control::Verdict { update, agreed });
                     viewer.proof(agreed, now);
                     if !agreed {
@@ -282,7 +292,7 @@ impl Task {
             }
             Control::Hashes { update, hashes } if std::mem::take(&mut viewer.hashes_wanted) => {
                 let before = viewer.delivery.counters().repaired;
-                viewer.delivery.repair(&self.scene, update, &hashes, now);
+                viewer.delivery.repair(scene, update, &hashes, now);
                 let repaired = viewer.delivery.counters().repaired - before;
                 viewer.repairs += 1;
                 // A viewer that disagrees again and again does not fill the log.
@@ -298,9 +308,10 @@ impl Task {
             Control::Resize { width, height } if width > 0 && height > 0 && viewer.grant.may_resize() => {
                 self.resize(width, height, now);
             }
-            Control::VideoFailed { video } => {
-                self.videos.failed(id, video, &self.scene, &mut self.viewers, now);
-            }
+            Control::VideoFailed { video } => match viewer.picture {
+                PLAIN => self.videos.failed(id, video, &self.scene, &mut self.viewers, now),
+                picture => self.marks.video_failed(id, video, picture, &mut self.viewers, now),
+            },
             Control::WatchAnswer { ask, admitted } => self.on_watch_answer(id, ask, admitted),
             Control::WatcherOrder { watcher, order } => self.on_watcher_order(id, watcher, order),
             // Known messages that mean nothing to a session change nothing.
@@ -393,6 +404,7 @@ impl Task {
             SourceEvent::Policy(policy) => {
                 self.scene.set_policy(policy);
                 self.videos.clear();
+                self.marks.set_policy(policy);
                 Control::Policy { policy }
             }
             SourceEvent::CursorMoved { x, y } => {
@@ -408,25 +420,45 @@ impl Task {
         let now = clock::now_us();
         let canvas = self.canvas.clone();
         let mut painting = canvas.lock();
-        if painting.size_changes != self.size_changes {
+        let resized = painting.size_changes != self.size_changes;
+        if resized {
             let (width, height) = (painting.framebuffer.width(), painting.framebuffer.height());
             if self.scene.resize(width, height).is_err() {
                 return;
             }
             self.videos.clear();
             self.size_changes = painting.size_changes;
-            self.viewers.values_mut().for_each(|viewer| viewer.delivery.restart(&self.scene, now));
+            self.plain_viewers().for_each(|(scene, viewer)| viewer.delivery.restart(scene, now));
         }
         let damaged_at = painting.damaged_at.take();
         let change = self.scene.absorb(&painting.framebuffer, &painting.damage, now);
         painting.damage.clear();
         drop(painting);
+        if resized {
+            self.marks.resize(&mut self.scene, &mut self.viewers, now);
+        }
         let Some(change) = change else { return };
+        if !resized && !self.marks.is_empty() {
+            self.marks.follow(&mut self.scene, &change.tiles, &mut self.viewers, now);
+        }
         self.captured_us = damaged_at.map_or(now, clock::us_of);
         self.changed_us = now;
         self.resting = false;
-        for viewer in self.viewers.values_mut() {
-            viewer.delivery.changed(&self.scene, &change, now);
+        self.plain_viewers().for_each(|(scene, viewer)| viewer.delivery.changed(scene, &change, now));
+    }
+
+    /// Who sees the picture without a mark.
+    fn plain_viewers(&mut self) -> impl Iterator<Item = (&Scene, &mut Viewer)> {
+        let scene = &self.scene;
+        let viewers = self.viewers.values_mut().filter(|viewer| viewer.picture == PLAIN);
+        viewers.map(move |viewer| (scene, viewer))
+    }
+
+    /// What rested may be awake, and rests again after a while.
+    pub(super) fn woke(&mut self, now: Micros) {
+        if self.resting {
+            self.resting = false;
+            self.changed_us = now;
         }
     }
 
@@ -434,6 +466,9 @@ impl Task {
         let now = clock::now_us();
         self.resize_if_due(now);
         self.share_on_tick(now);
+        if self.marks.tell_time(&mut self.scene, &mut self.viewers, clock::unix_ms(), now) {
+            self.woke(now);
+        }
         let silent: Vec<ViewerId> = self
             .viewers
             .iter()
@@ -447,7 +482,7 @@ impl Task {
             if now.saturating_sub(viewer.heard_at) > RELEASED_AFTER {
                 viewer.held.release().into_iter().for_each(|event| self.source.input(event));
             }
-            for number in viewer.delivery.superseded(&self.scene, now) {
+            for number in viewer.delivery.superseded(self.marks.scene(&self.scene, viewer.picture), now) {
                 viewer.link.reset_update(number);
                 viewer.link.control(&Control::Dropped { update: number });
                 viewer.watched.dropped(number);
@@ -458,6 +493,7 @@ impl Task {
             if let Some((framebuffer, packed)) = self.encoding.rest(&mut self.scene) {
                 self.canvas.rest(&framebuffer, packed);
             }
+            self.marks.rest();
         }
     }
 
@@ -466,13 +502,15 @@ impl Task {
         let shared = self.viewers.len() > 1;
         let now = clock::now_us();
         let rests_at = self.scene.look_for_motion(now);
-        self.viewers.values_mut().for_each(|viewer| viewer.delivery.follow_motion(&self.scene, now));
+        self.plain_viewers().for_each(|(scene, viewer)| viewer.delivery.follow_motion(scene, now));
         let frame_at = self.videos.run(&mut self.scene, &mut self.viewers, self.captured_us, now);
+        let marked_at = self.marks.run_videos(&mut self.viewers, self.captured_us, now);
         // Who is not asked keeps the time that was found for it.
         let known = self.wake_at.filter(|&at| only.is_some() && at > now);
         let overtaken_at = self.holds_back().then_some(self.changed_us + WHOLE_WITHIN);
-        self.wake_at = rests_at.into_iter().chain(frame_at).chain(known).chain(overtaken_at).min();
-        let rests = self.scene.rested().is_some();
+        self.wake_at =
+            rests_at.into_iter().chain(frame_at).chain(marked_at).chain(known).chain(overtaken_at).min();
+        let rested = self.rested();
         let (mut one, mut all) = match only {
             Some(id) => (self.viewers.get_mut(&id), None),
             None => (None, Some(self.viewers.values_mut())),
@@ -481,8 +519,10 @@ impl Task {
             let now = clock::now_us();
             // What was drawn before a viewer came is not late for it.
             let captured_us = self.captured_us.max(viewer.attached_us);
-            while let Some(header) = viewer.delivery.next(&self.scene, viewer.pointer, captured_us, now) {
-                let payload = self.encoding.payload(&mut self.scene, &header, shared);
+            let plain = (&mut self.scene, &mut self.encoding);
+            let (scene, encoding) = self.marks.parts(plain, viewer.picture);
+            while let Some(header) = viewer.delivery.next(scene, viewer.pointer, captured_us, now) {
+                let payload = encoding.payload(scene, &header, shared);
                 let encoded = clock::now_us();
                 metrics::ENCODE.observe(Duration::from_micros(encoded.saturating_sub(now)));
                 metrics::QUEUE.observe(Duration::from_micros(now.saturating_sub(captured_us)));
@@ -495,11 +535,15 @@ impl Task {
             // Pacing may let more go soon.
             self.wake_at = self.wake_at.into_iter().chain(viewer.delivery.next_at(now)).min();
         }
-        if rests && self.scene.rested().is_none() {
-            // It woke to show a viewer what had been there, and rests again after a while.
-            self.resting = false;
-            self.changed_us = clock::now_us();
+        if self.rested() < rested {
+            // It woke to show a viewer what had been there.
+            self.woke(clock::now_us());
         }
+    }
+
+    /// How many of the pictures rest.
+    fn rested(&self) -> usize {
+        usize::from(self.scene.rested().is_some()) + self.marks.rested()
     }
 
     pub(super) fn part(&mut self, id: ViewerId, code: CloseCode, reason: &str) {

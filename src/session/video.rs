@@ -54,21 +54,23 @@ struct Stream {
 
 /// A frame that was made.
 pub(super) struct Made {
+    pub picture: u64,
     stream: u64,
     encoded: Option<Encoded>,
 }
 
 /// All streams of a session.
 pub(super) struct Videos {
+    picture: u64,
     streams: Vec<Stream>,
     next: u64,
     made: mpsc::Sender<Made>,
 }
 
 impl Videos {
-    pub fn new() -> (Self, mpsc::Receiver<Made>) {
-        let (made, frames) = mpsc::channel(16);
-        (Videos { streams: Vec::new(), next: 0, made }, frames)
+    /// Of what a session shows to those of its viewers who see this picture; where the frames go that are made.
+    pub fn of_picture(picture: u64, made: mpsc::Sender<Made>) -> Self {
+        Videos { picture, streams: Vec::new(), next: 0, made }
     }
 
     /// Lets go of what is over, gives every viewer that decodes video its streams, and has frames made that are due.
@@ -93,7 +95,8 @@ impl Videos {
         for region in &regions {
             self.part_company(region, scene, viewers, now);
             for stream in self.streams.iter_mut().filter(|stream| stream.region == region.id) {
-                let wait = stream.make_frame(region, scene, viewers, captured_us, now, &self.made);
+                let wait =
+                    stream.make_frame(region, scene, viewers, captured_us, now, (self.picture, &self.made));
                 again = again.into_iter().chain(wait).min();
             }
         }
@@ -111,9 +114,10 @@ impl Videos {
         }
         let served: Vec<ViewerId> = self.of(region).flat_map(|stream| stream.everybody().copied()).collect();
         // Who has no room would only be made a key frame that it cannot be sent.
+        let picture = self.picture;
         let wanting = |id: &ViewerId, viewer: &Viewer| {
             let ready = viewer.decodes_video && viewer.delivery.has_room_for_video(now);
-            !served.contains(id) && (ready || viewer.delivery.watches(region.id))
+            viewer.picture == picture && !served.contains(id) && (ready || viewer.delivery.watches(region.id))
         };
         for (&id, viewer) in viewers.iter_mut().filter(|(id, viewer)| wanting(id, viewer)) {
             if !(viewer.decodes_video && viewer.delivery.has_room_for_video(now)) {
@@ -289,7 +293,7 @@ impl Stream {
         viewers: &Viewers,
         captured_us: Micros,
         now: Micros,
-        made: &mpsc::Sender<Made>,
+        (picture, made): (u64, &mpsc::Sender<Made>),
     ) -> Option<Micros> {
         let fresh = region.generation > self.generation || !self.joining.is_empty();
         if self.encoder.is_none() || !fresh {
@@ -318,7 +322,7 @@ impl Stream {
         tokio::spawn(async move {
             let encoded = Encoders::of_this_process().encode(encoder, key, now / 1_000).await;
             // The session may have ended; then nobody wants it.
-            let _ = made.send(Made { stream, encoded }).await;
+            let _ = made.send(Made { picture, stream, encoded }).await;
         });
         None
     }

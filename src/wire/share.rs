@@ -11,6 +11,8 @@ pub enum Marking {
     None,
     /// The viewer writes it.
     Viewer,
+    /// It is in the pixels that the session sends.
+    BurntIn,
 }
 
 impl Marking {
@@ -18,6 +20,7 @@ impl Marking {
         match self {
             Marking::None => 0,
             Marking::Viewer => 1,
+            Marking::BurntIn => 2,
         }
     }
 }
@@ -57,6 +60,7 @@ impl Terms {
             marking: match r.u8("Terms' marking")? {
                 0 => Marking::None,
                 1 => Marking::Viewer,
+                2 => Marking::BurntIn,
                 // A mark that this version cannot draw is not to be left out silently.
                 other => return Err(WireError::Meaningless { what: "Terms' marking", value: other.into() }),
             },

@@ -25,6 +25,7 @@ pub struct Ward {
     pins: Vec<[u8; 32]>,
     typed: Arc<Mutex<Vec<InputEvent>>>,
     sizes: Arc<Mutex<Vec<(u32, u32)>>>,
+    canvases: Mutex<Vec<(&'static str, Arc<Canvas>)>>,
 }
 
 /// A desktop that remembers what was typed, and which sizes were asked for.
@@ -83,8 +84,16 @@ impl Ward {
             let id = add_user(&store, name, title, role, &groups, 0).await.unwrap();
             store.set_password(&id, &Hasher::default().hash(PASSWORD).await.unwrap()).await.unwrap();
         }
-        let ward =
-            Ward { gateway, store, config, folder, pins, typed: Arc::default(), sizes: Arc::default() };
+        let ward = Ward {
+            gateway,
+            store,
+            config,
+            folder,
+            pins,
+            typed: Arc::default(),
+            sizes: Arc::default(),
+            canvases: Mutex::default(),
+        };
         ward.offer("desk", 0x0030_6090).await;
         ward.offer("secret", 0x0090_3010).await;
         ward
@@ -100,6 +109,7 @@ impl Ward {
             }
         }
         canvas.notify();
+        self.canvases.lock().unwrap().push((name, canvas.clone()));
         let (events, to_session) = mpsc::channel(8);
         events.send(SourceEvent::State(SourceState::Live)).await.unwrap();
         let source = Arc::new(Listening(self.typed.clone(), self.sizes.clone()));
@@ -147,6 +157,13 @@ impl Ward {
             _ => None,
         });
         characters.collect()
+    }
+
+    /// Where a session is painted.
+    #[allow(dead_code)]
+    pub fn canvas(&self, session: &str) -> Arc<Canvas> {
+        let canvases = self.canvases.lock().unwrap();
+        canvases.iter().find(|(name, _)| *name == session).unwrap().1.clone()
     }
 
     /// The sizes that sessions were asked to take.

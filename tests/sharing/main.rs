@@ -1,6 +1,7 @@
 //! Who else sees a session, and what people may do in one: invitations, watchers, control, administrators, policies. On
 //! real sockets, as clients see it.
 
+mod burnt_in;
 mod policies;
 // The tests of roaming use the rest of it.
 #[allow(dead_code)]

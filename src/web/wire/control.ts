@@ -10,7 +10,7 @@ export const MINOR = 3;
 export const Feature = { h264: 1n, parts: 4n, share: 8n } as const;
 
 /** Who writes what over the picture, by the numbers of the wire. Since 1.3. */
-export const MARKINGS = ["none", "viewer"] as const;
+export const MARKINGS = ["none", "viewer", "burnt-in"] as const;
 export type Marking = (typeof MARKINGS)[number];
 
 /** What a user decides of a watcher. */

@@ -1,0 +1,152 @@
+//! A mark burnt into the pixels: whoever is marked sees it in all that they are sent, and nobody else does.
+
+use crate::ward::{Ward, until_closed};
+use crate::{SOON, Shared, dial, share, until};
+use chevet::client::{Client, Event};
+use chevet::clock::unix_ms;
+use chevet::mark::Mark;
+use chevet::screen::{Framebuffer, Rect, TileSet};
+use chevet::source::Canvas;
+use chevet::sync::Exactness;
+use chevet::wire::{CloseCode, Marking};
+use std::time::Duration;
+
+/// Here Paul is marked, and Anne is not.
+const PAUL_IS_MARKED: &str = "[[zone]]\nname = 'here'\naddresses = ['127.0.0.0/8']\n\
+    [[zone]]\nname = 'away'\naddresses = ['192.0.2.0/24']\n\
+    [[policy]]\nzone = 'away'\nwatermark = 'none'\n\
+    [[policy]]\nzone = 'here'\nusers = ['paul']\nwatermark = 'burnt-in'";
+const PAUL: &str = "Paul Petit · room 2";
+
+fn burnt(plain: &Framebuffer, who: &str, unix_ms: i64) -> Framebuffer {
+    let mut marked = plain.clone();
+    Mark::new(who, unix_ms).burn(plain, &mut marked, &TileSet::full(plain.grid().len()));
+    marked
+}
+
+/// Paints, and has the session look.
+fn paint(canvas: &Canvas, paints: impl FnOnce(&mut Framebuffer)) {
+    let mut painting = canvas.lock();
+    paints(&mut painting.framebuffer);
+    let all = painting.framebuffer.bounds();
+    painting.add_damage(&all);
+    drop(painting);
+    canvas.notify();
+}
+
+fn text_like(screen: &mut Framebuffer) {
+    let mut random = 7u64;
+    for y in 0..screen.height() {
+        for pixel in screen.row_mut(0, y, screen.width()) {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            *pixel = if random >> 61 == 0 { 0x0020_2028 } else { 0x00F4_F4F0 };
+        }
+    }
+}
+
+/// Until each client shows what the canvas has, with its mark if it has one, and the session agrees.
+async fn until_all_show(canvas: &Canvas, clients: &mut [(&mut Client, Option<&str>)]) {
+    let end = tokio::time::Instant::now() + SOON;
+    loop {
+        let plain = canvas.lock().framebuffer.clone();
+        let shows = |client: &Client, who: Option<&str>| {
+            let wanted = who.map_or_else(|| plain.clone(), |who| burnt(&plain, who, unix_ms()));
+            client.exactness() == Exactness::Exact && client.screen() == Some(&wanted)
+        };
+        if clients.iter().all(|(client, who)| shows(client, *who)) {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < end, "each shows its own picture in time");
+        for (client, _) in clients.iter_mut() {
+            let _ = tokio::time::timeout(Duration::from_millis(10), client.next()).await;
+        }
+    }
+    assert!(clients.iter().all(|(client, _)| client.mismatches() == 0), "nothing had to be repaired");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_marked_differs_by_the_mark_alone_and_both_are_exact_whatever_happens_on_the_screen() {
+    let ward = Ward::open_with("burnt", false, PAUL_IS_MARKED).await;
+    let Shared { mut user, mut watcher, anne: _anne, paul: _paul, .. } = share(&ward).await;
+    let canvas = ward.canvas("desk");
+    let mut both = [(&mut user, None), (&mut watcher, Some(PAUL))];
+    until_all_show(&canvas, &mut both).await;
+    paint(&canvas, text_like);
+    until_all_show(&canvas, &mut both).await;
+    // Scrolled, a window dragged, a letter typed.
+    paint(&canvas, |screen| screen.copy_within(Rect::new(0, 48, 640, 352), 0, 0));
+    until_all_show(&canvas, &mut both).await;
+    paint(&canvas, |screen| screen.copy_within(Rect::new(100, 100, 200, 150), 230, 170));
+    until_all_show(&canvas, &mut both).await;
+    paint(&canvas, |screen| (7..20).for_each(|y| screen.row_mut(31, y, 9).fill(0x0000_0040)));
+    until_all_show(&canvas, &mut both).await;
+    for (width, height) in [(500, 333), (900, 700)] {
+        canvas.lock().resize(width, height).unwrap();
+        canvas.notify();
+        // Black as it is, it is marked.
+        until_all_show(&canvas, &mut both).await;
+        paint(&canvas, text_like);
+        until_all_show(&canvas, &mut both).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_to_a_session_at_rest_sees_the_mark_and_those_of_one_mark_see_the_same() {
+    let ward = Ward::open_with("burnt-rest", false, PAUL_IS_MARKED).await;
+    let Shared { mut user, mut watcher, anne: _anne, paul: _paul, .. } = share(&ward).await;
+    let canvas = ward.canvas("desk");
+    paint(&canvas, text_like);
+    until_all_show(&canvas, &mut [(&mut user, None), (&mut watcher, Some(PAUL))]).await;
+    // Long enough for the session to rest; if it does not, the rest holds all the same.
+    let end = tokio::time::Instant::now() + Duration::from_millis(6_500);
+    while tokio::time::Instant::now() < end {
+        for client in [&mut user, &mut watcher] {
+            let _ = tokio::time::timeout(Duration::from_millis(100), client.next()).await;
+        }
+    }
+    let mut second = dial(watcher.address().clone()).await;
+    let terms = until(&mut second, |event| match event {
+        Event::Terms(terms) => Some(terms),
+        _ => None,
+    })
+    .await;
+    assert_eq!((terms.marking, terms.mark.as_str()), (Marking::BurntIn, PAUL));
+    let mut all = [(&mut user, None), (&mut watcher, Some(PAUL)), (&mut second, Some(PAUL))];
+    until_all_show(&canvas, &mut all).await;
+    paint(&canvas, |screen| screen.row_mut(0, 200, 640).fill(0x0000_8000));
+    until_all_show(&canvas, &mut all).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_taken_shows_its_new_holder_not_one_pixel_without_the_mark() {
+    let sections = "[[publish]]\nsession = 'desk'\ngroups = ['nurses']\n[[policy]]\nwatermark = 'burnt-in'";
+    let ward = Ward::open_with("burnt-taken", false, sections).await;
+    let anne = ward.sign_in("anne", "room 1").await.unwrap();
+    let mut first = dial(anne.address("desk").await.unwrap()).await;
+    let canvas = ward.canvas("desk");
+    until_all_show(&canvas, &mut [(&mut first, Some("Anne Roy · room 1"))]).await;
+    let paul = ward.sign_in("paul", "room 2").await.unwrap();
+    let address = paul.address("desk").await.unwrap();
+    let plain = canvas.lock().framebuffer.clone();
+    let colour = plain.pixels()[0];
+    let mut second = dial(address).await;
+    let began = unix_ms();
+    let marks = [burnt(&plain, PAUL, began), burnt(&plain, PAUL, began + 60_000)];
+    // What is marked now and in a minute.
+    let marked: Vec<usize> = (0..plain.pixels().len())
+        .filter(|&at| marks.iter().all(|mark| mark.pixels()[at] != colour))
+        .collect();
+    assert!(marked.len() > 1_000);
+    let mut frames = 0;
+    while second.exactness() != Exactness::Exact {
+        let event = tokio::time::timeout(SOON, second.next()).await.expect("it becomes exact");
+        if matches!(event, Ok(Event::Updated(_))) {
+            frames += 1;
+            let screen = second.screen().unwrap();
+            assert!(marked.iter().all(|&at| screen.pixels()[at] != colour), "a frame without the mark");
+        }
+    }
+    assert!(frames > 0);
+    assert_eq!(until_closed(&mut first, SOON).await.0, CloseCode::TAKEN_OVER);
+    until_all_show(&canvas, &mut [(&mut second, Some(PAUL))]).await;
+}
