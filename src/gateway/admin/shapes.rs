@@ -227,6 +227,89 @@ pub(super) struct Gateway {
     pub audit: Audit,
 }
 
+#[derive(Serialize, ToSchema)]
+pub(super) struct There {
+    pub name: String,
+    pub title: String,
+    pub since: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Seat {
+    pub name: String,
+    pub zone: String,
+    /// wedge: a tap opens and the next one locks; card: open while the card lies there
+    pub mode: &'static str,
+    pub created_at: i64,
+    pub revoked_at: Option<i64>,
+    /// When a badge last opened something there.
+    pub used_at: Option<i64>,
+    /// Whom a badge let in there, if somebody is there now.
+    pub there: Option<There>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Seats {
+    pub seats: Vec<Seat>,
+    /// Where the next page begins; null after the last one.
+    pub next: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewSeat {
+    pub name: String,
+    /// Without one, "main".
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// wedge or card; without, wedge.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    pub mode: store::SeatMode,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct SeatCode {
+    /// For `chevet seat enrol`, once.
+    pub code: String,
+    pub ends_at: i64,
+}
+
+/// A badge, by a name that is not its number: the number is not kept.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Badge {
+    pub id: String,
+    pub created_at: i64,
+    pub revoked_at: Option<i64>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Badges {
+    pub badges: Vec<Badge>,
+    pub has_pin: bool,
+    /// So many PINs were wrong that a new one must be set.
+    pub pin_is_blocked: bool,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewBadge {
+    /// As its reader gives it. Told to nobody again.
+    pub number: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct NamedBadge {
+    pub id: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewPin {
+    /// 4 to 12 digits.
+    pub pin: String,
+}
+
 /// The recordings that are kept, the newest first.
 #[derive(Serialize, ToSchema)]
 pub(super) struct KeptRecordings {
