@@ -4,6 +4,7 @@
 // A refusal is a whole answer, made once a request.
 #![allow(clippy::result_large_err)]
 
+mod availability;
 mod badges;
 mod gate;
 mod health;
@@ -46,6 +47,7 @@ fn routes() -> Vec<Route> {
         ("/hosts", &["get"], get(hosts::list)),
         ("/hosts/{name}/drain", &["post"], post(hosts::drain)),
         ("/sessions/{name}/shadow", &["post"], post(sessions::shadow)),
+        ("/availability", &["get"], get(availability::show)),
         ("/users", &["get", "post"], get(users::list).post(users::add)),
         ("/users/{name}", &["get", "patch"], get(users::one).merge(patch(users::change))),
         ("/users/{name}/password", &["put"], put(users::set_password)),
