@@ -6,6 +6,7 @@ mod csv;
 mod html;
 mod meter;
 mod month;
+mod recent;
 mod recorder;
 mod summary;
 
@@ -13,8 +14,9 @@ pub use csv::csv;
 pub use html::html;
 pub use meter::{Ending, Meter};
 pub use month::{Month, NotAMonth};
+pub use recent::{Recent, Stretch};
 pub use recorder::{Look, Recorder, Targets};
-pub use summary::{Figures, Summary};
+pub use summary::{Figures, Summary, quantile};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +24,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 
 /// A histogram as text, in the form that all HDR histograms read.
-fn to_text(histogram: &Histogram<u64>) -> String {
+pub fn to_text(histogram: &Histogram<u64>) -> String {
     let mut bytes = Vec::new();
     match V2Serializer::new().serialize(histogram, &mut bytes) {
         Ok(_) => STANDARD.encode(bytes),

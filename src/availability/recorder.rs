@@ -59,6 +59,15 @@ impl Recorder {
         }
     }
 
+    /// The name under which this gateway's rows are written.
+    pub fn gateway(&self) -> &str {
+        &self.gateway
+    }
+
+    pub fn site(&self) -> &str {
+        &self.site
+    }
+
     pub fn targets(&self) -> Targets {
         self.targets
     }

@@ -36,7 +36,7 @@ impl Figures {
     }
 
     /// Whether the row's histograms could be read.
-    fn add(&mut self, row: &AvailabilityRow) -> bool {
+    pub(super) fn add(&mut self, row: &AvailabilityRow) -> bool {
         self.in_time += row.in_time;
         self.late += row.late;
         self.failed += row.failed;

@@ -236,6 +236,7 @@ async fn view(
     let granted = shared.audit.grant(of.record(Event::Attached { road: of.road.into() })).await;
     granted.map_err(|_| refusal(CloseCode::LIMIT, UNRECORDED.into()))?;
     if let Some(before) = session.status().held_by.filter(|before| before.grant < grant.number) {
+        shared.takeovers.add(&of.session, &grant.title, &before.seat, &grant.seat);
         let (from_seat, to_seat) = ((&*before.seat).into(), (&*grant.seat).into());
         shared.audit.record(of.record(Event::Takeover { from_seat, to_seat }));
     }

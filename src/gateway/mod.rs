@@ -20,6 +20,7 @@ mod recordings;
 mod registry;
 mod seats;
 mod share;
+mod takeovers;
 mod traces;
 
 pub use admit::{AccessError, Door, kept_keys, make_state_directory};
@@ -95,6 +96,7 @@ pub(crate) struct Shared {
     tls: bool,
     health: admin::Health,
     availability: Option<Arc<Recorder>>,
+    takeovers: takeovers::Takeovers,
     recordings: Option<Arc<recordings::Recordings>>,
 }
 
@@ -130,6 +132,7 @@ impl Gateway {
             tls: config.tcp_is_tls(),
             health: admin::Health::new(&listeners.addresses, &config.metrics),
             availability,
+            takeovers: takeovers::Takeovers::default(),
             recordings,
         });
         let version = env!("CARGO_PKG_VERSION").into();

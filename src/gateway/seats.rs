@@ -27,6 +27,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -266,8 +267,13 @@ async fn open(
 ) -> Result<Response, Response> {
     let people = people(shared)?;
     let one = people.one_at_a_time().await;
-    let_all_out(shared, people, &seat, "another badge was tapped", place).await?;
     let store = people.identity().store();
+    // It may have been revoked since its signature was looked at.
+    let now_known = store.seat(&seat.id).await.map_err(|error| unavailable(&error))?;
+    if now_known.is_none_or(|seat| seat.revoked_at.is_some()) {
+        return Err(refused(shared, &SeatError::of_revoked(&seat), place));
+    }
+    let_all_out(shared, people, &seat, "another badge was tapped", place.from()).await?;
     let elsewhere = store.end_sign_ins_elsewhere(&user.id, &seat.name).await;
     let there = format!("{} ({})", seat.name, user.title);
     for sign_in in elsewhere.map_err(|error| unavailable(&error))? {
@@ -275,6 +281,9 @@ async fn open(
         shared.registry.dismiss(&sign_in, CloseCode::TAKEN_OVER, &there).await;
     }
     let (person, secret) = let_in(shared, user, BADGE, &seat.name, place).await?;
+    if let Err(error) = store.seat_was_used(&seat.id, clock::unix_ms()).await {
+        tracing::warn!(%error, "a seat's use could not be noted");
+    }
     drop(one);
     let session = session_of(shared, people, &person).await?;
     let now = clock::unix_ms();
@@ -310,16 +319,17 @@ async fn session_of(shared: &Shared, people: &People, person: &Person) -> Result
     Ok(last.into_iter().find(|name| there.contains(name)))
 }
 
-/// Ends what badges opened at a seat.
-async fn let_all_out(
+/// Ends what badges opened at a seat, at once, and says how many sign-ins there were.
+pub(super) async fn let_all_out(
     shared: &Shared,
     people: &People,
     seat: &Seat,
     reason: &str,
-    place: &Place,
-) -> Result<(), Response> {
+    from: IpAddr,
+) -> Result<usize, Response> {
     let store = people.identity().store();
     let ended = store.end_sign_ins_at(&seat.name).await.map_err(|error| unavailable(&error))?;
+    let count = ended.len();
     for (sign_in, user_id) in ended {
         people.broker().sign_in_ended(&sign_in, clock::unix_ms());
         shared.registry.dismiss(&sign_in, CloseCode::SIGNED_OUT, reason).await;
@@ -327,9 +337,9 @@ async fn let_all_out(
         if let Ok(Some(user)) = store.user(&user_id).await {
             record = record.user(user.name.as_str(), user.title.as_str()).roles([user.role.name()]);
         }
-        shared.audit.record(record.seat(seat.name.as_str()).peer(place.from()));
+        shared.audit.record(record.seat(seat.name.as_str()).peer(from));
     }
-    Ok(())
+    Ok(count)
 }
 
 #[derive(Deserialize)]
@@ -352,7 +362,7 @@ async fn lock(
     let identity = people.identity();
     let checked = identity.seat_that_signed(&signed, SeatRequest::Lock, &[&reason], place.from(), now).await;
     let seat = checked.map_err(|error| refused(&shared, &error, &place))?;
-    let_all_out(&shared, people, &seat, &reason, &place).await?;
+    let_all_out(&shared, people, &seat, &reason, place.from()).await?;
     Ok(answer(json!({"nonce": identity.seat_nonce(now)})))
 }
 

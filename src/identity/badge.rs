@@ -62,6 +62,11 @@ impl SeatError {
         SeatError::refused("no sign-in waits for this page")
     }
 
+    /// The seat was revoked while somebody was let in there.
+    pub fn of_revoked(seat: &Seat) -> SeatError {
+        SeatError::refused("the seat is revoked").of(seat, None)
+    }
+
     fn of(self, at: &Seat, whom: Option<&User>) -> SeatError {
         match self {
             SeatError::Refused { reason, user, seat } => SeatError::Refused {
@@ -227,6 +232,7 @@ impl Identity {
             mode: code.mode.parse::<SeatMode>().unwrap_or_default(),
             created_at: now_ms,
             revoked_at: None,
+            used_at: None,
         };
         match self.store.add_seat(&seat).await {
             Ok(()) => Ok(seat),

@@ -89,6 +89,12 @@ impl Certificate {
         fingerprint(&self.chain[0])
     }
 
+    /// Until when it is valid, in seconds since 1970.
+    pub fn ends_at(&self) -> Option<i64> {
+        let (_, read) = x509_parser::parse_x509_certificate(self.chain[0].as_ref()).ok()?;
+        Some(read.validity().not_after.timestamp())
+    }
+
     /// For HTTPS and WebSocket over TCP.
     pub fn tcp_server(&self) -> Result<ServerConfig, TlsError> {
         self.server(vec![b"http/1.1".to_vec()])

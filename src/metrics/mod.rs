@@ -179,7 +179,12 @@ pub fn render(now: &Now) -> String {
     text.done()
 }
 
-fn resident_bytes() -> Option<u64> {
+/// Viewers that are attached now, by the name of their road.
+pub fn viewers() -> impl Iterator<Item = (&'static str, u64)> {
+    ROADS.iter().zip(&VIEWERS).map(|(road, gauge)| (road.name(), gauge.value() as u64))
+}
+
+pub fn resident_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)

@@ -15,6 +15,7 @@ mod seats;
 mod sign_ins;
 mod users;
 
+pub use administration::AtSeat;
 pub use availability::AvailabilityRow;
 pub use badges::{Badge, MOST_WRONG_PINS, PinAttempt};
 pub use changes::Change;

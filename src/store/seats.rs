@@ -44,6 +44,8 @@ pub struct Seat {
     pub mode: SeatMode,
     pub created_at: i64,
     pub revoked_at: Option<i64>,
+    /// When a badge last opened something there.
+    pub used_at: Option<i64>,
 }
 
 /// What a code lets a workstation become.
@@ -63,6 +65,7 @@ struct Row {
     mode: String,
     created_at: i64,
     revoked_at: i64,
+    used_at: i64,
 }
 
 impl Row {
@@ -75,11 +78,12 @@ impl Row {
             mode: self.mode.parse().unwrap_or_default(),
             created_at: self.created_at,
             revoked_at: (self.revoked_at != 0).then_some(self.revoked_at),
+            used_at: (self.used_at != 0).then_some(self.used_at),
         }
     }
 }
 
-const COLUMNS: &str = "id, name, public_key, zone, mode, created_at, revoked_at";
+const COLUMNS: &str = "id, name, public_key, zone, mode, created_at, revoked_at, used_at";
 
 /// A seat's name as names are compared: nobody tells "Room 1" from "room  1".
 pub(crate) fn folded(name: &str) -> String {
@@ -191,6 +195,12 @@ impl Store {
             .await
             .map_err(failed("listing seats"))?;
         Ok(rows.into_iter().map(Row::seat).collect())
+    }
+
+    /// A badge opened something at the seat.
+    pub async fn seat_was_used(&self, id: &str, now_ms: i64) -> Result<(), StoreError> {
+        let used = sqlx::query("UPDATE seats SET used_at = $2 WHERE id = $1").bind(id).bind(now_ms);
+        used.execute(&self.pool).await.map(drop).map_err(failed("noting a seat's use"))
     }
 
     /// Nothing that the seat's key signs counts any more. Whether it did before.

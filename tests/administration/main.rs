@@ -5,6 +5,7 @@ mod http;
 mod metrics;
 mod refusals;
 mod report;
+mod seats;
 mod stage;
 
 use http::Asked;
@@ -104,6 +105,11 @@ async fn the_gateway_says_how_it_is() {
     let said = stage.sign_in("vera").await.get("/api/admin/gateway").await;
     assert_eq!((said.status, &said.json["sessions"], &said.json["store_up"]), (200, &json!(1), &json!(true)));
     assert_eq!(said.json["audit"]["healthy"], json!(true));
+    assert!(said.json["memory_bytes"].as_u64().unwrap() > 1 << 20, "{}", said.body);
+    let days = (said.json["certificate"]["ends_at"].as_i64().unwrap() - said.json["now"].as_i64().unwrap())
+        / 86_400_000;
+    assert!((1..14).contains(&days), "a certificate of its own: {}", said.body);
+    assert!(said.json["roads"].as_array().unwrap().len() >= 3, "{}", said.body);
     assert_eq!(said.json["addresses"][0], json!(stage.address().to_string()));
     let described = stage.sign_in("boss").await.get("/api/admin/openapi.json").await;
     assert!(described.json["paths"].as_object().unwrap().len() >= 10);

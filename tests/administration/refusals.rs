@@ -5,7 +5,7 @@ use crate::stage::{PASSWORD, Stage};
 use serde_json::json;
 
 /// A reading and every change, as they would be right.
-const REQUESTS: [(&str, &str, &str); 9] = [
+const REQUESTS: [(&str, &str, &str); 17] = [
     ("GET", "/api/admin/sessions", ""),
     ("GET", "/api/admin/users", ""),
     ("POST", "/api/admin/sessions/pattern/message", r#"{"text": "x"}"#),
@@ -15,6 +15,14 @@ const REQUESTS: [(&str, &str, &str); 9] = [
     ("PUT", "/api/admin/users/boss/password", r#"{"password": "a long enough passphrase 2"}"#),
     ("DELETE", "/api/admin/users/boss/totp", ""),
     ("DELETE", "/api/admin/users/boss/sign-ins", ""),
+    ("GET", "/api/admin/availability", ""),
+    ("GET", "/api/admin/seats", ""),
+    ("POST", "/api/admin/seat-codes", r#"{"name": "Room 1"}"#),
+    ("DELETE", "/api/admin/seats/Room%201", ""),
+    ("GET", "/api/admin/users/anne/badges", ""),
+    ("POST", "/api/admin/users/anne/badges", r#"{"number": "04A22F91"}"#),
+    ("PUT", "/api/admin/users/anne/pin", r#"{"pin": "4711"}"#),
+    ("DELETE", "/api/admin/users/anne/pin", ""),
 ];
 
 async fn expect_unchanged(stage: &Stage) {

@@ -1,8 +1,9 @@
 //! Availability, from a viewer's taps to the auditor's page.
 
 use crate::stage::{Stage, view};
-use chevet::store::Store;
+use chevet::store::{AvailabilityRow, Store};
 use chevet::wire::InputEvent;
+use serde_json::json;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -53,4 +54,61 @@ async fn what_a_viewer_met_with_is_in_the_report_of_the_month() {
 fn year_of(hour: i64) -> i64 {
     // Good enough to look for: months that do not hold the hour are passed over.
     1970 + (hour as f64 / 24.0 / 365.2425) as i64
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_sees_availability_by_application_and_who_took_a_session_over() {
+    let stage = Stage::open().await;
+    let vera = stage.sign_in("vera").await;
+    let hour = chevet::clock::unix_ms() / 3_600_000;
+    let mut taps = chevet::session::tap_histogram();
+    (0..100).for_each(|_| taps.record(40_000).unwrap());
+    let mut row = AvailabilityRow {
+        hour: hour - 2,
+        application: "records".into(),
+        site: "north".into(),
+        gateway: "other:1".into(),
+        in_time: 9,
+        late: 1,
+        failed: 0,
+        minutes: 60,
+        minutes_degraded: 3,
+        screen_target: 1_000,
+        tap_target: 100,
+        screens: chevet::availability::to_text(&taps),
+        taps: chevet::availability::to_text(&taps),
+    };
+    let store = stage.gateway.identity().unwrap().store();
+    store.keep_availability(&row).await.unwrap();
+    (row.hour, row.late) = (hour - 100, 11);
+    store.keep_availability(&row).await.unwrap();
+    let mut first = view(&stage, "anne").await;
+    let _second = view(&stage, "boss").await;
+    first.is_ended().await;
+    let asked = vera.get("/api/admin/availability").await;
+    let shown = &asked.json["applications"][0];
+    assert_eq!(
+        (asked.status, &shown["application"], &shown["site"]),
+        (200, &json!("records"), &json!("north"))
+    );
+    assert_eq!((&shown["day"]["share"], &shown["month"]["attempts"]), (&json!(0.9), &json!(30)));
+    assert_eq!(
+        (&shown["day"]["minutes_degraded"], &shown["month"]["minutes_degraded"]),
+        (&json!(3), &json!(6))
+    );
+    let tap = shown["day"]["tap_p95_ms"].as_f64().unwrap();
+    assert!((39.0..42.0).contains(&tap), "{tap}");
+    assert_eq!(asked.json["hours"][21]["attempts"], json!(10), "{}", asked.body);
+    assert_eq!(
+        (asked.json["hours"].as_array().unwrap().len(), asked.json["days"].as_array().unwrap().len()),
+        (24, 30)
+    );
+    let takeover = &asked.json["takeovers"][0];
+    assert_eq!(
+        (&takeover["session"], &takeover["title"]),
+        (&json!("pattern"), &json!("Boss")),
+        "{}",
+        asked.body
+    );
+    assert_eq!(takeover["to_seat"], json!("ward 3"));
 }

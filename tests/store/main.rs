@@ -95,6 +95,7 @@ async fn seats_are_enrolled_once_and_a_revoked_ones_name_is_free_again(store: &S
         mode: SeatMode::Card,
         created_at: 1,
         revoked_at: None,
+        used_at: None,
     };
     store.add_seat(&seat("s1", "Room 1")).await.unwrap();
     let taken = store.add_seat(&seat("s2", " room  1")).await;

@@ -24,6 +24,7 @@ pub(in super::super) struct Health {
     addresses: Vec<SocketAddr>,
     metrics: MetricsConfig,
     store: Mutex<Option<(Instant, bool)>>,
+    pub(super) recent: super::availability::Kept,
 }
 
 impl Health {
@@ -33,6 +34,7 @@ impl Health {
             addresses: addresses.to_vec(),
             metrics: metrics.clone(),
             store: Mutex::default(),
+            recent: Default::default(),
         }
     }
 

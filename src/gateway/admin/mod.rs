@@ -4,11 +4,14 @@
 // A refusal is a whole answer, made once a request.
 #![allow(clippy::result_large_err)]
 
+mod availability;
+mod badges;
 mod gate;
 mod health;
 mod hosts;
 mod openapi;
 mod recordings;
+mod seats;
 mod sessions;
 mod shapes;
 mod status;
@@ -44,11 +47,18 @@ fn routes() -> Vec<Route> {
         ("/hosts", &["get"], get(hosts::list)),
         ("/hosts/{name}/drain", &["post"], post(hosts::drain)),
         ("/sessions/{name}/shadow", &["post"], post(sessions::shadow)),
+        ("/availability", &["get"], get(availability::show)),
         ("/users", &["get", "post"], get(users::list).post(users::add)),
         ("/users/{name}", &["get", "patch"], get(users::one).merge(patch(users::change))),
         ("/users/{name}/password", &["put"], put(users::set_password)),
         ("/users/{name}/totp", &["delete"], delete(users::totp_off)),
         ("/users/{name}/sign-ins", &["get", "delete"], get(users::sign_ins).delete(users::end_sign_ins)),
+        ("/users/{name}/badges", &["get", "post"], get(badges::list).post(badges::give)),
+        ("/users/{name}/badges/{id}", &["delete"], delete(badges::revoke)),
+        ("/users/{name}/pin", &["put", "delete"], put(badges::set_pin).delete(badges::remove_pin)),
+        ("/seats", &["get"], get(seats::list)),
+        ("/seats/{name}", &["delete"], delete(seats::revoke)),
+        ("/seat-codes", &["post"], post(seats::code)),
     ]
 }
 

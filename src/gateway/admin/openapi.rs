@@ -1,7 +1,7 @@
 //! The API's description for programs.
 
 use super::super::api::answer;
-use super::{hosts, recordings, sessions, status, users};
+use super::{availability, badges, hosts, recordings, seats, sessions, status, users};
 use axum::response::Response;
 use serde_json::json;
 use utoipa::OpenApi;
@@ -17,6 +17,7 @@ use utoipa::OpenApi;
     paths(
         document,
         status::gateway,
+        availability::show,
         recordings::list,
         recordings::fetch,
         sessions::list,
@@ -34,6 +35,14 @@ use utoipa::OpenApi;
         users::totp_off,
         users::sign_ins,
         users::end_sign_ins,
+        badges::list,
+        badges::give,
+        badges::revoke,
+        badges::set_pin,
+        badges::remove_pin,
+        seats::list,
+        seats::revoke,
+        seats::code,
     )
 )]
 struct Api;

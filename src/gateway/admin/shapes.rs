@@ -1,6 +1,7 @@
 //! The API's shapes, as OpenAPI describes them.
 
 use super::super::hosts::HostStatus;
+use super::super::takeovers::Takeover;
 use crate::identity::ticket::Holder;
 use crate::session::ViewerSnapshot;
 use crate::store::{self, Role};
@@ -214,6 +215,9 @@ pub(super) struct Audit {
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct Gateway {
+    /// By which its rows of availability are known.
+    pub name: Option<String>,
+    pub site: Option<String>,
     pub version: &'static str,
     pub protocol: String,
     pub started_at: i64,
@@ -223,8 +227,161 @@ pub(super) struct Gateway {
     pub tls: bool,
     pub sessions: usize,
     pub viewers: usize,
+    /// By the road of their link.
+    pub roads: Vec<ByRoad>,
+    /// Resident; null where the system does not say.
+    pub memory_bytes: Option<u64>,
+    pub certificate: Certificate,
     pub store_up: bool,
     pub audit: Audit,
+}
+
+/// Of a stretch of time.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Figures {
+    pub attempts: i64,
+    pub in_time: i64,
+    pub late: i64,
+    pub failed: i64,
+    /// Of attempts with a usable screen in time, 0 to 1; null without attempts.
+    pub share: Option<f64>,
+    pub minutes: i64,
+    pub minutes_degraded: i64,
+    pub screen_p50_ms: Option<f64>,
+    pub screen_p95_ms: Option<f64>,
+    pub tap_p50_ms: Option<f64>,
+    pub tap_p95_ms: Option<f64>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Stretch {
+    /// The last 24 hours.
+    pub day: Figures,
+    /// The last 30 times 24 hours.
+    pub month: Figures,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct AvailabilityOf {
+    pub application: String,
+    pub site: String,
+    pub day: Figures,
+    pub month: Figures,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Availability {
+    pub now: i64,
+    /// The hour since 1970 that runs, with which both stretches end.
+    pub hour: i64,
+    pub screen_target_ms: Option<u64>,
+    pub tap_target_ms: Option<u64>,
+    pub whole: Stretch,
+    pub applications: Vec<AvailabilityOf>,
+    /// 24, the oldest first.
+    pub hours: Vec<Figures>,
+    /// 30 of 24 hours, the oldest first.
+    pub days: Vec<Figures>,
+    /// Rows whose times could not be read.
+    pub damaged: usize,
+    /// This gateway's, since it started, the newest first, at most 100.
+    pub takeovers: Vec<Takeover>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct ByRoad {
+    pub road: &'static str,
+    pub viewers: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Certificate {
+    pub self_signed: bool,
+    /// Null if it cannot be read.
+    pub ends_at: Option<i64>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct There {
+    pub name: String,
+    pub title: String,
+    pub since: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Seat {
+    pub name: String,
+    pub zone: String,
+    /// wedge: a tap opens and the next one locks; card: open while the card lies there
+    pub mode: &'static str,
+    pub created_at: i64,
+    pub revoked_at: Option<i64>,
+    /// When a badge last opened something there.
+    pub used_at: Option<i64>,
+    /// Whom a badge let in there, if somebody is there now.
+    pub there: Option<There>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Seats {
+    pub seats: Vec<Seat>,
+    /// Where the next page begins; null after the last one.
+    pub next: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewSeat {
+    pub name: String,
+    /// Without one, "main".
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// wedge or card; without, wedge.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    pub mode: store::SeatMode,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct SeatCode {
+    /// For `chevet seat enrol`, once.
+    pub code: String,
+    pub ends_at: i64,
+}
+
+/// A badge, by a name that is not its number: the number is not kept.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Badge {
+    pub id: String,
+    pub created_at: i64,
+    pub revoked_at: Option<i64>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Badges {
+    pub badges: Vec<Badge>,
+    pub has_pin: bool,
+    /// So many PINs were wrong that a new one must be set.
+    pub pin_is_blocked: bool,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewBadge {
+    /// As its reader gives it. Told to nobody again.
+    pub number: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct NamedBadge {
+    pub id: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewPin {
+    /// 4 to 12 digits.
+    pub pin: String,
 }
 
 /// The recordings that are kept, the newest first.

@@ -27,15 +27,15 @@ const USERS: u32 = 50;
 const MOST_GROUPS: usize = 64;
 const MOST_SIGN_INS: u32 = 200;
 
-fn bad(error: &str, reason: &str) -> Response {
+pub(super) fn bad(error: &str, reason: &str) -> Response {
     refusal(StatusCode::BAD_REQUEST, error, reason)
 }
 
-fn broken(error: StoreError) -> Response {
+pub(super) fn broken(error: StoreError) -> Response {
     unavailable(&error)
 }
 
-async fn found(people: &People, name: &str) -> Result<User, Response> {
+pub(super) async fn found(people: &People, name: &str) -> Result<User, Response> {
     let none = || refusal(StatusCode::NOT_FOUND, "no-user", "there is no such user");
     let name = user_name(name).ok_or_else(none)?;
     people.identity().store().user_named(&name).await.map_err(broken)?.ok_or_else(none)
@@ -161,7 +161,12 @@ pub(super) async fn change(
 }
 
 /// Ends a user's sign-ins, and at once what their viewers see.
-async fn end_all(shared: &Shared, people: &People, user: &User, reason: &str) -> Result<usize, Response> {
+pub(super) async fn end_all(
+    shared: &Shared,
+    people: &People,
+    user: &User,
+    reason: &str,
+) -> Result<usize, Response> {
     let ended = people.identity().store().end_sign_ins_of(&user.id).await.map_err(broken)?;
     for sign_in in &ended {
         people.broker().sign_in_ended(sign_in, clock::unix_ms());
