@@ -195,7 +195,7 @@ mod tests {
             |_, _| 0x00FF_FFFF,
             |_, _| 0x007F_7F7F,
             |_, _| 0x0080_8080,
-            |x, y| (x * 7 + y * 3 & 0xFF) * 0x0001_0101,
+            |x, y| ((x * 7 + y * 3) & 0xFF) * 0x0001_0101,
         ];
         for colour in colours {
             let plain = picture(700, 300, colour);
