@@ -173,7 +173,8 @@ pub async fn recorded(acts: usize) -> Recorded {
         act(&mut client, number).await;
         moments.push(Moment { unix_ms: clock::unix_ms(), hash: hash(client.screen().unwrap()) });
         if number + 3 == acts {
-            stay(&mut client, Duration::from_millis(800)).await;
+            // Many times what may be lost: the recorder's thread may have to wait for a processor.
+            stay(&mut client, Duration::from_secs(3)).await;
             unfinished = std::fs::read(&file).unwrap();
         }
     }

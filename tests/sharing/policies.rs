@@ -16,7 +16,7 @@ async fn who_views_is_told_what_is_allowed_where_they_are() {
                     [[zone]]\nname = 'away'\naddresses = ['192.0.2.0/24']\n\
                     [[policy]]\nzone = 'away'\nshare = false\n\
                     [[policy]]\nzone = 'here'\ngroups = ['nurses']\nclipboard = 'out'\nresize = false\n\
-                    idle_lock_minutes = 20\nwatermark = 'viewer'\nrecording = true";
+                    idle_lock_minutes = 20\nwatermark = 'viewer'";
     let ward = Ward::open_with("terms", false, sections).await;
     let anne = ward.sign_in("anne", "room 1").await.unwrap();
     let mut client = dial(anne.address("desk").await.unwrap()).await;
