@@ -39,6 +39,12 @@ fn an_administrator_sees_a_viewer_in_chromium_sends_it_a_message_and_ends_it() {
     browser.step("sent");
     let said = || std::fs::read_to_string(folder.file("view.log")).unwrap();
     settle("the viewer is told", || (!said().contains("Maintenance at 18:00")).then(said));
+    let told = browser.step("code")["told"].as_str().unwrap().to_owned();
+    let code = told.split_whitespace().last().unwrap().to_owned();
+    let (kept, gateway_page) = (folder.file("seat.toml"), format!("http://127.0.0.1:{port}"));
+    let enrol = ["seat", "enrol", "--gateway", &gateway_page, "--file", kept.to_str().unwrap(), &code];
+    let enrolled = Command::new(env!("CARGO_BIN_EXE_chevet")).args(enrol).output().unwrap();
+    assert!(enrolled.status.success(), "{enrolled:?}");
     browser.step("done");
     settle("the viewer ends", || viewer.try_wait().unwrap().is_none().then(said));
     assert!(said().contains("maintenance"), "{}", said());
@@ -48,7 +54,7 @@ fn an_administrator_sees_a_viewer_in_chromium_sends_it_a_message_and_ends_it() {
         .output()
         .unwrap();
     let shown = String::from_utf8(show.stdout).unwrap();
-    for action in ["message", "end viewer"] {
+    for action in ["message", "end viewer", "make seat code", "revoke seat"] {
         let wanted = format!(r#""action":"{action}""#);
         let found = shown.lines().any(|line| line.contains(&wanted) && line.contains("Ada Boss"));
         assert!(found, "{wanted} is not in\n{shown}\n{}", gateway.log());

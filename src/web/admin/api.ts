@@ -45,6 +45,44 @@ export interface Host {
   applications: string[];
 }
 
+export interface Seat {
+  name: string;
+  zone: string;
+  mode: "wedge" | "card";
+  created_at: number;
+  revoked_at: number | null;
+  used_at: number | null;
+  there: { name: string; title: string; since: number } | null;
+}
+
+/** Of a stretch of time. */
+export interface Figures {
+  attempts: number;
+  /** Of attempts with a usable screen in time, 0 to 1. */
+  share: number | null;
+  minutes_degraded: number;
+  screen_p95_ms: number | null;
+  tap_p50_ms: number | null;
+  tap_p95_ms: number | null;
+}
+
+export interface Takeover {
+  at: number;
+  session: string;
+  title: string;
+  from_seat: string;
+  to_seat: string;
+}
+
+export interface Availability {
+  whole: { day: Figures; month: Figures };
+  applications: { application: string; site: string; day: Figures; month: Figures }[];
+  /** The oldest first. */
+  hours: Figures[];
+  days: Figures[];
+  takeovers: Takeover[];
+}
+
 export interface User {
   name: string;
   title: string;
@@ -108,6 +146,16 @@ async function ask<T>(method: Method, path: string, body?: unknown): Promise<T> 
 
 const at = (name: string): string => encodeURIComponent(name);
 
+async function allSeats(): Promise<Seat[]> {
+  const seats: Seat[] = [];
+  for (let after: string | null = ""; after !== null;) {
+    const page: { seats: Seat[]; next: string | null } = await ask("GET", `api/admin/seats?after=${at(after)}`);
+    seats.push(...page.seats);
+    after = page.next;
+  }
+  return seats;
+}
+
 export const api = {
   me: () => ask<Me>("GET", "api/me"),
   signIn: (name: string, password: string, code: string) =>
@@ -132,5 +180,10 @@ export const api = {
   removeCode: (name: string) => ask<null>("DELETE", `api/admin/users/${at(name)}/totp`),
   signIns: async (name: string) => (await ask<{ sign_ins: unknown[] }>("GET", `api/admin/users/${at(name)}/sign-ins`)).sign_ins.length,
   endSignIns: (name: string) => ask<{ sign_ins: number }>("DELETE", `api/admin/users/${at(name)}/sign-ins`),
+  seats: () => allSeats(),
+  seatCode: (name: string, zone: string, mode: string) =>
+    ask<{ code: string }>("POST", "api/admin/seat-codes", zone === "" ? { name, mode } : { name, zone, mode }),
+  revokeSeat: (name: string) => ask<{ sign_ins: number }>("DELETE", `api/admin/seats/${at(name)}`),
+  availability: () => ask<Availability>("GET", "api/admin/availability"),
   gateway: () => ask<Gateway>("GET", "api/admin/gateway"),
 };

@@ -5,16 +5,18 @@ import { type Language, firstLanguage } from "../page/words.ts";
 import { ApiError, type Me, api } from "./api.ts";
 import { problemOf } from "./ask.ts";
 import { speak, words, write } from "./dom.ts";
+import { AvailabilityTab } from "./availability.ts";
 import { HealthTab } from "./health.ts";
 import { HostsTab } from "./hosts.ts";
 import { PeopleTab } from "./people.ts";
+import { SeatsTab } from "./seats.ts";
 import { SessionsTab } from "./sessions.ts";
 import type { PlainWord } from "./words.ts";
 
 const LANGUAGE = "chevet.language";
 const ASK_EVERY_MS = 2000;
 const SAID_MS = 6000;
-const TABS = ["sessions", "people", "health", "hosts"] as const;
+const TABS = ["sessions", "people", "seats", "hosts", "availability", "health"] as const;
 type TabName = (typeof TABS)[number];
 
 let me: Me | null = null;
@@ -30,6 +32,8 @@ const tabs = {
   people: new PeopleTab(mayChange, say, failed),
   health: new HealthTab(),
   hosts: new HostsTab(mayChange, say),
+  seats: new SeatsTab(mayChange, say),
+  availability: new AvailabilityTab(),
 };
 
 function say(text: string): void {
