@@ -1,8 +1,7 @@
-use super::Failure;
+use super::{Failure, store_of};
 use chevet::clock;
-use chevet::gateway::{Config, is_name, make_state_directory};
+use chevet::gateway::is_name;
 use chevet::identity::is_host_key;
-use chevet::store::Store;
 use std::path::PathBuf;
 
 /// Manage the hosts that may start applications for this gateway
@@ -40,13 +39,7 @@ enum Job {
 
 impl Hosts {
     pub async fn run(self) -> Result<(), Failure> {
-        let config = Config::read(&self.config)?;
-        if let Some(directory) = &config.state_directory {
-            make_state_directory(directory)?;
-        }
-        let url =
-            config.store_url().ok_or("the configuration has neither `state_directory` nor [store] `url`")?;
-        let store = Store::open(&url).await?;
+        let (_, store) = store_of(&self.config).await?;
         match self.job {
             Job::Add { name, key } => {
                 if !is_name(&name) {

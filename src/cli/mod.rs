@@ -15,8 +15,11 @@ mod user;
 mod view;
 
 use chevet::doctor::Verdict;
+use chevet::gateway::{Config, make_state_directory};
+use chevet::store::Store;
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -130,6 +133,18 @@ impl DoctorCommand {
             _ => ExitCode::SUCCESS,
         })
     }
+}
+
+/// The gateway's configuration and the store that it names, whether the gateway runs or not.
+async fn store_of(config: &Path) -> Result<(Config, Store), Failure> {
+    let config = Config::read(config)?;
+    if let Some(directory) = &config.state_directory {
+        make_state_directory(directory)?;
+    }
+    let url =
+        config.store_url().ok_or("the configuration has neither `state_directory` nor [store] `url`")?;
+    let store = Store::open(&url).await?;
+    Ok((config, store))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -1,7 +1,7 @@
-use super::{Failure, interrupted};
+use super::{Failure, interrupted, store_of};
 use chevet::client::seat::{Seat as Enrolled, SeatFailed, SeatFile};
 use chevet::clock;
-use chevet::gateway::{Config, make_state_directory};
+use chevet::gateway::Config;
 use chevet::identity::{CODE_MS, new_id, new_seat_code};
 use chevet::seat::{Agent, Beginning, SEEN_AT_ONCE, Seen, read_lines, read_lines_from_device};
 use chevet::store::{Change, SeatMode, Store};
@@ -60,14 +60,7 @@ pub struct Of {
 
 impl Of {
     pub async fn store(&self) -> Result<(Config, Store), Failure> {
-        let config = Config::read(&self.config)?;
-        if let Some(directory) = &config.state_directory {
-            make_state_directory(directory)?;
-        }
-        let url =
-            config.store_url().ok_or("the configuration has neither `state_directory` nor [store] `url`")?;
-        let store = Store::open(&url).await?;
-        Ok((config, store))
+        store_of(&self.config).await
     }
 }
 

@@ -1,7 +1,7 @@
-use super::Failure;
 use super::seat::note;
+use super::{Failure, store_of};
 use chevet::clock;
-use chevet::gateway::{Config, kept_keys, make_state_directory};
+use chevet::gateway::kept_keys;
 use chevet::identity::{Hasher, TotpSecret, add_user, check_new_password, is_title, user_name};
 use chevet::store::{Role, Store, User as Person};
 use std::io::{IsTerminal, Read};
@@ -75,13 +75,7 @@ enum Job {
 
 impl User {
     pub async fn run(self) -> Result<(), Failure> {
-        let config = Config::read(&self.config)?;
-        if let Some(directory) = &config.state_directory {
-            make_state_directory(directory)?;
-        }
-        let url =
-            config.store_url().ok_or("the configuration has neither `state_directory` nor [store] `url`")?;
-        let store = Store::open(&url).await?;
+        let (config, store) = store_of(&self.config).await?;
         match self.job {
             Job::Add { name, title, groups, role, no_password } => {
                 // Before the user is there, so that a bad password leaves nothing behind.
