@@ -411,6 +411,7 @@ impl Task {
                 self.cursor_at = Some((x.into(), y.into()));
                 Control::CursorAt { x: x.into(), y: y.into() }
             }
+            SourceEvent::Clip(_) => return,
         };
         self.viewers.values().for_each(|viewer| viewer.link.control(&message));
     }

@@ -14,7 +14,7 @@ pub use x11::{X11Error, X11Source, XServer, authority_entry};
 
 use crate::codec::Packed;
 use crate::screen::{Framebuffer, Grid, Rect, SizeError, TILE, TileSet};
-use crate::wire::{InputEvent, Policy};
+use crate::wire::{Clip, InputEvent, Policy};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -163,6 +163,8 @@ pub enum SourceEvent {
         x: u16,
         y: u16,
     },
+    /// Somebody copied something in the session.
+    Clip(Clip),
 }
 
 /// What a session asks of its source. Every call returns at once.
@@ -171,6 +173,8 @@ pub trait Source: Send + Sync {
     fn input(&self, event: InputEvent);
     /// A viewer wants the screen to have this size in pixels; a source that cannot, does not.
     fn resize(&self, width: u32, height: u32);
+    /// The host's clipboard is to hold this; a source that cannot, does nothing.
+    fn clip(&self, _clip: Clip) {}
 }
 
 #[cfg(test)]

@@ -48,3 +48,7 @@ pub const MAX_HOST_KEY: usize = 64;
 pub const MAX_ARGUMENTS: usize = 64;
 /// One of them, in bytes.
 pub const MAX_ARGUMENT: usize = 4_096;
+/// The text of a clipboard, in bytes.
+pub const MAX_CLIP_TEXT: usize = 512 << 10;
+/// The picture of a clipboard, in bytes.
+pub const MAX_CLIP_PICTURE: usize = 8 << 20;

@@ -1,6 +1,7 @@
 //! The protocol's messages as bytes: what they hold, how they are written and read, and every bound on
 //! what a peer may send. Pure; `docs/protocol.md` describes the same in words.
 
+mod clip;
 mod control;
 mod host;
 mod input;
@@ -12,6 +13,7 @@ mod update;
 mod value;
 mod websocket;
 
+pub use clip::Clip;
 pub use control::{Attach, Attached, Control, ControlReader, Cursor, KnownScreen, Path, Role, Secret, Token};
 pub use host::{EndReason, HostLoad, HostMessage, HostOffers, RunningSession, Start};
 pub use input::{Button, InputEvent, InputReader, Motion, write_event, write_input_start};

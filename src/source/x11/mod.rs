@@ -202,12 +202,13 @@ struct Outbox {
     state: Option<SourceEvent>,
     cursor: Option<SourceEvent>,
     moved: Option<SourceEvent>,
+    clip: Option<SourceEvent>,
     last_state: Option<SourceState>,
 }
 
 impl Outbox {
     fn new(events: Sender<SourceEvent>) -> Self {
-        Outbox { events, state: None, cursor: None, moved: None, last_state: None }
+        Outbox { events, state: None, cursor: None, moved: None, clip: None, last_state: None }
     }
 
     fn tell_state(&mut self, state: SourceState) {
@@ -222,6 +223,7 @@ impl Outbox {
             SourceEvent::State(_) => self.state = Some(event),
             SourceEvent::Cursor(_) => self.cursor = Some(event),
             SourceEvent::CursorMoved { .. } => self.moved = Some(event),
+            SourceEvent::Clip(_) => self.clip = Some(event),
             // An X server promises nothing of its pixels.
             SourceEvent::Policy(_) => {}
         }
@@ -230,7 +232,7 @@ impl Outbox {
 
     /// Hands over what fits; returns whether anything still waits.
     fn flush(&mut self) -> bool {
-        for slot in [&mut self.state, &mut self.cursor, &mut self.moved] {
+        for slot in [&mut self.state, &mut self.cursor, &mut self.moved, &mut self.clip] {
             if let Some(event) = slot.take()
                 && let Err(TrySendError::Full(event)) = self.events.try_send(event)
             {
