@@ -15,8 +15,8 @@ use crate::audit::{Event, Record, Time};
 use crate::clock;
 use crate::identity::seat::SeatRequest;
 use crate::identity::ticket::Holder;
-use crate::identity::{BADGE, Person, SeatError, Signed, Tapped, new_secret, sha256_hex};
-use crate::store::{Change, Seat, User};
+use crate::identity::{BADGE, Opened, Person, SeatError, Signed, Tapped, new_secret, sha256_hex};
+use crate::store::{Change, Seat};
 use crate::wire::CloseCode;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, State};
@@ -231,7 +231,7 @@ async fn tap(
     };
     let (seat, tapped) = tapped.await.map_err(|error| refused(&shared, &error, &place))?;
     match tapped {
-        Tapped::Open(user) => open(&shared, seat, user, holder, &place).await,
+        Tapped::Open(opened) => open(&shared, seat, *opened, holder, &place).await,
         Tapped::Pin(waiting) => Ok(answer(json!({"waiting": waiting, "nonce": identity.seat_nonce(now)}))),
     }
 }
@@ -249,11 +249,11 @@ async fn pin(
     let checked = async {
         let parts = [waiting.as_str(), &pin, &Holder::in_words(holder.as_ref())];
         let seat = identity.seat_that_signed(&signed, SeatRequest::Pin, &parts, place.from(), now).await?;
-        let user = identity.pin(&seat, &waiting, &pin, now).await?;
-        Ok((seat, user))
+        let opened = identity.pin(&seat, &waiting, &pin, now).await?;
+        Ok((seat, opened))
     };
-    let (seat, user) = checked.await.map_err(|error| refused(&shared, &error, &place))?;
-    open(&shared, seat, user, holder, &place).await
+    let (seat, opened) = checked.await.map_err(|error| refused(&shared, &error, &place))?;
+    open(&shared, seat, opened, holder, &place).await
 }
 
 /// Lets a user in at a seat. Whoever was there before is let out, and so is this user wherever else a badge let them in: there,
@@ -261,10 +261,11 @@ async fn pin(
 async fn open(
     shared: &Shared,
     seat: Seat,
-    user: User,
+    opened: Opened,
     holder: Option<Holder>,
     place: &Place,
 ) -> Result<Response, Response> {
+    let Opened { user, badge } = opened;
     let people = people(shared)?;
     let one = people.one_at_a_time().await;
     let store = people.identity().store();
@@ -281,6 +282,11 @@ async fn open(
         shared.registry.dismiss(&sign_in, CloseCode::TAKEN_OVER, &there).await;
     }
     let (person, secret) = let_in(shared, user, BADGE, &seat.name, place).await?;
+    // Whoever revokes a badge ends its user's sign-ins after that, so one that began too late for them sees it here.
+    if let Err(error) = people.identity().is_still_good(&seat, &person.user, &badge).await {
+        people.identity().end(&person).await.map_err(|error| unavailable(&error))?;
+        return Err(refused(shared, &error, place));
+    }
     if let Err(error) = store.seat_was_used(&seat.id, clock::unix_ms()).await {
         tracing::warn!(%error, "a seat's use could not be noted");
     }

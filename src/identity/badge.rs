@@ -92,9 +92,15 @@ pub struct Signed {
 /// What a tap came to.
 pub enum Tapped {
     /// Within the grace: the user is let in.
-    Open(User),
+    Open(Box<Opened>),
     /// The PIN is asked for; this says for which tap. It reads the same for badges that nobody has.
     Pin(String),
+}
+
+/// Whom a badge lets in, and which one it was.
+pub struct Opened {
+    pub user: User,
+    pub badge: String,
 }
 
 /// What stands in the seal between tap and PIN.
@@ -298,7 +304,7 @@ impl Identity {
             let grace = self.store.has_grace(&badge.user_id, &badge.id, &place, now_ms).await?;
             let user = if grace { self.store.user(&badge.user_id).await? } else { None };
             if let Some(user) = user.filter(|user| user.enabled) {
-                return Ok(Tapped::Open(user));
+                return Ok(Tapped::Open(Box::new(Opened { user, badge: badge.id.clone() })));
             }
         }
         // Badges that nobody has are asked for a PIN too: which ones there are is not told.
@@ -309,7 +315,7 @@ impl Identity {
     }
 
     /// The PIN of a tap. Takes the time of one hash whatever is wrong.
-    pub async fn pin(&self, seat: &Seat, waiting: &str, pin: &str, now_ms: i64) -> Result<User, SeatError> {
+    pub async fn pin(&self, seat: &Seat, waiting: &str, pin: &str, now_ms: i64) -> Result<Opened, SeatError> {
         let refused = |reason| SeatError::refused(reason).of(seat, None);
         let opened = self.keys.open(waiting, WAITING);
         let opened = opened.and_then(|plain| serde_json::from_slice::<Waiting>(&plain).ok());
@@ -341,12 +347,18 @@ impl Identity {
             return Err(refused("user is disabled"));
         };
         // It may have been revoked since the tap.
-        if !self.store.is_badge_of(&waiting.badge, &user.id).await? {
-            return Err(SeatError::refused("the badge is revoked").of(seat, Some(&user)));
-        }
+        self.is_still_good(seat, &user, &waiting.badge).await?;
         let until = now_ms + self.badges.grace_ms;
         self.store.pin_was_right(&user.id, &waiting.badge, &self.grace_place(seat), until).await?;
-        Ok(user)
+        Ok(Opened { user, badge: waiting.badge })
+    }
+
+    /// Whether a badge has not been revoked meanwhile.
+    pub async fn is_still_good(&self, seat: &Seat, user: &User, badge: &str) -> Result<(), SeatError> {
+        match self.store.is_badge_of(badge, &user.id).await? {
+            true => Ok(()),
+            false => Err(SeatError::refused("the badge is revoked").of(seat, Some(user))),
+        }
     }
 
     fn grace_place(&self, seat: &Seat) -> String {

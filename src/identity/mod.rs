@@ -19,8 +19,8 @@ mod totp;
 pub use accounts::{AccountError, Known, Newcomer, Who};
 pub use attempts::Attempts;
 pub use badge::{
-    BADGE, BadgePolicy, CODE_MS, GraceIn, PinError, SeatCodeError, SeatError, Signed, Tapped, badge_number,
-    check_new_pin, new_seat_code, seat_name,
+    BADGE, BadgePolicy, CODE_MS, GraceIn, Opened, PinError, SeatCodeError, SeatError, Signed, Tapped,
+    badge_number, check_new_pin, new_seat_code, seat_name,
 };
 pub use host_key::{HostKey, HostKeyError, is_host_key, is_proven};
 pub use password::{Hasher, PasswordError, check_new_password};

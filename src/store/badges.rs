@@ -241,6 +241,18 @@ impl Store {
         Ok(found.is_some())
     }
 
+    /// Whether the user may come back without a PIN, somewhere.
+    pub async fn has_some_grace(&self, user_id: &str, now_ms: i64) -> Result<bool, StoreError> {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT grace_until FROM pins WHERE user_id = $1 AND grace_until > $2")
+                .bind(user_id)
+                .bind(now_ms)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(failed("asking whether a badge is in its grace"))?;
+        Ok(found.is_some())
+    }
+
     /// The next tap asks for the PIN.
     pub async fn end_grace(&self, user_id: &str) -> Result<(), StoreError> {
         let done = sqlx::query("UPDATE pins SET grace_until = 0 WHERE user_id = $1");

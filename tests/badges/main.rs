@@ -18,6 +18,7 @@ use chevet::store::SeatMode;
 use chevet::wire::CloseCode;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
+use std::time::Duration;
 use ward::{
     ANNES, ANNES_COLOUR, PASSWORD, PAULS, PAULS_COLOUR, PIN, Ward, here, opened, tap_and_pin, until_closed,
     until_colour, waiting,
@@ -143,6 +144,27 @@ async fn signing_out_a_revoked_badge_and_a_disabled_user_end_the_grace() {
     // A tap of another seat is of no use here.
     refused(seat.pin(&tap_before, PIN).await);
     ward.journal_with(&["user is disabled", "the tap was at another seat", "unknown badge"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_badge_that_is_revoked_while_it_is_tapped_has_nothing_open_afterwards() {
+    let ward = Ward::open("race").await;
+    let seat = ward.seat("Room 1").await;
+    let anne = ward.user_id("anne").await;
+    let hash = ward.badge_hash(ANNES);
+    for round in 0..12 {
+        tap_and_pin(&seat, ANNES).await;
+        let revoked = async {
+            tokio::time::sleep(Duration::from_micros(700 * round)).await;
+            ward.store.revoke_badges(&anne, None, clock::unix_ms()).await.unwrap();
+            ward.store.end_sign_ins_of(&anne).await.unwrap();
+        };
+        let (tapped, ()) = tokio::join!(seat.tap_here(ANNES), revoked);
+        drop(tapped);
+        let open = ward.store.sign_ins_of(&anne, clock::unix_ms(), 9).await.unwrap();
+        assert!(open.is_empty(), "round {round}: {} sign-ins outlived the badge", open.len());
+        ward.store.add_badge(&new_id(), &hash, &anne, 0).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

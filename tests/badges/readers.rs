@@ -4,7 +4,7 @@ use crate::agent::until_nobody;
 use crate::page::{Page, run};
 use crate::ward::{PIN, Ward};
 use chevet::client::seat::Seat;
-use chevet::identity::{badge_number, new_id};
+use chevet::identity::new_id;
 use chevet::seat::{Agent, Seen, read_cards};
 use chevet::store::SeatMode;
 use serde_json::json;
@@ -133,7 +133,7 @@ async fn at_a_seat_for_cards_a_session_is_open_while_its_card_lies_there() {
     let _daemon = Daemon::start();
     let ward = Ward::open("cards").await;
     let anne = ward.user_id("anne").await;
-    let hash = ward.badge_hash(&badge_number(NUMBER).unwrap());
+    let hash = ward.badge_hash(NUMBER);
     ward.store.add_badge(&new_id(), &hash, &anne, 0).await.unwrap();
     let seat = Seat::open(ward.enrol("Room 1", "east", SeatMode::Card).await).await.unwrap();
     let running = run(Agent::start(seat).await.unwrap());

@@ -6,6 +6,7 @@ mod measure;
 mod stage;
 
 use chevet::client::Event;
+use chevet::clock;
 use chevet::wire::CloseCode;
 use hyper::Method;
 use rustix::process::Signal;
@@ -143,6 +144,21 @@ async fn a_session_ends_when_nobody_has_looked_for_long_enough_or_its_user_signs
         left => Err(format!("{left:?}")),
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_taps_out_has_not_signed_out_while_the_badge_needs_no_pin() {
+    let stage = Stage::open("tapped-out", &application("out", &painter(2), "end_at_sign_out = true")).await;
+    let _host = stage.host("app-1", "['out']", "").await;
+    let anne = stage.sign_in("anne", "").await;
+    anne.address("out").await.unwrap();
+    let id = stage.store.user_named("anne").await.unwrap().unwrap().id;
+    stage.store.set_pin(&id, "never looked at").await.unwrap();
+    let (now, grace) = (clock::unix_ms(), 5_000);
+    stage.store.pin_was_right(&id, "badge", "zone east", now + grace).await.unwrap();
+    stage.store.end_sign_ins_of(&id).await.unwrap();
+    stage.until_sessions(0).await;
+    assert!(clock::unix_ms() >= now + grace, "it ended within the grace");
 }
 
 #[tokio::test(flavor = "multi_thread")]

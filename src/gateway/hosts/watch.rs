@@ -74,6 +74,10 @@ async fn is_signed_out(shared: &Shared, running: &Running) -> bool {
     let ends = shared.hosts.applications().named(&running.application).is_some_and(|it| it.end_at_sign_out);
     let Some(people) = shared.people.as_ref().filter(|_| ends) else { return false };
     let (identity, now) = (people.identity(), clock::unix_ms());
+    // Who tapped out has not signed out: while the grace lasts the badge finds the session again.
+    if identity.store().has_some_grace(&running.user, now).await.unwrap_or(true) {
+        return false;
+    }
     // A store that does not answer ends nothing.
     match running.sign_in.is_empty() {
         // Not opened since the gateway's start: any sign-in of the user's will do.
