@@ -40,5 +40,11 @@ async fn in_chromium_the_button_signs_in_and_signing_out_goes_on_to_the_provider
     assert!(out.starts_with(&format!("{}session/end?id_token_hint=", stage.provider.url)), "{out}");
     assert!(step("told")["problem"].as_str().unwrap().contains("pas assez sûr"), "{steps:?}");
     assert_eq!(step("told")["url"], stage.home.as_str(), "the address says nothing any more");
+    let admin = step("admin");
+    assert_eq!(admin["url"], stage.home.join("admin").unwrap().as_str());
+    assert!(
+        admin["problem"].as_str().unwrap().contains("rôle"),
+        "somebody came back, who is no administrator: {admin}"
+    );
     assert!(stage.recorded(&["signed_out", "asked for"]).await);
 }

@@ -1,7 +1,11 @@
 // The administration page: who asks, which tab is shown, and what is asked again and again.
 
 import { element, remember, remembered } from "../page/dom.ts";
-import { type Language, firstLanguage } from "../page/words.ts";
+import { type SignInOffer, fetchConnectInfo } from "../page/gateway.ts";
+import { linksOf } from "../page/provider-links.ts";
+import { problemBrought } from "../page/provider-problems.ts";
+import { beganInAdmin } from "../page/way-back.ts";
+import { type Language, type PlainWord as PageWord, languages as pageLanguages, firstLanguage } from "../page/words.ts";
 import { ApiError, type Me, api } from "./api.ts";
 import { problemOf } from "./ask.ts";
 import { speak, words, write } from "./dom.ts";
@@ -25,6 +29,9 @@ let asking = false;
 let saying: ReturnType<typeof setTimeout> | null = null;
 /** What stands above the sign-in form, as a word so that it can be said in the other language. */
 let signInProblem: PlainWord | null = null;
+/** What a provider's or a card's answer came to, in the words of the sessions page; said once. */
+let brought: PageWord | null = null;
+let offer: SignInOffer | null = null;
 
 const mayChange = (): boolean => me?.user.role === "administrator";
 const tabs = {
@@ -90,18 +97,36 @@ function showSignIn(problem: PlainWord | null): void {
   element("code-line", HTMLDivElement).hidden = true;
   signInProblem = problem;
   showSignInProblem();
-  element("admin-name", HTMLInputElement).focus();
+  showWaysIn();
+  if (offer?.password === false) element("providers", HTMLDivElement).querySelector("a")?.focus();
+  else element("admin-name", HTMLInputElement).focus();
+}
+
+function pageWords(): (typeof pageLanguages)[Language] {
+  return pageLanguages[document.documentElement.lang as Language];
+}
+
+/** Passwords, cards and providers, as far as the gateway lets people in by them. */
+function showWaysIn(): void {
+  const links = offer === null ? [] : linksOf(offer, pageWords());
+  for (const link of links) link.addEventListener("click", () => beganInAdmin(Date.now()));
+  const password = offer?.password !== false;
+  element("by-password", HTMLDivElement).hidden = !password;
+  element("sign-in-or", HTMLParagraphElement).hidden = links.length === 0 || !password;
+  element("providers", HTMLDivElement).replaceChildren(...links);
 }
 
 function showSignInProblem(): void {
   const line = element("sign-in-problem", HTMLParagraphElement);
-  line.textContent = signInProblem === null ? "" : words()[signInProblem];
-  line.hidden = signInProblem === null;
+  const fromElsewhere = brought === null ? "" : pageWords()[brought];
+  line.textContent = signInProblem === null ? fromElsewhere : words()[signInProblem];
+  line.hidden = line.textContent === "";
 }
 
 function showDesk(who: Me): void {
   if (who.user.role === "user") return showSignIn("noRight");
   me = who;
+  brought = null;
   element("entrance", HTMLElement).hidden = true;
   element("desk", HTMLDivElement).hidden = false;
   showWho();
@@ -145,6 +170,7 @@ function listen(): void {
       remember("local", LANGUAGE, language);
       speak(language);
       showSignInProblem();
+      showWaysIn();
       for (const name of TABS) tabs[name].speakAgain();
       void load();
     });
@@ -171,10 +197,26 @@ function listen(): void {
   }, ASK_EVERY_MS);
 }
 
-speak(firstLanguage(navigator.languages, remembered("local", LANGUAGE)));
-listen();
-api.me().then(showDesk, (error: unknown) => {
-  const none = error instanceof ApiError && error.error === "no-sign-in";
-  const away = error instanceof ApiError && error.status === 0;
-  showSignIn(none ? "noSignIn" : away ? "away" : null);
-});
+/** Takes a provider's refusal out of the address, where a tab's name may stand as well. */
+function readFragment(): void {
+  const error = new URLSearchParams(location.hash.slice(1)).get("error");
+  if (error === null) return;
+  brought = problemBrought(error);
+  history.replaceState(null, "", location.pathname);
+}
+
+async function begin(): Promise<void> {
+  speak(firstLanguage(navigator.languages, remembered("local", LANGUAGE)));
+  readFragment();
+  listen();
+  try {
+    offer = (await fetchConnectInfo()).sign_in;
+    showDesk(await api.me());
+  } catch (error) {
+    const none = error instanceof ApiError && error.error === "no-sign-in";
+    const away = !(error instanceof ApiError) || error.status === 0;
+    showSignIn(none ? "noSignIn" : away ? "away" : null);
+  }
+}
+
+void begin();

@@ -182,7 +182,7 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
   },
 
   /** provider FILE: signs in by the first provider, which asks nothing, a screenshot; signs out, here and there; then what the
-   * page says of a sign-in that was too weak. */
+   * page says of a sign-in that was too weak, and the same way in on the administration page. */
   async provider(run) {
     const path = argument(run, 0, "where to write the screenshot");
     const { page } = run;
@@ -199,6 +199,12 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     await page.waitForSelector("#problem", { visible: true });
     await untilSeen(run, "#providers a");
     run.say({ step: "told", problem: await page.evaluate(PROBLEM), url: page.url() });
+    // Providers send back to the sessions page alone; it goes on to where the sign-in began.
+    await page.goto(new URL("admin", home).href, { waitUntil: "load" });
+    await untilSeen(run, "#providers a");
+    await page.click("#providers a");
+    await page.waitForSelector("#sign-in-problem", { visible: true });
+    run.say({ step: "admin", problem: await page.evaluate("document.querySelector('#sign-in-problem').textContent"), url: page.url() });
   },
 
   /** roads: which road carried the first exact screen. */

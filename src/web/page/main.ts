@@ -13,6 +13,7 @@ import { startOptions } from "./roads.ts";
 import { type AgentAddress, readAgent } from "./seat-agent.ts";
 import { SessionView } from "./session-view.ts";
 import { moveAmongCards } from "./sessions.ts";
+import { isBackForAdmin } from "./way-back.ts";
 import { type Language, firstLanguage } from "./words.ts";
 
 const LANGUAGE = "chevet.language";
@@ -117,6 +118,7 @@ async function begin(): Promise<void> {
   const language = firstLanguage(navigator.languages, remembered("local", LANGUAGE));
   speak(language);
   exposeHooks(() => view);
+  if (isBackForAdmin(Date.now())) return location.replace(new URL(`admin${location.hash}`, document.baseURI));
   const fragment = readFragment();
   const [code, session] = [fragment.get("ticket"), fragment.get("session")];
   rememberSeat(fragment.get("seat"));

@@ -3,6 +3,7 @@
 import { element, words } from "./dom.ts";
 import type { Credentials, SignInOffer } from "./gateway.ts";
 import { showPart } from "./panel.ts";
+import { linksOf } from "./provider-links.ts";
 import { type Field, type SignInState, begun, clearedFields, failed, submitted } from "./sign-in.ts";
 import type { PlainWord } from "./words.ts";
 
@@ -114,7 +115,7 @@ export class SignInForm {
       field.setAttribute("aria-invalid", String(problem !== null && name === focus && PROBLEMS_OF_FIELDS.has(problem)));
     }
     this.showPassword(fields.password.type === "text");
-    this.renderElsewhere(onCode ? [] : linksOf(offer));
+    this.renderElsewhere(onCode ? [] : linksOf(offer, all));
     if (!focusing) return;
     if (offer.password) fields[focus].focus();
     else element("providers", HTMLDivElement).querySelector("a")?.focus();
@@ -129,18 +130,3 @@ export class SignInForm {
 const PROBLEMS_OF_FIELDS: ReadonlySet<PlainWord> = new Set<PlainWord>([
   "nameEmpty", "passwordEmpty", "signInRefused", "oneTimeCodeShape", "oneTimeCodeWrong",
 ]);
-
-/** The other ways to sign in: a card first, since whoever has one has it at hand. */
-function linksOf({ card, providers }: SignInOffer): HTMLAnchorElement[] {
-  const links = providers.map(({ title, url }) => linkTo(url, words().signInWith(title)));
-  return card === null ? links : [linkTo(card.url, words().signInByCard), ...links];
-}
-
-function linkTo(url: string, text: string): HTMLAnchorElement {
-  const link = document.createElement("a");
-  link.className = "provider";
-  link.href = new URL(url, document.baseURI).href;
-  link.textContent = text;
-  return link;
-}
-
