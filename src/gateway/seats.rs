@@ -51,28 +51,35 @@ pub(super) fn router() -> Router<Arc<Shared>> {
 pub(super) struct Claims(Mutex<HashMap<String, Waiting>>);
 
 struct Waiting {
+    claimed: Claimed,
+    until: i64,
+}
+
+/// What the page on a seat takes over from its tap.
+struct Claimed {
     secret: String,
     session: Option<String>,
-    until: i64,
+    /// The tap's trace, with which the page goes on.
+    trace: String,
 }
 
 impl Claims {
     /// `None` if too many wait.
-    fn add(&self, secret: String, session: Option<String>, now_ms: i64) -> Option<String> {
+    fn add(&self, claimed: Claimed, now_ms: i64) -> Option<String> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.retain(|_, waiting| waiting.until > now_ms);
         if waiting.len() >= MOST_CLAIMS {
             return None;
         }
         let code = new_secret();
-        waiting.insert(sha256_hex(code.as_bytes()), Waiting { secret, session, until: now_ms + CLAIM_MS });
+        waiting.insert(sha256_hex(code.as_bytes()), Waiting { claimed, until: now_ms + CLAIM_MS });
         Some(code)
     }
 
-    fn take(&self, code: &str, now_ms: i64) -> Option<(String, Option<String>)> {
+    fn take(&self, code: &str, now_ms: i64) -> Option<Claimed> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = waiting.remove(&sha256_hex(code.as_bytes()))?;
-        (taken.until > now_ms).then_some((taken.secret, taken.session))
+        (taken.until > now_ms).then_some(taken.claimed)
     }
 }
 
@@ -301,7 +308,8 @@ async fn open(
         "nonce": people.identity().seat_nonce(now),
     });
     let Some(holder) = holder else {
-        let claim = people.claims().add(secret, session, now);
+        let claimed = Claimed { secret, session, trace: crate::telemetry::here() };
+        let claim = people.claims().add(claimed, now);
         told["claim"] = claim.ok_or_else(|| unavailable(&"too many sign-ins wait for their page"))?.into();
         return Ok(answer(told));
     };
@@ -390,7 +398,7 @@ async fn claim(
     let people = people(&shared)?;
     let taken = people.claims().take(&asked.claim, clock::unix_ms());
     let no = || refused(&shared, &SeatError::of_claim(), &place);
-    let (secret, session) = taken.ok_or_else(no)?;
+    let Claimed { secret, session, trace } = taken.ok_or_else(no)?;
     let person = people.person(&secret).await.map_err(|error| unavailable(&error))?;
     let person = person.ok_or_else(no)?;
     shared.audit.record(about(&person, Event::Unlocked { method: BADGE.into() }).peer(place.from()));
@@ -398,6 +406,7 @@ async fn claim(
         "user": shown_user(&person.user),
         "seat": person.sign_in.seat,
         "session": session,
+        "trace": trace,
     });
     let mut response = answer(shown).into_response();
     response.headers_mut().insert(header::SET_COOKIE, seat_cookie(&shared, &secret));

@@ -105,8 +105,13 @@ export async function postSignIn(credentials: Credentials): Promise<SignedIn> {
 
 /** Takes over the sign-in that a badge began at this seat. */
 export async function postClaim(claim: string, given: AbortSignal): Promise<SignedIn> {
-  return (await (await ask("POST", "api/seats/claim", { claim }, {}, given)).json()) as SignedIn;
+  const { trace, ...signedIn } = (await (await ask("POST", "api/seats/claim", { claim }, {}, given)).json()) as SignedIn & { trace?: string };
+  tapped = trace ?? "";
+  return signedIn;
 }
+
+/** The trace of the tap that let somebody in: the ticket that is asked for next is a part of it. */
+let tapped = "";
 
 /** Where to sign out of the provider too, if somebody came by one that wants it. */
 export async function postSignOut(given: AbortSignal): Promise<URL | null> {
@@ -152,7 +157,9 @@ export interface Ticket {
 /** A ticket for this session, or for this application's, of use only with the secret that has this hash. */
 export async function postTicket(session: string, secretHash: string): Promise<Ticket> {
   const wish = { session, holder: { secret: secretHash } };
-  return (await (await ask("POST", "api/tickets", wish, {}, undefined, TICKET_PATIENCE_MS)).json()) as Ticket;
+  const headers: Record<string, string> = tapped === "" ? {} : { traceparent: tapped };
+  tapped = "";
+  return (await (await ask("POST", "api/tickets", wish, headers, undefined, TICKET_PATIENCE_MS)).json()) as Ticket;
 }
 
 /** A code by which somebody may ask to watch the session. */
