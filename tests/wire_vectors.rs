@@ -171,6 +171,18 @@ fn controls() -> Vec<(&'static str, Control, Value)> {
                 "idle_lock_ms": 600_000, "marking": "viewer", "mark": "Zoé · salle 3"}),
         ),
         (
+            "Terms",
+            Control::Terms(Terms {
+                clipboard_in: true,
+                resize: true,
+                marking: Marking::BurntIn,
+                mark: "Zoé · salle 3".into(),
+                ..Terms::default()
+            }),
+            json!({"clipboard_in": true, "clipboard_out": false, "resize": true, "share": false,
+                "idle_lock_ms": 0, "marking": "burnt-in", "mark": "Zoé · salle 3"}),
+        ),
+        (
             "WatchAsked",
             Control::WatchAsked { ask: 300, title: "Paul".into(), seat: "A2".into(), administrator: true },
             json!({"ask": 300, "title": "Paul", "seat": "A2", "administrator": true}),

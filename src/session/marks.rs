@@ -198,3 +198,36 @@ impl Picture {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::screen::HashKey;
+
+    #[test]
+    fn with_each_minute_the_time_in_a_mark_is_written_anew_and_no_oftener() {
+        const BEGUN: i64 = 1_795_608_030_000;
+        let (made, _videos) = mpsc::channel(1);
+        let mut marks = Marks::new(made);
+        let mut plain = Scene::new(HashKey(5), 640, 400).unwrap();
+        let number = marks.enter("Anne Roy".into(), &mut plain, BEGUN, 0).unwrap();
+        let shown = |marks: &mut Marks, plain: &mut Scene| {
+            let mut unused = Encoding::new();
+            let (scene, _) = marks.parts((plain, &mut unused), number);
+            scene.framebuffer().clone()
+        };
+        let wanted = |plain: &mut Scene, at: i64| {
+            let mut marked = plain.framebuffer().clone();
+            let all = TileSet::full(plain.grid().len());
+            Mark::new("Anne Roy", at).burn(plain.framebuffer(), &mut marked, &all);
+            marked
+        };
+        let first = wanted(&mut plain, BEGUN);
+        assert!(shown(&mut marks, &mut plain) == first);
+        assert!(!marks.tell_time(&mut plain, &mut Viewers::new(), BEGUN + 29_999, 1));
+        assert!(marks.tell_time(&mut plain, &mut Viewers::new(), BEGUN + 30_000, 2));
+        let second = wanted(&mut plain, BEGUN + 30_000);
+        assert!(second != first && shown(&mut marks, &mut plain) == second);
+        assert!(!marks.tell_time(&mut plain, &mut Viewers::new(), BEGUN + 89_999, 3));
+    }
+}

@@ -90,6 +90,46 @@ async fn whoever_is_marked_differs_by_the_mark_alone_and_both_are_exact_whatever
     }
 }
 
+/// One frame of something that moves softly everywhere, as films do.
+fn film(screen: &mut Framebuffer, frame: u32) {
+    let t = frame as f32 * 0.3;
+    for y in 80..320 {
+        for (x, pixel) in screen.row_mut(160, y, 320).iter_mut().enumerate() {
+            let (x, y) = (x as f32, y as f32);
+            let wave =
+                |a: f32, b: f32, phase: f32| (((x * a + y * b + phase).sin() + 1.0) * 110.0) as u32 + 16;
+            let (red, green, blue) =
+                (wave(0.031, 0.017, t), wave(0.019, 0.041, t * 1.3), wave(0.027, -0.023, t * 0.7));
+            *pixel = red << 16 | green << 8 | blue;
+        }
+    }
+}
+
+#[cfg(feature = "h264")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_film_under_a_mark_is_a_video_of_its_own_and_exact_with_the_mark_once_it_rests() {
+    let ward = Ward::open_with("burnt-film", false, PAUL_IS_MARKED).await;
+    let Shared { mut user, mut watcher, anne: _anne, paul: _paul, .. } = share(&ward).await;
+    let canvas = ward.canvas("desk");
+    until_all_show(&canvas, &mut [(&mut user, None), (&mut watcher, Some(PAUL))]).await;
+    let (mut videos, mut frame) = ([0, 0], 0);
+    let end = tokio::time::Instant::now() + SOON;
+    while videos.iter().any(|&frames| frames < 10) {
+        assert!(tokio::time::Instant::now() < end, "both are sent the film as video: {videos:?}");
+        frame += 1;
+        paint(&canvas, |screen| film(screen, frame));
+        for (client, frames) in [&mut user, &mut watcher].into_iter().zip(&mut videos) {
+            let until = tokio::time::Instant::now() + Duration::from_millis(20);
+            while let Ok(event) = tokio::time::timeout_at(until, client.next()).await {
+                if let Event::Updated(update) = event.unwrap() {
+                    *frames += u32::from(update.applied.video_tiles > 0);
+                }
+            }
+        }
+    }
+    until_all_show(&canvas, &mut [(&mut user, None), (&mut watcher, Some(PAUL))]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_to_a_session_at_rest_sees_the_mark_and_those_of_one_mark_see_the_same() {
     let ward = Ward::open_with("burnt-rest", false, PAUL_IS_MARKED).await;
