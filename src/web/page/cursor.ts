@@ -120,8 +120,8 @@ export class Cursor {
   }
 }
 
-function pictureOf(image: CursorImage): HTMLCanvasElement {
-  const picture = document.createElement("canvas");
+/** The cursor's picture, drawn into `picture`. */
+export function pictureOf(image: CursorImage, picture = document.createElement("canvas")): HTMLCanvasElement {
   picture.width = image.width;
   picture.height = image.height;
   picture.getContext("2d")?.putImageData(new ImageData(straightAlpha(image.rgba), image.width, image.height), 0, 0);

@@ -1,5 +1,6 @@
 // Where a recording plays: its screen, its timeline, its keys. The worker does the work; this shows and asks.
 
+import { type CursorImage, pictureOf } from "../page/cursor.ts";
 import { element } from "../page/dom.ts";
 import type { Language } from "../page/words.ts";
 import { make, write } from "../admin/dom.ts";
@@ -25,6 +26,7 @@ export class Theatre {
   private dragging = false;
   private size = { width: 0, height: 0 };
   private pointer: { x: number; y: number } | null = null;
+  private cursor: CursorImage | null = null;
   private problem: Problem | null = null;
   private title = "";
   private language: () => Language = () => "en";
@@ -86,6 +88,7 @@ export class Theatre {
     this.time = 0;
     this.shownTime = 0;
     this.pointer = null;
+    this.cursor = null;
     this.root.hidden = true;
     this.left();
   }
@@ -120,6 +123,10 @@ export class Theatre {
         this.pointer = message.pointer;
         if (message.skipped) this.showSkipped();
         return this.speakAgain();
+      case "cursor":
+        this.cursor = message.cursor;
+        if (message.cursor !== null && message.cursor.width * message.cursor.height > 0) pictureOf(message.cursor, element("cursor", HTMLCanvasElement));
+        return this.placePointer();
       case "failed":
         this.problem = message;
         this.playing = false;
@@ -206,6 +213,11 @@ export class Theatre {
     const scale = shown.width / this.size.width;
     ring.style.left = `${shown.left - stage.left + this.pointer.x * scale}px`;
     ring.style.top = `${shown.top - stage.top + this.pointer.y * scale}px`;
+    const [sprite, image] = [element("cursor", HTMLCanvasElement), this.cursor];
+    sprite.hidden = image === null || image.width * image.height === 0;
+    if (image === null) return;
+    sprite.style.width = `${image.width * scale}px`;
+    sprite.style.transform = `translate(${-image.hotX * scale}px, ${-image.hotY * scale}px)`;
   }
 
   private showSkipped(): void {
@@ -228,7 +240,7 @@ export class Theatre {
 
   private state(): object {
     const { end = 0, keys = [] } = this.opened ?? {};
-    return { opened: this.opened !== null, time: this.shownTime, end, keys: keys.length, playing: this.playing, problem: this.problem?.kind ?? null, ...this.size };
+    return { opened: this.opened !== null, time: this.shownTime, end, keys: keys.length, playing: this.playing, problem: this.problem?.kind ?? null, cursor: this.cursor?.width ?? null, ...this.size };
   }
 
   /** The canvas' pixels: R, G, B, A bytes row by row, and the time that they are of. */

@@ -26,6 +26,8 @@ let playing: { speed: number; skipIdle: boolean } | null = null;
 /** The newest wish of where to be; older ones that were not begun are forgotten. */
 let wished: number | null = null;
 let busy = false;
+/** The pointer's picture that the page has. */
+let shownCursor: Player["cursor"] = null;
 let ticked = 0;
 
 class Away extends Error {}
@@ -53,6 +55,10 @@ function fetcher(url: string) {
 function show(skipped = false): void {
   if (player === null || presenter === null) return;
   if (player.screen !== null) presenter.present(player.screen);
+  if (player.cursor !== shownCursor) {
+    shownCursor = player.cursor;
+    post({ type: "cursor", cursor: shownCursor });
+  }
   const { width, height } = presenter;
   post({ type: "time", time: player.time, playing: playing !== null, width, height, skipped, pointer: player.cursorAt });
 }
