@@ -85,3 +85,22 @@ export async function administer({ page, say, args, write }: Run): Promise<void>
   await picture("health");
   say({ step: "done" });
 }
+
+/** NAME PASSWORD: signs in, watches the first session from its button, and says what the new tab shows. */
+export async function shadow({ page, say, args }: Run): Promise<void> {
+  const [name = "", password = ""] = args;
+  await until(page, `document.activeElement?.id === "admin-name"`);
+  await page.keyboard.type(name);
+  await page.keyboard.press("Tab");
+  await page.keyboard.type(password);
+  await page.keyboard.press("Enter");
+  await until(page, `document.querySelectorAll(".viewer").length > 0`);
+  const button = `[...document.querySelectorAll("#sessions-table button")].find((each) => each.textContent === "Watch")`;
+  await page.evaluate(`${button}.id = "watch-it"`);
+  const opened = page.browser().waitForTarget((target) => target.type() === "page" && target.url().includes("127.0.0.1") && !target.url().includes("admin"), { timeout: PATIENCE_MS });
+  await press(page, "#watch-it");
+  const tab = await (await opened).page();
+  if (tab === null) throw new Error("the button opened no page");
+  await until(tab, `globalThis.chevet?.state()?.exactness === "exact"`);
+  say({ step: "watching", marks: await tab.evaluate("document.querySelectorAll('#stage .watermark').length"), url: tab.url() });
+}

@@ -1,7 +1,7 @@
 // What a run may do. Every scenario says its steps as JSON lines; files hold raw R, G, B, A bytes.
 
 import type { Page } from "puppeteer-core";
-import { administer } from "./admin.ts";
+import { administer, shadow } from "./admin.ts";
 import { replay } from "./replay.ts";
 import { kiosk } from "./kiosk.ts";
 import { pressAll } from "./typing.ts";
@@ -317,7 +317,23 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     run.say({ step: "alone" });
   },
 
+  /** locked NAME PASSWORD: signs in, touches nothing, and says what the page shows once it is locked. */
+  async locked(run) {
+    const [name, password] = [argument(run, 0, "the user's name"), argument(run, 1, "the password")];
+    const { page } = run;
+    await untilSeen(run, "#user-name");
+    await page.type("#user-name", name);
+    await page.type("#password", password);
+    await page.keyboard.press("Enter");
+    await untilExact(run);
+    run.say({ step: "open", marks: await page.evaluate("document.querySelectorAll('#stage .watermark').length") });
+    await page.waitForSelector("#ended", { visible: true });
+    const left = "document.querySelectorAll('#stage canvas').length";
+    run.say({ step: "locked", title: await page.evaluate("document.querySelector('#ended').innerText"), canvases: await page.evaluate(left) });
+  },
+
   administer,
+  shadow,
   replay,
 
   kiosk,

@@ -217,6 +217,19 @@ test("being taken over ends the viewer and says where to", () => {
   assert.deepEqual(bench.viewer.ending, { code: CloseCode.takenOver, reason: "poste 12" });
 });
 
+for (const code of [CloseCode.signedOut, CloseCode.locked]) {
+  test(`whoever is let out (${code}) sees nothing more, and no link is tried again`, async () => {
+    const bench = new Bench(false);
+    const far = bench.newest("websocket");
+    bench.exactOver(far);
+    const dialled = bench.dialled.length;
+    far.say({ type: "Closing", code, reason: "" });
+    await bench.pass(3000);
+    assert.equal(bench.viewer.ending?.code, code);
+    assert.deepEqual([bench.wiped, bench.dialled.length], [1, dialled]);
+  });
+}
+
 test("a gateway that goes away is left without a word to the user", async () => {
   const bench = new Bench(false);
   const far = bench.newest("websocket");

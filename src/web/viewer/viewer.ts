@@ -391,7 +391,7 @@ export class Viewer implements AttachmentOwner {
       if (this.socketDue !== null) this.socketDue = this.now();
     }
     if (attachment === this.active) this.lost(attachment, code, reason);
-    else if (!this.isWorking && (code === CloseCode.takenOver || (code === CloseCode.refused && this.ticket.isSpent))) this.end(code, reason);
+    else if (!this.isWorking && (code === CloseCode.takenOver || code === CloseCode.signedOut || code === CloseCode.locked || (code === CloseCode.refused && this.ticket.isSpent))) this.end(code, reason);
     else if (this.active === null && this.candidates.length === 0 && this.socketDue === null) this.refusedAtAll(code, reason);
     if (this.phase !== "ended") this.tick();
   }
@@ -532,8 +532,13 @@ export class Viewer implements AttachmentOwner {
   }
 }
 
+/** What no other link would change. Who is signed out or locked out is shown nothing from that moment on. */
+const FOR_GOOD: ReadonlySet<number | null> = new Set<number | null>([
+  CloseCode.done, CloseCode.version, CloseCode.refused, CloseCode.takenOver, CloseCode.ended, CloseCode.signedOut, CloseCode.locked,
+]);
+
 function endsForGood(code: number | null): boolean {
-  return code === CloseCode.done || code === CloseCode.version || code === CloseCode.refused || code === CloseCode.takenOver || code === CloseCode.ended;
+  return FOR_GOOD.has(code);
 }
 
 function sameBytes(first: Uint8Array, second: Uint8Array): boolean {
