@@ -4,6 +4,7 @@
 mod hostile;
 mod measure;
 mod stage;
+mod systemd;
 
 use chevet::client::Event;
 use chevet::clock;
@@ -372,11 +373,18 @@ async fn a_session_has_no_more_memory_than_its_application_allows_and_nobody_wit
     anne.address("small").await.unwrap();
     let limit = stage.folder.join("open/limit");
     until("the program has run", || if limit.exists() { Ok(()) } else { Err(host.log()) }).await;
-    // Where there is systemd the limit is the scope's, of which a shell knows nothing.
-    if !std::path::Path::new("/run/systemd/system").is_dir() {
+    let with_systemd = std::path::Path::new("/run/systemd/system").is_dir();
+    assert!(with_systemd || std::env::var_os("CHEVET_TEST_SYSTEMD").is_none(), "systemd has not started");
+    if with_systemd {
+        let show = ["show", "--property=MemoryMax,ActiveState", "chevet-*.scope"];
+        let shown = std::process::Command::new("systemctl").args(show).output().unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        assert!(shown.contains(&format!("MemoryMax={}", 300 << 20)) && shown.contains("=active"), "{shown}");
+        assert!(host.log().contains("limits by a systemd scope"), "{}", host.log());
+    } else {
         assert_eq!(std::fs::read_to_string(&limit).unwrap().trim(), (300 * 1_024).to_string());
+        assert!(host.log().contains("limits by setrlimit"), "{}", host.log());
     }
-    assert!(host.log().contains("limits by"), "{}", host.log());
 
     let groups = ["nurses".to_owned()];
     let role = chevet::store::Role::User;
