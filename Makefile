@@ -63,8 +63,8 @@ build: packages web ## build the release binary, target/release/chevet
 deb: packages-test web ## build the Debian packages in target/debian: chevet, and chevet-seat, which reads badges by PC/SC
 	@test "$$($(CARGO) deb --version 2>/dev/null)" = "$(CARGO_DEB_VERSION)" \
 		|| $(CARGO) install cargo-deb --version $(CARGO_DEB_VERSION) --locked
-	$(CARGO) deb
-	$(CARGO) deb --variant seat
+	$(CARGO) deb --strip
+	$(CARGO) deb --strip --variant seat
 
 container: deb ## build a container of the gateway, with podman or CONTAINER=docker
 	$(CONTAINER) build -t chevet -f packaging/Containerfile .
