@@ -66,7 +66,7 @@ deb: packages-test web ## build the Debian packages in target/debian: chevet, an
 	$(CARGO) deb --strip
 	$(CARGO) deb --strip --variant seat
 
-container: deb ## build a container of the gateway, with podman or CONTAINER=docker
+container: deb ## build a container of the gateway, with podman or CONTAINER=docker or buildah
 	$(CONTAINER) build -t chevet -f packaging/Containerfile .
 
 clean: ## remove everything that was built
