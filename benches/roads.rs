@@ -45,7 +45,7 @@ async fn send_all() -> Result<(), Fault> {
     let pin = link::fingerprint_text(&certificate.fingerprint());
     let any: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
     let reset_key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &[0; 32]);
-    let endpoint = link::listen(any, &certificate, reset_key)?;
+    let (endpoint, _gate) = link::listen(link::udp_socket(any)?, &certificate, reset_key)?;
     let listener = TcpListener::bind(any).await?;
     let tls = tokio_rustls::TlsAcceptor::from(Arc::new(certificate.tcp_server()?));
     let mut totals = [Total::default(), Total::default()];

@@ -20,6 +20,8 @@ mod drawing;
 mod exact;
 #[path = "end_to_end/film.rs"]
 mod film;
+#[path = "end_to_end/handover.rs"]
+mod handover;
 #[path = "end_to_end/idle.rs"]
 mod idle;
 #[path = "end_to_end/loss.rs"]

@@ -1,9 +1,10 @@
-use super::{Failure, interrupted};
-use chevet::gateway::{Config, DEFAULT_CONFIG, Gateway as Running, SessionConfig};
+use super::{Failure, interrupted, notify};
+use chevet::gateway::{Config, DEFAULT_CONFIG, Gateway as Running, Predecessor, SessionConfig};
 use chevet::telemetry::Telemetry;
 use chevet::wire::Policy;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -12,6 +13,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 ///
 /// One UDP port carries QUIC and WebTransport, the TCP port of the same number the page and WebSocket. Sessions come
 /// from the configuration, from --display, and from hosts that run `chevet host`.
+///
+/// A SIGHUP (`systemctl reload chevet-gateway`) starts the program anew, as it is on disk by then and with the settings of
+/// then, which takes over the ports while viewers keep their screens. If it cannot start, this one goes on.
 ///
 /// Examples:
 ///   chevet gateway --print-config > chevet.toml
@@ -44,12 +48,13 @@ impl Gateway {
             print!("{DEFAULT_CONFIG}");
             return Ok(ExitCode::SUCCESS);
         }
+        let before = Predecessor::of_this_process()?;
         let config = self.config()?;
         let runtime = super::runtime()?;
         let begin = |telemetry| Telemetry::start(telemetry, runtime.handle().clone());
         let telemetry = config.telemetry.as_ref().map(begin).transpose()?;
         log.with(telemetry.as_ref().map(Telemetry::layer)).init();
-        runtime.block_on(run(&config))?;
+        runtime.block_on(run(&config, before))?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -75,8 +80,8 @@ impl Gateway {
     }
 }
 
-async fn run(config: &Config) -> Result<(), Failure> {
-    let gateway = Running::start(config).await?;
+async fn run(config: &Config, before: Option<Predecessor>) -> Result<(), Failure> {
+    let mut gateway = Running::follow(config, before).await?;
     for address in gateway.addresses() {
         let udp = if config.udp { "TCP and UDP" } else { "TCP" };
         tracing::info!(%address, "listening on {udp}");
@@ -88,8 +93,34 @@ async fn run(config: &Config) -> Result<(), Failure> {
             println!("{}: {}", session.name, gateway.native_url(&session.name));
         }
     }
-    interrupted().await;
-    tracing::info!("stopping");
+    notify::serving();
+    serve(&mut gateway).await?;
     gateway.stop().await;
     Ok(())
+}
+
+/// Until the gateway is asked to stop, or a successor has taken its place.
+async fn serve(gateway: &mut Running) -> Result<(), Failure> {
+    let mut asked = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            () = interrupted() => {
+                tracing::info!("stopping");
+                return Ok(());
+            }
+            _ = asked.recv() => {}
+        }
+        notify::reloading();
+        match gateway.hand_over().await {
+            Ok(process) => {
+                notify::succeeded_by(process);
+                tracing::info!(process, "another gateway with the settings of now takes this one's place");
+                return Ok(());
+            }
+            Err(error) => {
+                tracing::error!(%error, "this gateway goes on as it is");
+                notify::status("the new settings or program could not be taken over: see the log");
+            }
+        }
+    }
 }

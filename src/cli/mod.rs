@@ -8,6 +8,7 @@ mod heap;
 mod host;
 mod hosts;
 mod load;
+mod notify;
 mod recording;
 mod report;
 mod seat;

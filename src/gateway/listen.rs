@@ -1,15 +1,17 @@
 //! The listeners: UDP for QUIC and WebTransport, TCP for the page and WebSocket, on the same port numbers.
 
+use super::handover::Predecessor;
 use super::handshakes::{Handshake, Handshakes};
 use super::{Config, GatewayError, Shared, admit, cards, page};
 use crate::audit::{Event, Record};
-use crate::link::{self, Certificate, Exporter};
+use crate::link::{self, Certificate, Exporter, Gate};
 use crate::wire::CloseCode;
 use aws_lc_rs::hmac;
 use axum::Extension;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +20,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// Connections of each kind at once.
 const MAX_CONNECTIONS: usize = 8_192;
+/// TCP connections that wait to be accepted.
+const BACKLOG: i32 = 1_024;
 /// What a TCP connection's kernel buffer may hold that was not sent yet, in bytes.
 const UNSENT: u32 = 16 << 10;
 /// A TLS or HTTP head must come within this time.
@@ -41,9 +45,16 @@ impl Place {
     }
 }
 
-pub(super) struct Listeners {
+/// The sockets of a gateway, on which nothing is read yet.
+pub(super) struct Sockets {
     pub addresses: Vec<SocketAddr>,
-    pub udp: Vec<quinn::Endpoint>,
+    udp: Vec<UdpSocket>,
+    tcp: Vec<std::net::TcpListener>,
+    cards: Vec<std::net::TcpListener>,
+}
+
+pub(super) struct Listeners {
+    pub udp: Vec<(quinn::Endpoint, Arc<Gate>)>,
     pub tcp: Vec<TcpListener>,
     pub cards: Vec<TcpListener>,
 }
@@ -56,32 +67,72 @@ pub(super) enum Entrance {
     Cards,
 }
 
-/// Opens every address for TCP and, at the same port, UDP.
-pub(super) async fn bind(
-    config: &Config,
-    certificate: &Certificate,
-    secret: &hmac::Key,
-) -> Result<Listeners, GatewayError> {
-    let mut listeners =
-        Listeners { addresses: Vec::new(), udp: Vec::new(), tcp: Vec::new(), cards: Vec::new() };
-    for &address in &config.listen {
-        let failed = |source| GatewayError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let bound = listener.local_addr().map_err(failed)?;
-        if config.udp {
+impl Sockets {
+    /// Opens every address for TCP and, at the same port, UDP; or takes what a predecessor had opened.
+    pub fn open(config: &Config, mut before: Option<&mut Predecessor>) -> Result<Sockets, GatewayError> {
+        let mut sockets =
+            Sockets { addresses: Vec::new(), udp: Vec::new(), tcp: Vec::new(), cards: Vec::new() };
+        let mut handed = |kind, address| before.as_mut().and_then(|before| before.take(kind, address));
+        let mut tcp = |address: SocketAddr| match handed(socket2::Type::STREAM, address) {
+            Some(socket) => Ok(std::net::TcpListener::from(socket)),
+            None => tcp_listener(address).map_err(|source| GatewayError::Listen { address, source }),
+        };
+        for &address in &config.listen {
+            let listener = tcp(address)?;
+            let bound = listener.local_addr();
+            sockets.addresses.push(bound.map_err(|source| GatewayError::Listen { address, source })?);
+            sockets.tcp.push(listener);
+        }
+        for &address in config.cards.iter().flat_map(|cards| &cards.listen) {
+            sockets.cards.push(tcp(address)?);
+        }
+        for &address in sockets.addresses.iter().filter(|_| config.udp) {
+            sockets.udp.push(match handed(socket2::Type::DGRAM, address) {
+                Some(socket) => socket.into(),
+                None => {
+                    link::udp_socket(address).map_err(|source| GatewayError::ListenUdp { address, source })?
+                }
+            });
+        }
+        Ok(sockets)
+    }
+
+    /// The same sockets once more, for a successor.
+    pub fn copies(&self) -> std::io::Result<Vec<OwnedFd>> {
+        let udp = self.udp.iter().map(|socket| socket.try_clone().map(OwnedFd::from));
+        let tcp = self.tcp.iter().chain(&self.cards).map(|socket| socket.try_clone().map(OwnedFd::from));
+        udp.chain(tcp).collect()
+    }
+
+    /// Begins to listen.
+    pub fn listen(self, certificate: &Certificate, secret: &hmac::Key) -> Result<Listeners, GatewayError> {
+        let mut udp = Vec::new();
+        for (socket, bound) in self.udp.into_iter().zip(&self.addresses) {
             // A key for each address, so that none can be asked for another's resets.
             let tag = hmac::sign(secret, format!("QUIC stateless reset {bound}").as_bytes());
             let reset_key = hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref());
-            listeners.udp.push(link::listen(bound, certificate, reset_key)?);
+            udp.push(link::listen(socket, certificate, reset_key)?);
         }
-        listeners.addresses.push(bound);
-        listeners.tcp.push(listener);
+        let ready = |listeners: Vec<std::net::TcpListener>| {
+            let listening = |listener: std::net::TcpListener| {
+                let address = listener.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
+                TcpListener::from_std(listener).map_err(|source| GatewayError::Listen { address, source })
+            };
+            listeners.into_iter().map(listening).collect::<Result<Vec<_>, _>>()
+        };
+        Ok(Listeners { udp, tcp: ready(self.tcp)?, cards: ready(self.cards)? })
     }
-    for &address in config.cards.iter().flat_map(|cards| &cards.listen) {
-        let bound = TcpListener::bind(address).await;
-        listeners.cards.push(bound.map_err(|source| GatewayError::Listen { address, source })?);
-    }
-    Ok(listeners)
+}
+
+/// As tokio's own `bind` opens one.
+fn tcp_listener(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 pub(super) async fn serve_udp(endpoint: quinn::Endpoint, shared: Arc<Shared>) {

@@ -7,6 +7,7 @@ mod applications;
 mod availability;
 mod cards;
 mod config;
+mod handover;
 mod handshakes;
 mod hosts;
 mod keep;
@@ -28,6 +29,7 @@ pub use config::{
     Access, AvailabilityConfig, Config, ConfigError, DEFAULT_CONFIG, MetricsConfig, PatternConfig,
     SeatsConfig, SessionConfig, SignInConfig, StoreConfig, Tls, is_name,
 };
+pub use handover::{HandoverError, Predecessor};
 pub use people::PeopleError;
 pub use recordings::RecordingsError;
 pub use registry::{Registry, RegistryError};
@@ -35,10 +37,11 @@ pub use registry::{Registry, RegistryError};
 use crate::audit::{Audit, AuditError, Event, Record};
 use crate::availability::Recorder;
 use crate::broker::Applications;
-use crate::link::{Certificate, TlsError, fingerprint_text};
-use listen::{Entrance, Place};
+use crate::link::{Certificate, Gate, TlsError, fingerprint_text};
+use listen::{Entrance, Place, Sockets};
 use people::People;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -73,6 +76,13 @@ pub enum GatewayError {
          `listen`"
     )]
     Listen { address: SocketAddr, source: std::io::Error },
+    #[error(
+        "cannot listen on UDP {address}: {source}; another program may have the port: choose another with \
+         `listen` in the configuration or with --listen"
+    )]
+    ListenUdp { address: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
 }
 
 /// A running gateway. It stops when dropped.
@@ -80,7 +90,9 @@ pub struct Gateway {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
     tasks: JoinSet<()>,
-    endpoints: Vec<quinn::Endpoint>,
+    endpoints: Vec<(quinn::Endpoint, Arc<Gate>)>,
+    /// For a successor.
+    sockets: Vec<OwnedFd>,
 }
 
 /// What all listeners of a gateway share.
@@ -109,14 +121,29 @@ impl Shared {
 impl Gateway {
     /// Opens the listeners and starts the configured sessions.
     pub async fn start(config: &Config) -> Result<Gateway, GatewayError> {
+        Gateway::follow(config, None).await
+    }
+
+    /// The same in the place of the gateway that served before on this machine, if there is one.
+    pub async fn follow(config: &Config, mut before: Option<Predecessor>) -> Result<Gateway, GatewayError> {
         config.check()?;
         let certificate = Arc::new(keep::certificate(config)?);
         let (door, key_secret) = Door::new(config)?;
         let applications = Arc::new(Applications::new(config.applications.clone()));
         let people = People::open(config, &key_secret, &applications).await?;
-        let listeners = listen::bind(config, &certificate, &key_secret).await?;
-        let audit = Arc::new(Audit::open(&config.audit, config.state_directory.as_deref(), &key_secret)?);
-        let availability = availability::recorder(config, people.as_deref(), &listeners.addresses);
+        let sockets = Sockets::open(config, before.as_mut())?;
+        let addresses = sockets.addresses.clone();
+        let availability = availability::recorder(config, people.as_deref(), &addresses);
+        let audit = match before {
+            None => Audit::open(&config.audit, config.state_directory.as_deref(), &key_secret)?,
+            Some(before) => {
+                before.is_our_turn().await?;
+                handover::open_audit(config, &key_secret).await?
+            }
+        };
+        let audit = Arc::new(audit);
+        let copies = sockets.copies().map_err(HandoverError::Sockets)?;
+        let listeners = sockets.listen(&certificate, &key_secret)?;
         let recordings = config.recording.as_ref();
         let recordings =
             recordings.map(|config| recordings::Recordings::open(config, audit.clone())).transpose()?;
@@ -128,9 +155,9 @@ impl Gateway {
             registry: Registry::new(key_secret),
             audit,
             certificate: RwLock::new(certificate.clone()),
-            udp_port: config.udp.then(|| listeners.addresses[0].port()),
+            udp_port: config.udp.then(|| addresses[0].port()),
             tls: config.tcp_is_tls(),
-            health: admin::Health::new(&listeners.addresses, &config.metrics),
+            health: admin::Health::new(&addresses, &config.metrics),
             availability,
             takeovers: takeovers::Takeovers::default(),
             recordings,
@@ -153,7 +180,7 @@ impl Gateway {
         tasks.spawn(seats::tell_changes(shared.clone()));
         tasks.spawn(availability::record(shared.clone()));
         tasks.spawn(hosts::watch(shared.clone()));
-        for endpoint in &listeners.udp {
+        for (endpoint, _) in &listeners.udp {
             tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone()));
         }
         for listener in listeners.tcp {
@@ -164,9 +191,10 @@ impl Gateway {
         }
         tasks.spawn(cards::watch(shared.clone()));
         if certificate.is_self_signed() {
-            tasks.spawn(renew(config.clone(), shared.clone(), listeners.udp.clone()));
+            let endpoints = listeners.udp.iter().map(|(endpoint, _)| endpoint.clone()).collect();
+            tasks.spawn(renew(config.clone(), shared.clone(), endpoints));
         }
-        Ok(Gateway { shared, addresses: listeners.addresses, tasks, endpoints: listeners.udp })
+        Ok(Gateway { shared, addresses, tasks, endpoints: listeners.udp, sockets: copies })
     }
 
     /// The addresses that are listened on.
@@ -214,6 +242,20 @@ impl Gateway {
         self.shared.door.made_ticket()
     }
 
+    /// Starts the program that follows this one, and once that is ready leaves it the sockets; then this gateway is to be
+    /// stopped. If it fails, this one goes on as before. The number is the successor's process.
+    pub async fn hand_over(&mut self) -> Result<u32, HandoverError> {
+        let sockets: std::io::Result<Vec<OwnedFd>> = self.sockets.iter().map(OwnedFd::try_clone).collect();
+        let sockets = sockets.map_err(HandoverError::Sockets)?;
+        let started = tokio::task::spawn_blocking(move || handover::Successor::start(&sockets)).await;
+        let successor = started.map_err(|error| HandoverError::Sockets(std::io::Error::other(error)))??;
+        // Nobody new is accepted here from now on; links that are open are let go of when this gateway stops.
+        self.tasks.abort_all();
+        self.endpoints.iter().for_each(|(_, gate)| gate.shut());
+        successor.go()?;
+        Ok(successor.process)
+    }
+
     /// Ends all sessions and links; what was said to viewers still goes out.
     pub async fn stop(mut self) {
         if let Some(recorder) = self.shared.availability.clone() {
@@ -226,7 +268,7 @@ impl Gateway {
         self.shared.registry.clear();
         tokio::time::sleep(Duration::from_millis(150)).await;
         self.tasks.abort_all();
-        for endpoint in &self.endpoints {
+        for (endpoint, _) in &self.endpoints {
             endpoint.close(crate::wire::CloseCode::GOING_AWAY.0.into(), b"the gateway is stopping");
             let _ = tokio::time::timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
         }

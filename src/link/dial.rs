@@ -164,7 +164,7 @@ fn message(written: Written) -> Message {
 }
 
 /// A UDP socket with large buffers, as far as the system gives them.
-pub(super) fn udp_socket(address: SocketAddr) -> std::io::Result<UdpSocket> {
+pub fn udp_socket(address: SocketAddr) -> std::io::Result<UdpSocket> {
     let domain = socket2::Domain::for_address(address);
     let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
     if address.is_ipv6() {

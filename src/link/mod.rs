@@ -9,10 +9,10 @@ mod quic;
 mod tls;
 mod websocket;
 
-pub use dial::{DialError, Target, dial};
+pub use dial::{DialError, Target, dial, udp_socket};
 pub use dialler::Dialler;
 pub use inside::{Outlet, Sent, inside};
-pub use quic::{accept, listen, server_config};
+pub use quic::{Gate, accept, listen, server_config};
 pub use tls::{Certificate, TlsError, fingerprint_text, parse_fingerprint, tcp_client_config};
 pub use websocket::{WebSocketFault, Written, exporter_of, join};
 

@@ -1,5 +1,6 @@
 //! QUIC and WebTransport on one UDP port, told apart by ALPN.
 
+mod gate;
 mod line;
 mod parity;
 mod reading;
@@ -13,13 +14,13 @@ use crate::wire::limits::MAX_WAITING;
 use crate::wire::{self, CloseCode, Path};
 use aws_lc_rs::hmac;
 use bytes::Bytes;
+pub use gate::Gate;
 use line::Which;
 use quinn::VarInt;
 use reading::{Spares, read_control, read_datagrams, read_streams};
 use spare::Spare;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,19 +42,23 @@ const IDLE: Duration = Duration::from_secs(10);
 /// An update's stream is written this far ahead of what the path takes.
 const SEND_WINDOW: u64 = 64 << 20;
 
-/// An endpoint for native QUIC and WebTransport at `address`. With the `reset_key` of an earlier start, peers of that
-/// start learn at once that their connections are gone (RFC 9000, 10.3).
+/// An endpoint for native QUIC and WebTransport on `socket`, and the gate in front of it. With the `reset_key` of an earlier
+/// start, peers of that start learn at once that their connections are gone (RFC 9000, 10.3).
 pub fn listen(
-    address: SocketAddr,
+    socket: std::net::UdpSocket,
     certificate: &Certificate,
     reset_key: hmac::Key,
-) -> Result<quinn::Endpoint, TlsError> {
+) -> Result<(quinn::Endpoint, Arc<Gate>), TlsError> {
     let config = server_config(certificate)?;
-    let socket = super::dial::udp_socket(address).map_err(|source| TlsError::Listen { address, source })?;
     let mut endpoint = quinn::EndpointConfig::new(Arc::new(reset_key));
     endpoint.cid_generator(|| Box::new(ConnectionIds { key: RandomState::new(), count: 0 }));
-    quinn::Endpoint::new(endpoint, Some(config), socket, Arc::new(quinn::TokioRuntime))
-        .map_err(|source| TlsError::Listen { address, source })
+    let runtime: Arc<dyn quinn::Runtime> = Arc::new(quinn::TokioRuntime);
+    let opened = runtime.wrap_udp_socket(socket).map(Gate::new).and_then(|gate| {
+        let endpoint =
+            quinn::Endpoint::new_with_abstract_socket(endpoint, Some(config), gate.clone(), runtime)?;
+        Ok((endpoint, gate))
+    });
+    opened.map_err(TlsError::Endpoint)
 }
 
 /// Connection ids that cannot be foreseen. Unlike quinn's own, those of an earlier start are answered with a reset.

@@ -11,7 +11,6 @@ use rustls::{
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,11 +28,8 @@ pub enum TlsError {
     SelfSigned(#[from] rcgen::Error),
     #[error("the TLS library offers no cipher that QUIC needs")]
     NoQuicCipher,
-    #[error(
-        "cannot listen on UDP {address}: {source}; another program may have the port: choose another with \
-         `listen` in the configuration or with --listen"
-    )]
-    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("opening QUIC: {0}")]
+    Endpoint(std::io::Error),
 }
 
 /// A certificate chain and its key.
