@@ -50,6 +50,10 @@ use tokio::task::JoinSet;
 const FORGET_EVERY: Duration = Duration::from_secs(300);
 /// How often it is looked for refusals that were counted and are to be written down.
 const TELL_EVERY: Duration = Duration::from_secs(10);
+/// A stopping gateway lets links say why they end for this long.
+const FAREWELL: Duration = Duration::from_millis(150);
+/// The same where somebody waits to serve them.
+const SHORT_FAREWELL: Duration = Duration::from_millis(15);
 /// A stopping gateway waits this long for its last record to be on disk.
 const LAST_RECORD: Duration = Duration::from_secs(2);
 
@@ -93,6 +97,8 @@ pub struct Gateway {
     endpoints: Vec<(quinn::Endpoint, Arc<Gate>)>,
     /// For a successor.
     sockets: Vec<OwnedFd>,
+    /// How long links that are let go of may take to say so: a successor waits for the end of it.
+    farewell: Duration,
 }
 
 /// What all listeners of a gateway share.
@@ -194,7 +200,14 @@ impl Gateway {
             let endpoints = listeners.udp.iter().map(|(endpoint, _)| endpoint.clone()).collect();
             tasks.spawn(renew(config.clone(), shared.clone(), endpoints));
         }
-        Ok(Gateway { shared, addresses, tasks, endpoints: listeners.udp, sockets: copies })
+        Ok(Gateway {
+            shared,
+            addresses,
+            tasks,
+            endpoints: listeners.udp,
+            sockets: copies,
+            farewell: FAREWELL,
+        })
     }
 
     /// The addresses that are listened on.
@@ -252,6 +265,7 @@ impl Gateway {
         // Nobody new is accepted here from now on; links that are open are let go of when this gateway stops.
         self.tasks.abort_all();
         self.endpoints.iter().for_each(|(_, gate)| gate.shut());
+        self.farewell = SHORT_FAREWELL;
         successor.go()?;
         Ok(successor.process)
     }
@@ -266,11 +280,11 @@ impl Gateway {
             recordings.stop().await;
         }
         self.shared.registry.clear();
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        tokio::time::sleep(self.farewell).await;
         self.tasks.abort_all();
         for (endpoint, _) in &self.endpoints {
             endpoint.close(crate::wire::CloseCode::GOING_AWAY.0.into(), b"the gateway is stopping");
-            let _ = tokio::time::timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
+            let _ = tokio::time::timeout(self.farewell, endpoint.wait_idle()).await;
         }
         self.shared.audit.tell_all_counted();
         let stopped = Record::new(Event::GatewayStopped { reason: "asked to".into() });
