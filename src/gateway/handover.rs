@@ -3,16 +3,18 @@
 //!
 //! 1. the old one sends its sockets (SCM_RIGHTS, unix(7)) and goes on serving;
 //! 2. the successor reads its settings, opens its store and says [`READY`]; if it cannot, it ends, and nothing has changed;
-//! 3. the old one receives nothing any more, says [`GO`], and lets its viewers go;
+//! 3. the old one receives nothing any more, says [`GO`], lets its viewers go and says which input of theirs was applied;
 //! 4. the successor serves, once the old one's audit journal is closed.
 
 use super::Config;
 use crate::audit::{Audit, AuditError, JournalError};
+use crate::wire::Token;
 use aws_lc_rs::hmac;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
 };
+use std::collections::BTreeMap;
 use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -28,6 +30,8 @@ const GO: u8 = b'G';
 /// A successor must be ready, and an old gateway gone, within this time.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// What is told of input, in bytes: some 60 for each viewer that is remembered.
+const MOST_APPLIED: u32 = 64 << 20;
 /// More than a configuration has; the kernel passes 253 at once.
 const MOST_SOCKETS: usize = 128;
 
@@ -78,6 +82,43 @@ impl Successor {
     pub fn go(&self) -> Result<(), HandoverError> {
         (&self.channel).write_all(&[GO]).map_err(HandoverError::Sockets)
     }
+
+    /// Says what was applied.
+    pub fn tell(&self, applied: &Applied) -> Result<(), HandoverError> {
+        let text = serde_json::to_vec(&applied.0).unwrap_or_default();
+        let told = (&self.channel).write_all(&(text.len() as u32).to_be_bytes());
+        told.and_then(|()| (&self.channel).write_all(&text)).map_err(HandoverError::Sockets)
+    }
+}
+
+/// By session, for each of its viewers the number of the first input event that was not applied. Tokens are secrets: they
+/// pass between the two processes alone.
+#[derive(Default)]
+pub(super) struct Applied(BTreeMap<String, Vec<([u8; 16], u64)>>);
+
+impl Applied {
+    pub fn add(&mut self, session: &str, applied: Vec<(Token, u64)>) {
+        self.0.insert(session.to_owned(), applied.into_iter().map(|(token, next)| (token.0, next)).collect());
+    }
+
+    /// What was applied of this session's; once.
+    pub fn take(&mut self, session: &str) -> Vec<(Token, u64)> {
+        let applied = self.0.remove(session).unwrap_or_default();
+        applied.into_iter().map(|(token, next)| (Token(token), next)).collect()
+    }
+
+    fn read(channel: &UnixStream) -> std::io::Result<Applied> {
+        let mut length = [0; 4];
+        let mut channel = channel;
+        channel.read_exact(&mut length)?;
+        let length = u32::from_be_bytes(length);
+        if length > MOST_APPLIED {
+            return Err(std::io::Error::other("it says too much of its viewers"));
+        }
+        let mut text = vec![0; length as usize];
+        channel.read_exact(&mut text)?;
+        serde_json::from_slice(&text).map(Applied).map_err(std::io::Error::other)
+    }
 }
 
 /// An upgrade has put another file in the place of the one that runs.
@@ -118,11 +159,16 @@ impl Predecessor {
     }
 
     /// Says that this process is ready, and waits until it is its turn.
-    pub(super) async fn is_our_turn(self) -> Result<(), HandoverError> {
+    pub(super) async fn is_our_turn(self) -> Result<Applied, HandoverError> {
         let wait = move || {
             (&self.channel).write_all(&[READY])?;
             let mut said = [0];
-            (&self.channel).read_exact(&mut said)
+            (&self.channel).read_exact(&mut said)?;
+            // An old gateway that dies now has told nothing: its viewers go on as after a crash.
+            let applied = Applied::read(&self.channel);
+            Ok(applied
+                .inspect_err(|error| tracing::warn!(%error, "not told what input was applied"))
+                .unwrap_or_default())
         };
         let waited = tokio::task::spawn_blocking(wait).await;
         waited.map_err(std::io::Error::other).and_then(|waited| waited).map_err(HandoverError::Left)

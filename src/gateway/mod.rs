@@ -97,6 +97,7 @@ pub struct Gateway {
     endpoints: Vec<(quinn::Endpoint, Arc<Gate>)>,
     /// For a successor.
     sockets: Vec<OwnedFd>,
+    successor: Option<handover::Successor>,
     /// How long links that are let go of may take to say so: a successor waits for the end of it.
     farewell: Duration,
 }
@@ -140,10 +141,11 @@ impl Gateway {
         let sockets = Sockets::open(config, before.as_mut())?;
         let addresses = sockets.addresses.clone();
         let availability = availability::recorder(config, people.as_deref(), &addresses);
+        let mut applied = handover::Applied::default();
         let audit = match before {
             None => Audit::open(&config.audit, config.state_directory.as_deref(), &key_secret)?,
             Some(before) => {
-                before.is_our_turn().await?;
+                applied = before.is_our_turn().await?;
                 handover::open_audit(config, &key_secret).await?
             }
         };
@@ -170,6 +172,7 @@ impl Gateway {
         });
         let version = env!("CARGO_PKG_VERSION").into();
         shared.audit.record(Record::new(Event::GatewayStarted { version }));
+        shared.registry.goes_on_from(applied);
         for session in &config.sessions {
             shared.registry.start_local(session)?;
             shared.audit.record(Record::new(Event::SessionStarted).session(session.name.as_str()));
@@ -206,6 +209,7 @@ impl Gateway {
             tasks,
             endpoints: listeners.udp,
             sockets: copies,
+            successor: None,
             farewell: FAREWELL,
         })
     }
@@ -267,7 +271,9 @@ impl Gateway {
         self.endpoints.iter().for_each(|(_, gate)| gate.shut());
         self.farewell = SHORT_FAREWELL;
         successor.go()?;
-        Ok(successor.process)
+        let process = successor.process;
+        self.successor = Some(successor);
+        Ok(process)
     }
 
     /// Ends all sessions and links; what was said to viewers still goes out.
@@ -278,6 +284,11 @@ impl Gateway {
         }
         if let Some(recordings) = &self.shared.recordings {
             recordings.stop().await;
+        }
+        if let Some(successor) = &self.successor
+            && let Err(error) = successor.tell(&self.shared.registry.leave().await)
+        {
+            tracing::warn!(%error, "what was applied could not be handed over");
         }
         self.shared.registry.clear();
         tokio::time::sleep(self.farewell).await;

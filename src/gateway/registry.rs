@@ -1,6 +1,7 @@
 //! The sessions of this gateway by name: those of its own displays and those that hosts offer.
 
 use super::config::SessionConfig;
+use super::handover::Applied;
 use crate::link::{Inbox, Link};
 use crate::screen::{HashKey, SizeError};
 use crate::session::{HeldBy, Session, Status};
@@ -76,11 +77,13 @@ impl Entry {
 pub struct Registry {
     key_secret: hmac::Key,
     sessions: Mutex<BTreeMap<String, Entry>>,
+    /// Of sessions that a gateway before this one had, and that are not here yet.
+    applied: Mutex<Applied>,
 }
 
 impl Registry {
     pub(super) fn new(key_secret: hmac::Key) -> Self {
-        Registry { key_secret, sessions: Mutex::default() }
+        Registry { key_secret, sessions: Mutex::default(), applied: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -92,6 +95,27 @@ impl Registry {
         let tag = hmac::sign(&self.key_secret, name.as_bytes());
         let first = tag.as_ref().first_chunk().copied().unwrap_or_default();
         HashKey(u64::from_le_bytes(first))
+    }
+
+    /// Sessions go on from what was applied of them before.
+    pub(super) fn goes_on_from(&self, applied: Applied) {
+        *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = applied;
+    }
+
+    fn remember(&self, session: &Session) {
+        let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner).take(session.name());
+        if !applied.is_empty() {
+            session.remember(applied);
+        }
+    }
+
+    /// Lets all viewers of all sessions go, to a gateway that goes on with these.
+    pub(super) async fn leave(&self) -> Applied {
+        let mut applied = Applied::default();
+        for session in self.all() {
+            applied.add(session.name(), session.leave().await);
+        }
+        applied
     }
 
     /// Starts a session of this machine.
@@ -122,6 +146,7 @@ impl Registry {
         let session =
             Session::start(name, title, self.hash_key(name), config.policy, canvas, source, to_session);
         let session = session.map_err(size)?;
+        self.remember(&session);
         self.lock().insert(name.clone(), Entry { session, host: None, link: None, gone_since: None });
         Ok(())
     }
@@ -189,6 +214,7 @@ impl Registry {
             to_session,
         )
         .map_err(size)?;
+        self.remember(&session);
         sessions.insert(
             name.to_owned(),
             Entry { session, host: Some(host.clone()), link: Some(link.clone()), gone_since: None },

@@ -33,6 +33,19 @@ impl Ledger {
         self.next.entry(token).or_insert((0, now)).1 = now;
     }
 
+    /// All that is remembered, for who goes on with this session.
+    pub fn entries(&self) -> Vec<(Token, u64)> {
+        self.next.iter().map(|(token, (next, _))| (*token, *next)).collect()
+    }
+
+    /// Takes over what was remembered elsewhere, as far as there is room.
+    pub fn remember(&mut self, entries: Vec<(Token, u64)>, now: Micros) {
+        for (token, next) in entries.into_iter().take(MAX_IDENTITIES) {
+            let known = self.next.entry(token).or_insert((next, now));
+            known.0 = known.0.max(next);
+        }
+    }
+
     /// Whether event `number` is new, and so to be applied; from then on it is not.
     pub fn take(&mut self, token: &Token, number: u64, now: Micros) -> bool {
         let Some((next, seen)) = self.next.get_mut(token) else { return false };
@@ -96,6 +109,18 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_goes_on_with_a_session_applies_what_was_not_applied_before_and_nothing_twice() {
+        let token = Token([7; 16]);
+        let (mut before, mut after) = (Ledger::default(), Ledger::default());
+        before.enter(token, 0, |_| true);
+        assert!((0..5).all(|number| before.take(&token, number, 1)));
+        after.remember(before.entries(), 0);
+        assert!(after.knows(&token) && !after.take(&token, 4, 2) && after.take(&token, 5, 2));
+        after.remember(before.entries(), 3);
+        assert!(!after.take(&token, 5, 4), "what came late changes nothing");
+    }
 
     #[test]
     fn an_event_is_applied_once_whatever_link_brings_it() {

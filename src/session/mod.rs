@@ -22,7 +22,7 @@ pub use snapshot::{ViewerSnapshot, Whom};
 use crate::link::{Inbox, Link};
 use crate::screen::{HashKey, SizeError};
 use crate::source::{Canvas, Source, SourceEvent};
-use crate::wire::{Attach, CloseCode, Policy};
+use crate::wire::{Attach, CloseCode, Policy, Token};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -85,6 +85,10 @@ enum Order {
         code: CloseCode,
         reason: String,
     },
+    /// All viewers must go, to whoever goes on with the session: it is told which input of theirs was applied.
+    Leave(oneshot::Sender<Vec<(Token, u64)>>),
+    /// What was applied where the session was before.
+    Remember(Vec<(Token, u64)>),
     /// Who views, to be told.
     Snapshot(oneshot::Sender<Vec<ViewerSnapshot>>),
     /// The links of viewers are to end. It is told whom that concerned.
@@ -152,6 +156,18 @@ impl Session {
     pub async fn dismiss(&self, sign_in: &str, code: CloseCode, reason: &str) {
         let (sign_in, reason) = (sign_in.to_owned(), reason.to_owned());
         let _ = self.orders.send(Order::Dismiss { sign_in, code, reason }).await;
+    }
+
+    /// Lets all viewers go, as another gateway goes on with this session: for each the number of its first input event that
+    /// was not applied.
+    pub async fn leave(&self) -> Vec<(Token, u64)> {
+        self.ask(Order::Leave).await
+    }
+
+    /// Goes on from what was applied where the session was before, so that no input is lost and none applied twice.
+    /// To be called before anybody else has the session.
+    pub fn remember(&self, applied: Vec<(Token, u64)>) {
+        let _ = self.orders.try_send(Order::Remember(applied));
     }
 
     /// Who views now. Nobody, if the session has just ended.

@@ -18,6 +18,14 @@ impl Task {
         match order {
             Order::Arrive(arrival) => self.on_arrival(*arrival, inboxes),
             Order::Dismiss { sign_in, code, reason } => self.dismiss(&sign_in, code, &reason),
+            Order::Leave(applied) => {
+                let everybody: Vec<ViewerId> = self.viewers.keys().copied().collect();
+                for id in everybody {
+                    self.part(id, CloseCode::GOING_AWAY, "another gateway goes on with this session");
+                }
+                let _ = applied.send(self.ledger.entries());
+            }
+            Order::Remember(applied) => self.ledger.remember(applied, clock::now_us()),
             Order::Snapshot(told) => drop(told.send(self.snapshot(Whom::All))),
             Order::End { whom, code, reason, ended } => {
                 let concerned = self.snapshot(whom);

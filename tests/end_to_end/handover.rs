@@ -2,8 +2,11 @@
 
 use crate::alone;
 use crate::chevet::{Folder, Program, TICKET, free_port, settle};
+use crate::server::Program::Xvfb;
+use crate::server::Server;
 use ::chevet::client::{Address, Client, Event};
 use ::chevet::sync::Exactness;
+use ::chevet::wire::InputEvent;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -12,27 +15,31 @@ use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(30);
 
+const PATTERN: &str = "pattern = { width = 640, height = 480, frames_per_second = 5, seed = 1 }";
+
 struct Stage {
-    _folder: Folder,
+    source: String,
+    folder: Folder,
     config: PathBuf,
     port: u16,
     gateway: Program,
 }
 
 impl Stage {
-    fn set() -> Stage {
+    fn set(source: &str) -> Stage {
         let (folder, port) = (Folder::new(), free_port());
         let config = folder.file("chevet.toml");
         let path = config.to_str().unwrap().to_owned();
-        std::fs::write(&config, text_of(port, &path, "One")).unwrap();
+        std::fs::write(&config, text_of(port, &path, source, "One")).unwrap();
         let gateway = Program::chevet(&folder, "gateway", &["gateway", "--config", &path]);
-        let stage = Stage { _folder: folder, config, port, gateway };
+        let stage = Stage { source: source.to_owned(), folder, config, port, gateway };
         settle("the gateway listens", || stage.answers().err());
         stage
     }
 
     fn rewrite(&self, title: &str) {
-        std::fs::write(&self.config, text_of(self.port, self.config.to_str().unwrap(), title)).unwrap();
+        let path = self.config.to_str().unwrap();
+        std::fs::write(&self.config, text_of(self.port, path, &self.source, title)).unwrap();
     }
 
     /// Whether a request on a connection of its own is answered.
@@ -57,6 +64,20 @@ impl Stage {
         }
     }
 
+    /// A viewer by QUIC.
+    async fn client(&self) -> Client {
+        let told = self.get("/api/connect").unwrap();
+        let pin = told.split("certificate_sha256\":[\"").nth(1).unwrap().split('"').next().unwrap();
+        let native = format!("chevet://127.0.0.1:{}/desk?ticket={TICKET}&pin={pin}", self.port);
+        Client::connect(Address::parse(&native).unwrap()).await.unwrap()
+    }
+
+    /// Has the gateway that serves now replaced.
+    fn reload(&self) {
+        let process = self.successor().unwrap_or(self.gateway.id());
+        assert!(Command::new("kill").args(["-HUP", &process.to_string()]).status().unwrap().success());
+    }
+
     /// The process of the newest gateway that took another's place.
     fn successor(&self) -> Option<u32> {
         let log = self.gateway.log();
@@ -73,11 +94,10 @@ impl Drop for Stage {
     }
 }
 
-fn text_of(port: u16, path: &str, title: &str) -> String {
+fn text_of(port: u16, path: &str, source: &str, title: &str) -> String {
     format!(
         "listen = [\"127.0.0.1:{port}\"]\nstate_directory = \"{path}.state\"\n[access]\nticket = {TICKET:?}\n\
-         [[session]]\nname = \"desk\"\ntitle = {title:?}\n\
-         pattern = {{ width = 640, height = 480, frames_per_second = 5, seed = 1 }}\n"
+         [[session]]\nname = \"desk\"\ntitle = {title:?}\n{source}\n"
     )
 }
 
@@ -99,11 +119,8 @@ async fn until_exact(client: &mut Client, wanted: &str) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_reloaded_keeps_its_viewers_and_refuses_nobody_meanwhile() {
     let _alone = alone();
-    let mut stage = Stage::set();
-    let told = stage.get("/api/connect").unwrap();
-    let pin = told.split("certificate_sha256\":[\"").nth(1).unwrap().split('"').next().unwrap();
-    let native = format!("chevet://127.0.0.1:{}/desk?ticket={TICKET}&pin={pin}", stage.port);
-    let mut client = Client::connect(Address::parse(&native).unwrap()).await.unwrap();
+    let mut stage = Stage::set(PATTERN);
+    let mut client = stage.client().await;
     until_exact(&mut client, "One").await;
     // A client that has only just dialled does not dial again at once.
     let _ = tokio::time::timeout(Duration::from_millis(700), async { while client.next().await.is_ok() {} })
@@ -127,7 +144,7 @@ async fn a_gateway_that_is_reloaded_keeps_its_viewers_and_refuses_nobody_meanwhi
         }
     });
     stage.rewrite("Two");
-    stage.gateway.signal("-HUP");
+    stage.reload();
     let took = until_exact(&mut client, "Two").await;
     println!("without a gateway for {took:?}");
     over.store(true, Ordering::Relaxed);
@@ -137,18 +154,66 @@ async fn a_gateway_that_is_reloaded_keeps_its_viewers_and_refuses_nobody_meanwhi
     stage.answers().unwrap();
 
     // Settings that cannot be taken over change nothing.
-    let successor = stage.successor().expect("the log says which process serves");
     stage.rewrite("Three");
     let right = std::fs::read_to_string(&stage.config).unwrap();
     std::fs::write(&stage.config, "lisen = []").unwrap();
-    let hangup = || Command::new("kill").args(["-HUP", &successor.to_string()]).status().unwrap();
-    assert!(hangup().success());
+    stage.reload();
     let log = || stage.gateway.log();
     settle("the mistake is said", || (!log().contains("this gateway goes on as it is")).then(log));
     assert!(log().contains("lisen"), "{}", log());
     stage.answers().unwrap();
     std::fs::write(&stage.config, right).unwrap();
-    assert!(hangup().success());
+    stage.reload();
     until_exact(&mut client, "Three").await;
     stage.answers().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_is_typed_while_gateways_follow_each_other_no_letter_is_lost_and_none_comes_twice() {
+    const GATEWAYS: usize = 3;
+    let _alone = alone();
+    let server = Server::start(Xvfb, 640, 480, 24);
+    let stage = Stage::set(&format!("display = {:?}", server.display));
+    let typed_file = stage.folder.file("typed");
+    let script = format!("stty -icanon -echo; exec cat > {}", typed_file.display());
+    let mut terminal = Command::new("xterm")
+        .args(["-display", &server.display, "-geometry", "100x30+0+0", "-e", "sh", "-c", &script])
+        .spawn()
+        .unwrap();
+    let arrived = || std::fs::read_to_string(&typed_file).unwrap_or_default();
+    settle("the terminal reads", || (!typed_file.exists()).then(|| "it has not begun".into()));
+    let mut client = stage.client().await;
+    until_exact(&mut client, "One").await;
+
+    let mut typed = String::new();
+    let (mut gateways, mut reloaded) = (0, Instant::now());
+    let end = Instant::now() + SOON;
+    while gateways < GATEWAYS || reloaded.elapsed() < Duration::from_secs(2) {
+        assert!(Instant::now() < end, "{gateways} gateways followed: {}", stage.gateway.log());
+        if gateways < GATEWAYS && reloaded.elapsed() > Duration::from_millis(1_500) {
+            stage.reload();
+            (gateways, reloaded) = (gateways + 1, Instant::now());
+        }
+        let letter = char::from(b'a' + (typed.len() % 26) as u8);
+        let key = 4 + u16::from(letter as u8 - b'a');
+        // Without a link nothing is taken, and the same letter is typed again.
+        if client.input(InputEvent::KeyDown { key, keysym: letter as u32 }) {
+            typed.push(letter);
+            client.input(InputEvent::KeyUp { key, keysym: letter as u32 });
+        }
+        let pause = tokio::time::Instant::now() + Duration::from_millis(4);
+        while let Ok(event) = tokio::time::timeout_at(pause, client.next()).await {
+            event.unwrap();
+        }
+    }
+    let all_arrived = async {
+        while arrived().len() < typed.len() {
+            let _ = tokio::time::timeout(Duration::from_millis(20), client.next()).await;
+        }
+    };
+    let _ = tokio::time::timeout(SOON, all_arrived).await;
+    let _ = terminal.kill();
+    let _ = terminal.wait();
+    assert_eq!(arrived(), typed);
+    assert!(typed.len() > 200, "only {} letters were typed", typed.len());
 }
