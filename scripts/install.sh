@@ -10,7 +10,7 @@ packages_of() {
     build) echo gcc libc6-dev make nasm ;;
     demo) echo tigervnc-standalone-server x11-xkb-utils xkb-data openbox xterm netsurf-gtk viewnior l3afpad \
         adwaita-icon-theme fonts-dejavu-core fonts-cantarell fonts-jetbrains-mono ;;
-    test) echo xvfb xauth x11-utils x11-xserver-utils xserver-xorg-core xserver-xorg-video-dummy \
+    test) echo xvfb xauth xclip x11-utils x11-xserver-utils xserver-xorg-core xserver-xorg-video-dummy \
         mousepad chromium firefox-esr python3 python3-venv procps postgresql util-linux rsyslog rsyslog-gnutls \
         libxml2-utils softhsm2 opensc libnss3-tools openssl pcscd libpcsclite-dev vsmartcard-vpcd \
         systemd ;;

@@ -1,6 +1,8 @@
 //! The X11 source against real X servers (Debian packages xvfb, tigervnc-standalone-server, xterm,
 //! x11-xkb-utils, xkb-data): what is drawn arrives, what is typed is received.
 
+#[path = "x11_source/clipboard.rs"]
+mod clipboard;
 #[path = "x11_source/keyboard.rs"]
 mod keyboard;
 #[path = "x11_source/screen.rs"]

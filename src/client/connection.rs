@@ -10,7 +10,9 @@ use crate::clock;
 use crate::link::{Closed, DialError, Inbox, Incoming, Link, Road, software};
 use crate::screen::{Framebuffer, HashKey};
 use crate::sync::{Applied, Attachment, Exactness, Identity, Micros, News, Viewer};
-use crate::wire::{self, Attach, CloseCode, Control, InputEvent, Motion, Policy, Role, WatcherOrder};
+use crate::wire::{
+    self, Attach, ClipText, CloseCode, Control, InputEvent, Motion, Policy, Role, WatcherOrder,
+};
 use futures_util::future::select_all;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -28,6 +30,7 @@ const CACHE_BYTES: u64 = 64 << 20;
 /// What this build can do.
 const FEATURES: u64 = wire::features::PARTS
     | wire::features::SHARE
+    | wire::features::CLIP
     | if crate::codec::video::IS_THERE { wire::features::H264 } else { 0 };
 
 /// What came of dialling a road.
@@ -333,6 +336,8 @@ impl Client {
             }
             News::WatchOver { ask } => Event::WatchOver { ask },
             News::Watchers(watchers) => Event::Watchers(watchers),
+            News::Clip(text) => Event::Clip(text),
+            News::ClipTaken(taken) => Event::ClipTaken(taken),
             News::Closing { code, reason } => return self.on_closed(Closed::by_peer(code, &reason)),
         };
         self.events.push_back(event);
@@ -452,6 +457,13 @@ impl Client {
         self.size = (width, height);
         if let Some((link, _)) = &self.link {
             link.control(&Control::Resize { width, height });
+        }
+    }
+
+    /// Gives the session's clipboard this text. Input that is to find it there waits for [`Event::ClipTaken`].
+    pub fn clip(&mut self, text: String) {
+        if let Some((link, _)) = &self.link {
+            link.control(&Control::Clip(ClipText(text)));
         }
     }
 

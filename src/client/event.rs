@@ -2,7 +2,7 @@
 
 use crate::link::{Closed, DialError, Road};
 use crate::sync::{Applied, Micros};
-use crate::wire::{Cursor, Path, Policy, Terms, Watcher};
+use crate::wire::{ClipText, Cursor, Path, Policy, Terms, Watcher};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -76,6 +76,10 @@ pub enum Event {
     },
     /// All who watch now.
     Watchers(Vec<Watcher>),
+    /// A program of the session has copied this.
+    Clip(ClipText),
+    /// Whether the session has what was copied here, before all input from now on.
+    ClipTaken(bool),
     /// Nothing was heard for two seconds, or the link broke; the client is dialling again.
     Silent(String),
 }

@@ -1,6 +1,7 @@
 //! The live session: one task that takes a source's damage in, keeps every viewer in step, and hands input back.
 //! It outlives its viewers and its source's failures. It never touches a socket: links do.
 
+mod clips;
 mod encoders;
 mod encoding;
 mod experience;

@@ -289,6 +289,7 @@ impl Task {
         }
         if holder.user != grant.user {
             self.end_sharing("the session was taken over", WatchRefused::NobodyThere);
+            self.clips.forget();
         } else {
             self.keep_allowed(&grant.allowed);
         }

@@ -1,5 +1,6 @@
 //! The session's one task.
 
+use super::clips::Clips;
 use super::encoding::Encoding;
 use super::input::Ledger;
 use super::marks::{Marks, PLAIN};
@@ -94,6 +95,7 @@ pub(super) struct Task {
     pub(super) wanted_size: Option<(u32, u32)>,
     pub(super) resized_us: Micros,
     pub(super) sharing: Sharing,
+    pub(super) clips: Clips,
 }
 
 impl Task {
@@ -136,6 +138,7 @@ impl Task {
             wanted_size: None,
             resized_us: 0,
             sharing: Sharing::default(),
+            clips: Clips::default(),
         };
         Ok((task, frames))
     }
@@ -247,7 +250,7 @@ impl Task {
     /// Whether time alone may bring something about soon.
     fn is_busy(&self) -> bool {
         let waiting = self.viewers.values().any(|v| v.delivery.is_waiting() || !v.held.is_empty());
-        waiting || self.wanted_size.is_some() || self.sharing.is_asking()
+        waiting || self.wanted_size.is_some() || self.sharing.is_asking() || self.clips.is_due()
     }
 
     fn on_message(&mut self, id: ViewerId, message: Result<Incoming, Closed>) {
@@ -312,6 +315,7 @@ impl Task {
                 PLAIN => self.videos.failed(id, video, &self.scene, &mut self.viewers, now),
                 picture => self.marks.video_failed(id, video, picture, &mut self.viewers, now),
             },
+            Control::Clip(text) => self.pasted(id, text),
             Control::WatchAnswer { ask, admitted } => self.on_watch_answer(id, ask, admitted),
             Control::WatcherOrder { watcher, order } => self.on_watcher_order(id, watcher, order),
             // Known messages that mean nothing to a session change nothing.
@@ -411,7 +415,7 @@ impl Task {
                 self.cursor_at = Some((x.into(), y.into()));
                 Control::CursorAt { x: x.into(), y: y.into() }
             }
-            SourceEvent::Clip(_) => return,
+            SourceEvent::Clip(clip) => return self.copied(clip, clock::now_us()),
         };
         self.viewers.values().for_each(|viewer| viewer.link.control(&message));
     }
@@ -467,6 +471,7 @@ impl Task {
         let now = clock::now_us();
         self.resize_if_due(now);
         self.share_on_tick(now);
+        self.tell_clip(now);
         if self.marks.tell_time(&mut self.scene, &mut self.viewers, clock::unix_ms(), now) {
             self.woke(now);
         }

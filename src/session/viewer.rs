@@ -31,6 +31,8 @@ pub(super) struct Viewer {
     pub decodes_video: bool,
     /// It tells its user who watches.
     pub shows_watchers: bool,
+    /// It has a clipboard.
+    pub takes_clips: bool,
     pub video_failures: u32,
     /// When it last could not keep step with others of a video.
     pub parted_us: Micros,
@@ -68,6 +70,7 @@ impl Viewer {
             watched: Watched::default(),
             decodes_video,
             shows_watchers: false,
+            takes_clips: false,
             video_failures: 0,
             parted_us: 0,
             path_told: (Path::default(), 0),

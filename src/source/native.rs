@@ -7,7 +7,7 @@ use crate::link::{Closed, Inbox, Incoming, Link};
 use crate::screen::{Framebuffer, HashKey, TileSet};
 use crate::sync::{Applied, Attachment, Identity, News, Viewer, ViewerError};
 
-use crate::wire::{Attach, CloseCode, Control, Cursor, InputEvent, features};
+use crate::wire::{Attach, Clip, ClipText, CloseCode, Control, Cursor, InputEvent, features};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,9 +17,13 @@ use tokio::sync::mpsc;
 const QUEUE: usize = 1_024;
 const TICK: Duration = Duration::from_millis(250);
 
+/// What is typed after something was copied is held back for no longer than this.
+const CLIP_PATIENCE: Duration = Duration::from_millis(300);
+
 enum Errand {
     Input(InputEvent),
     Resize(u32, u32),
+    Clip(String),
 }
 
 /// A session on another machine, through its agent's link.
@@ -39,6 +43,7 @@ impl NativeSource {
             events,
             size: None,
             parts: (Viewer::new(HashKey::default(), 0), Identity::default()),
+            clip_on_its_way: None,
         };
         tokio::spawn(host.run(arriving, to_do));
         NativeSource { errands, links }
@@ -58,6 +63,12 @@ impl Source for NativeSource {
     fn resize(&self, width: u32, height: u32) {
         let _ = self.errands.try_send(Errand::Resize(width, height));
     }
+
+    fn clip(&self, clip: Clip) {
+        if let Clip::Text(text) = clip {
+            let _ = self.errands.try_send(Errand::Clip(text));
+        }
+    }
 }
 
 struct Host {
@@ -66,6 +77,8 @@ struct Host {
     events: mpsc::Sender<SourceEvent>,
     size: Option<(u32, u32)>,
     parts: (Viewer, Identity),
+    /// The host has not said yet that it has what was copied, and what is typed is held back until then.
+    clip_on_its_way: Option<Instant>,
 }
 
 impl Host {
@@ -80,7 +93,7 @@ impl Host {
                         errand = errands.recv() => match errand {
                             Some(Errand::Resize(width, height)) => self.size = Some((width, height)),
                             // Keys for a host that is not there would be a surprise when it returns.
-                            Some(Errand::Input(_)) => {}
+                            Some(Errand::Input(_) | Errand::Clip(_)) => {}
                             None => return,
                         },
                     }
@@ -121,7 +134,7 @@ impl Host {
             width,
             height,
             cache_bytes: 0,
-            features: features::PARTS,
+            features: features::PARTS | features::CLIP,
             token: None,
             screen: None,
         };
@@ -131,6 +144,7 @@ impl Host {
             Err(closed) => return Some(closed),
         }
         attachment.ping(clock::now_us());
+        self.clip_on_its_way = None;
         let ended = self.serve(link, inbox, &mut attachment, errands).await;
         self.parts = attachment.into_parts();
         ended
@@ -144,13 +158,22 @@ impl Host {
         errands: &mut mpsc::Receiver<Errand>,
     ) -> Option<Closed> {
         loop {
+            let waits = self.clip_on_its_way;
             let result = tokio::select! {
                 message = inbox.next() => match message {
                     Ok(message) => self.on_message(message, link, attachment).await,
                     Err(closed) => Err(closed),
                 },
-                errand = errands.recv() => {
+                () = until(waits), if waits.is_some() => {
+                    self.clip_on_its_way = None;
+                    Ok(())
+                }
+                errand = errands.recv(), if waits.is_none() => {
                     match errand? {
+                        Errand::Clip(text) => {
+                            link.control(&Control::Clip(ClipText(text)));
+                            self.clip_on_its_way = Some(Instant::now() + CLIP_PATIENCE);
+                        }
                         Errand::Input(event) => {
                             if let Some(bytes) = attachment.input(event) {
                                 link.input(bytes);
@@ -232,6 +255,11 @@ impl Host {
         let event = match news {
             News::Cursor(cursor) => SourceEvent::Cursor(cursor_shape(&cursor)),
             News::CursorAt { x, y } => SourceEvent::CursorMoved { x: x as u16, y: y as u16 },
+            News::Clip(text) => SourceEvent::Clip(Clip::Text(text.0)),
+            News::ClipTaken(_) => {
+                self.clip_on_its_way = None;
+                return Ok(());
+            }
             News::State { live: true, .. } => SourceEvent::State(SourceState::Live),
             News::State { live: false, text } => SourceEvent::State(SourceState::Waiting(text)),
             News::Closing { code, reason } => return Err(Closed::by_peer(code, &reason)),
@@ -288,6 +316,12 @@ impl Host {
 
     async fn tell(&self, event: SourceEvent) {
         let _ = self.events.send(event).await;
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    if let Some(time) = time {
+        tokio::time::sleep_until(time.into()).await;
     }
 }
 

@@ -6,7 +6,7 @@ use super::viewer::{Applied, Viewer, ViewerError};
 use super::{Clocks, Micros};
 use crate::wire::limits::{MAX_WAITING, MAX_WAITING_BYTES};
 use crate::wire::{
-    Attach, Attached, CloseCode, Control, Cursor, InputEvent, Path, Policy, Terms, Token, Watcher,
+    Attach, Attached, ClipText, CloseCode, Control, Cursor, InputEvent, Path, Policy, Terms, Token, Watcher,
 };
 use crate::wire::{write_event, write_input_start};
 use bytes::Bytes;
@@ -89,6 +89,10 @@ pub enum News {
     },
     /// All who watch now.
     Watchers(Vec<Watcher>),
+    /// A program has copied this.
+    Clip(ClipText),
+    /// Whether the session has what was copied here.
+    ClipTaken(bool),
     Closing {
         code: CloseCode,
         reason: String,
@@ -218,6 +222,8 @@ impl Attachment {
             }
             Control::WatchOver { ask } => Some(News::WatchOver { ask }),
             Control::Watchers(watchers) => Some(News::Watchers(watchers)),
+            Control::Clip(text) => Some(News::Clip(text)),
+            Control::ClipTaken { taken } => Some(News::ClipTaken(taken)),
             Control::Policy { policy } => {
                 self.policy = policy;
                 self.viewer.set_policy(policy);

@@ -3,6 +3,16 @@
 use super::limits::{MAX_CLIP_PICTURE, MAX_CLIP_TEXT};
 use bytes::Bytes;
 
+/// A copied text; it never reaches a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClipText(pub String);
+
+impl std::fmt::Debug for ClipText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ClipText({} bytes)", self.0.len())
+    }
+}
+
 /// What somebody copied. Neither is ever written to a log: `Debug` tells only how much it is.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Clip {

@@ -1,5 +1,6 @@
 //! The messages of the control stream.
 
+use super::clip::ClipText;
 use super::limits::*;
 use super::share::{self, Terms, Watcher, WatcherOrder};
 use super::value::*;
@@ -208,6 +209,12 @@ pub enum Control {
         watcher: u64,
         order: WatcherOrder,
     },
+    /// A text that was copied: by the session's programs to the viewer, or at the viewer to the session. Since 1.4.
+    Clip(ClipText),
+    /// What the viewer copied is there before any input that it sends from now on; or it may not be. Since 1.4.
+    ClipTaken {
+        taken: bool,
+    },
 }
 
 /// A secret that a peer shows; it never reaches a log.
@@ -407,6 +414,14 @@ impl Control {
                 out.push(order.number());
                 33
             }
+            Control::Clip(text) => {
+                put_text(out, &text.0, MAX_CLIP_TEXT);
+                42
+            }
+            Control::ClipTaken { taken } => {
+                out.push((*taken).into());
+                43
+            }
         }
     }
 
@@ -528,6 +543,8 @@ impl Control {
                 watcher: r.varint("WatcherOrder's watcher")?,
                 order: WatcherOrder::read(r)?,
             },
+            42 => Control::Clip(ClipText(r.text(MAX_CLIP_TEXT, "Clip's text")?)),
+            43 => Control::ClipTaken { taken: r.flag("ClipTaken")? },
             _ => return Ok(None),
         }))
     }

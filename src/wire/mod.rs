@@ -13,7 +13,7 @@ mod update;
 mod value;
 mod websocket;
 
-pub use clip::Clip;
+pub use clip::{Clip, ClipText};
 pub use control::{Attach, Attached, Control, ControlReader, Cursor, KnownScreen, Path, Role, Secret, Token};
 pub use host::{EndReason, HostLoad, HostMessage, HostOffers, RunningSession, Start};
 pub use input::{Button, InputEvent, InputReader, Motion, write_event, write_input_start};
@@ -27,7 +27,7 @@ pub use websocket::{Frame, read_frame, write_frame};
 /// The major version: both sides must have the same.
 pub const MAJOR: u64 = 1;
 /// The minor version: the lower of both sides' is in use.
-pub const MINOR: u64 = 3;
+pub const MINOR: u64 = 4;
 /// The ALPN of native QUIC.
 pub const ALPN: &[u8] = b"chevet/1";
 /// The WebSocket subprotocol.
@@ -49,6 +49,8 @@ pub mod features {
     pub const PARTS: u64 = 4;
     /// It tells its user who watches, and asks whether somebody may.
     pub const SHARE: u64 = 8;
+    /// It has a clipboard, and so may be sent what is copied.
+    pub const CLIP: u64 = 16;
 }
 
 /// Why a link was closed.

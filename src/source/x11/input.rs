@@ -1,6 +1,7 @@
 //! The input thread: keys, pointer and wheel by XTest, on a connection of its own.
 
 use super::bell::Bell;
+use super::clipboard::Clipboard;
 use super::keyboard::{KeyName, Keyboard};
 use super::stream::XConnection;
 use super::{Shared, X11Error};
@@ -19,12 +20,16 @@ use x11rb::protocol::xtest::{self, ConnectionExt as _};
 const MOST_WAITING: usize = 4_096;
 /// How soon after a failure another connection is tried, should input arrive.
 const RECONNECT: Duration = Duration::from_millis(500);
+/// How soon to try again to tell a session whose queue is full what was copied.
+const HANDOVER: Duration = Duration::from_millis(5);
 /// A notch of the wheel, in the unit of [`InputEvent::Wheel`].
 const NOTCH: i32 = 120;
 
 /// What the input thread is asked to do.
 pub(super) enum Errand {
     Input(InputEvent),
+    /// Before all input that follows, the clipboard is to hold this.
+    Clip(String),
     /// The server is there (again).
     Connect,
     Disconnect,
@@ -81,6 +86,12 @@ pub(super) fn run(shared: &Shared) {
                     hands = connect(shared);
                     tried = Some(Instant::now());
                 }
+                Errand::Clip(text) => {
+                    let done = hands.as_mut().map(|hands| hands.clipboard.own(&hands.connection, text));
+                    if let Some(Err(error)) = done {
+                        tracing::debug!(%error, "the clipboard could not be filled");
+                    }
+                }
                 Errand::Input(event) => {
                     let may_try = tried.is_some_and(|tried| tried.elapsed() >= RECONNECT);
                     if hands.is_none() && may_try && !shared.is_stopping() {
@@ -96,12 +107,13 @@ pub(super) fn run(shared: &Shared) {
             }
         }
         let heard = hands.as_mut().map(Hands::listen);
+        let told = shared.clips.flush(hands.as_mut().and_then(|hands| hands.clipboard.take_found()));
         if let Some(Err(error)) = heard {
             tracing::debug!(%error, "the X server is gone for input");
             hands = None;
         }
         let connection = hands.as_ref().map(|hands| hands.connection.stream());
-        if let Err(error) = shared.inbox.bell.wait(connection, None) {
+        if let Err(error) = shared.inbox.bell.wait(connection, (!told).then_some(HANDOVER)) {
             tracing::warn!(%error, "waiting for input failed");
             std::thread::sleep(RECONNECT);
         }
@@ -131,6 +143,7 @@ struct Hands {
     connection: XConnection,
     root: Window,
     keyboard: Keyboard,
+    clipboard: Clipboard,
     /// Buttons that are down, by their X number.
     buttons: Vec<u8>,
     across: Wheel,
@@ -147,14 +160,16 @@ impl Hands {
         connection.xtest_grab_control(true)?;
         let keyboard = Keyboard::open(&connection, Arc::clone(&shared.stopping))?;
         let root = connection.setup().roots[screen].root;
+        let clipboard = Clipboard::open(&connection, root)?;
         let (across, down) = (Wheel::default(), Wheel::default());
-        Ok(Hands { connection, root, keyboard, buttons: Vec::new(), across, down })
+        Ok(Hands { connection, root, keyboard, clipboard, buttons: Vec::new(), across, down })
     }
 
     /// Hears what the server tells unasked.
     fn listen(&mut self) -> Result<(), X11Error> {
         while let Some(event) = self.connection.poll_for_event()? {
             self.keyboard.note(&self.connection, &event)?;
+            self.clipboard.note(&self.connection, &event)?;
         }
         self.connection.flush()?;
         Ok(())

@@ -6,6 +6,7 @@
 
 mod bell;
 mod capture;
+mod clipboard;
 mod cursor;
 mod input;
 mod keyboard;
@@ -22,8 +23,9 @@ mod watch;
 
 use super::{Canvas, Source, SourceEvent, SourceState};
 use crate::screen::SizeError;
-use crate::wire::InputEvent;
+use crate::wire::{Clip, InputEvent};
 use bell::Bell;
+use clipboard::Clips;
 use cursor::PointerTrail;
 use input::{Errand, Inbox};
 use lifeline::Lifeline;
@@ -96,6 +98,7 @@ struct Shared {
     stopping: Arc<AtomicBool>,
     inbox: Inbox,
     trail: Mutex<PointerTrail>,
+    clips: Clips,
     capture_line: Lifeline,
     input_line: Lifeline,
 }
@@ -147,6 +150,7 @@ impl X11Source {
             stopping: Arc::new(AtomicBool::new(false)),
             inbox: Inbox::new().map_err(no_bell)?,
             trail: Mutex::new(PointerTrail::default()),
+            clips: Clips::new(events.clone()),
             capture_line: Lifeline::default(),
             input_line: Lifeline::default(),
         });
@@ -179,6 +183,12 @@ impl Source for X11Source {
         *self.shared.wanted_size.lock().unwrap_or_else(PoisonError::into_inner) = Some((width, height));
         self.shared.bell.ring();
     }
+
+    fn clip(&self, clip: Clip) {
+        if let Clip::Text(text) = clip {
+            self.shared.inbox.push(Errand::Clip(text));
+        }
+    }
 }
 
 impl Drop for X11Source {
@@ -202,13 +212,12 @@ struct Outbox {
     state: Option<SourceEvent>,
     cursor: Option<SourceEvent>,
     moved: Option<SourceEvent>,
-    clip: Option<SourceEvent>,
     last_state: Option<SourceState>,
 }
 
 impl Outbox {
     fn new(events: Sender<SourceEvent>) -> Self {
-        Outbox { events, state: None, cursor: None, moved: None, clip: None, last_state: None }
+        Outbox { events, state: None, cursor: None, moved: None, last_state: None }
     }
 
     fn tell_state(&mut self, state: SourceState) {
@@ -223,16 +232,15 @@ impl Outbox {
             SourceEvent::State(_) => self.state = Some(event),
             SourceEvent::Cursor(_) => self.cursor = Some(event),
             SourceEvent::CursorMoved { .. } => self.moved = Some(event),
-            SourceEvent::Clip(_) => self.clip = Some(event),
-            // An X server promises nothing of its pixels.
-            SourceEvent::Policy(_) => {}
+            // An X server promises nothing of its pixels; what is copied the input thread tells.
+            SourceEvent::Policy(_) | SourceEvent::Clip(_) => {}
         }
         self.flush();
     }
 
     /// Hands over what fits; returns whether anything still waits.
     fn flush(&mut self) -> bool {
-        for slot in [&mut self.state, &mut self.cursor, &mut self.moved, &mut self.clip] {
+        for slot in [&mut self.state, &mut self.cursor, &mut self.moved] {
             if let Some(event) = slot.take()
                 && let Err(TrySendError::Full(event)) = self.events.try_send(event)
             {

@@ -1,0 +1,315 @@
+//! The CLIPBOARD selection, on the input thread's connection, so that a key typed after something was pasted finds it there
+//! (ICCCM 2, XFixes). Nothing here waits for another client: whoever owns or asks may hang.
+
+use super::X11Error;
+use super::stream::XConnection;
+use crate::source::SourceEvent;
+use crate::wire::Clip;
+use crate::wire::limits::MAX_CLIP_TEXT;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+use x11rb::connection::{Connection, RequestConnection};
+use x11rb::protocol::Event;
+use x11rb::protocol::xfixes::{self, ConnectionExt as _, SelectionEventMask};
+use x11rb::protocol::xproto::{
+    Atom, AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, CreateWindowAux, EventMask, PropMode,
+    Property, PropertyNotifyEvent, SELECTION_NOTIFY_EVENT, SelectionNotifyEvent, SelectionRequestEvent,
+    Timestamp, Window, WindowClass,
+};
+use x11rb::wrapper::ConnectionExt as _;
+
+/// An owner that says nothing for this long is not listened to any more; nor is who takes a text in parts.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Larger texts go in parts of this many bytes, which every server takes.
+const PART: usize = 64 << 10;
+/// Clients that take a text in parts at the same time.
+const MOST_TAKERS: usize = 16;
+
+x11rb::atom_manager! {
+    Atoms: AtomsCookie {
+        CLIPBOARD,
+        TARGETS,
+        TIMESTAMP,
+        INCR,
+        TEXT,
+        UTF8_STRING,
+        PLAIN: b"text/plain;charset=utf-8",
+        CHEVET_CLIP,
+    }
+}
+
+/// What was copied, on its way to the session: the newest alone.
+pub(super) struct Clips {
+    events: Sender<SourceEvent>,
+    waiting: Mutex<Option<SourceEvent>>,
+}
+
+impl Clips {
+    pub fn new(events: Sender<SourceEvent>) -> Clips {
+        Clips { events, waiting: Mutex::default() }
+    }
+
+    /// Tells the session; whether nothing waits any more.
+    pub fn flush(&self, found: Option<String>) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = found {
+            *waiting = Some(SourceEvent::Clip(Clip::Text(text)));
+        }
+        if let Some(event) = waiting.take()
+            && let Err(TrySendError::Full(event)) = self.events.try_send(event)
+        {
+            *waiting = Some(event);
+        }
+        waiting.is_none()
+    }
+}
+
+/// A text that another client is asked for.
+struct Fetch {
+    target: Atom,
+    at: Timestamp,
+    /// Its parts so far, if it comes in parts.
+    parts: Option<Vec<u8>>,
+    heard: Instant,
+}
+
+/// A client that takes a text in parts.
+struct Taker {
+    window: Window,
+    property: Atom,
+    target: Atom,
+    bytes: Vec<u8>,
+    sent: usize,
+    heard: Instant,
+}
+
+pub(super) struct Clipboard {
+    window: Window,
+    atoms: Atoms,
+    /// What this client offers, and since when by the server's clock.
+    owned: Option<(String, Timestamp)>,
+    fetch: Option<Fetch>,
+    takers: Vec<Taker>,
+    found: Option<String>,
+}
+
+impl Clipboard {
+    pub fn open(connection: &XConnection, root: Window) -> Result<Clipboard, X11Error> {
+        if connection.extension_information(xfixes::X11_EXTENSION_NAME)?.is_none() {
+            return Err(X11Error::Extension("XFIXES"));
+        }
+        connection.xfixes_query_version(5, 0)?.reply()?;
+        let atoms = Atoms::new(connection)?.reply()?;
+        let window = connection.generate_id()?;
+        let looks = CreateWindowAux::new().event_mask(EventMask::PROPERTY_CHANGE);
+        connection.create_window(0, window, root, -1, -1, 1, 1, 0, WindowClass::INPUT_ONLY, 0, &looks)?;
+        let told = SelectionEventMask::SET_SELECTION_OWNER
+            | SelectionEventMask::SELECTION_WINDOW_DESTROY
+            | SelectionEventMask::SELECTION_CLIENT_CLOSE;
+        connection.xfixes_select_selection_input(window, atoms.CLIPBOARD, told)?;
+        let mut clipboard =
+            Clipboard { window, atoms, owned: None, fetch: None, takers: Vec::new(), found: None };
+        if connection.get_selection_owner(clipboard.atoms.CLIPBOARD)?.reply()?.owner != x11rb::NONE {
+            clipboard.ask(connection, clipboard.atoms.UTF8_STRING, x11rb::CURRENT_TIME)?;
+        }
+        Ok(clipboard)
+    }
+
+    /// A text that another client has copied, once.
+    pub fn take_found(&mut self) -> Option<String> {
+        self.found.take()
+    }
+
+    /// The clipboard holds this text from now on.
+    pub fn own(&mut self, connection: &XConnection, text: String) -> Result<(), X11Error> {
+        self.fetch = None;
+        self.owned = Some((text, x11rb::CURRENT_TIME));
+        connection.set_selection_owner(self.window, self.atoms.CLIPBOARD, x11rb::CURRENT_TIME)?;
+        connection.flush()?;
+        Ok(())
+    }
+
+    /// Hears what concerns the clipboard.
+    pub fn note(&mut self, connection: &XConnection, event: &Event) -> Result<(), X11Error> {
+        match event {
+            Event::XfixesSelectionNotify(event) if event.owner == self.window => {
+                if let Some((_, since)) = &mut self.owned {
+                    *since = event.selection_timestamp;
+                }
+            }
+            Event::XfixesSelectionNotify(event) => {
+                (self.owned, self.fetch) = (None, None);
+                if event.owner != x11rb::NONE {
+                    self.ask(connection, self.atoms.UTF8_STRING, event.selection_timestamp)?;
+                }
+            }
+            Event::SelectionNotify(event) if event.requestor == self.window => {
+                self.answered(connection, event)?;
+            }
+            Event::PropertyNotify(event) if event.window == self.window => {
+                self.part_came(connection, event)?
+            }
+            Event::PropertyNotify(event) => self.part_taken(connection, event)?,
+            Event::SelectionRequest(event) => self.asked(connection, event)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, connection: &XConnection, target: Atom, at: Timestamp) -> Result<(), X11Error> {
+        let (selection, property) = (self.atoms.CLIPBOARD, self.atoms.CHEVET_CLIP);
+        connection.convert_selection(self.window, selection, target, property, at)?;
+        connection.flush()?;
+        self.fetch = Some(Fetch { target, at, parts: None, heard: Instant::now() });
+        Ok(())
+    }
+
+    /// The owner has answered.
+    fn answered(&mut self, connection: &XConnection, event: &SelectionNotifyEvent) -> Result<(), X11Error> {
+        let Some(fetch) =
+            self.fetch.as_mut().filter(|fetch| fetch.target == event.target || event.property == 0)
+        else {
+            return Ok(());
+        };
+        if event.property == x11rb::NONE {
+            let (older, at) = (fetch.target == self.atoms.UTF8_STRING, fetch.at);
+            self.fetch = None;
+            return if older { self.ask(connection, AtomEnum::STRING.into(), at) } else { Ok(()) };
+        }
+        fetch.heard = Instant::now();
+        // A program may say anything of its text's length: what does not fit is not read.
+        let most = (MAX_CLIP_TEXT / 4 + 1) as u32;
+        let property = connection.get_property(true, self.window, event.property, AtomEnum::ANY, 0, most)?;
+        let property = property.reply()?;
+        if property.type_ == self.atoms.INCR {
+            fetch.parts = Some(Vec::new());
+        } else if property.bytes_after == 0 {
+            self.find(property.value);
+        } else {
+            connection.delete_property(self.window, event.property)?;
+            self.give_up("it is too long");
+        }
+        Ok(())
+    }
+
+    /// A part of a text that comes in parts; an empty one is its end.
+    fn part_came(&mut self, connection: &XConnection, event: &PropertyNotifyEvent) -> Result<(), X11Error> {
+        if event.state != Property::NEW_VALUE || event.atom != self.atoms.CHEVET_CLIP {
+            return Ok(());
+        }
+        let Some(Fetch { parts: Some(parts), heard, .. }) = &mut self.fetch else { return Ok(()) };
+        let most = (MAX_CLIP_TEXT / 4 + 1) as u32;
+        let part = connection.get_property(true, self.window, event.atom, AtomEnum::ANY, 0, most)?.reply()?;
+        let waited = heard.elapsed();
+        *heard = Instant::now();
+        if part.bytes_after > 0 || parts.len() + part.value.len() > MAX_CLIP_TEXT || waited > PATIENCE {
+            connection.delete_property(self.window, event.atom)?;
+            self.give_up("it is too long, or comes too slowly");
+        } else if part.value.is_empty() {
+            let whole = std::mem::take(parts);
+            self.find(whole);
+        } else {
+            parts.extend_from_slice(&part.value);
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, why: &str) {
+        tracing::debug!(why, "what a program has copied is not sent on");
+        self.fetch = None;
+    }
+
+    fn find(&mut self, bytes: Vec<u8>) {
+        let latin = self.fetch.take().is_some_and(|fetch| fetch.target == Atom::from(AtomEnum::STRING));
+        let text = match latin {
+            true => bytes.into_iter().map(char::from).collect(),
+            false => String::from_utf8_lossy(&bytes).into_owned(),
+        };
+        let text = text.trim_end_matches('\0').replace("\r\n", "\n");
+        if !text.is_empty() && text.len() <= MAX_CLIP_TEXT {
+            self.found = Some(text);
+        }
+    }
+
+    /// Another client wants what this one offers.
+    fn asked(&mut self, connection: &XConnection, event: &SelectionRequestEvent) -> Result<(), X11Error> {
+        let property = if event.property == x11rb::NONE { event.target } else { event.property };
+        let given = event.selection == self.atoms.CLIPBOARD && self.give(connection, event, property)?;
+        let answer = SelectionNotifyEvent {
+            response_type: SELECTION_NOTIFY_EVENT,
+            sequence: 0,
+            time: event.time,
+            requestor: event.requestor,
+            selection: event.selection,
+            target: event.target,
+            property: if given { property } else { x11rb::NONE },
+        };
+        connection.send_event(false, event.requestor, EventMask::NO_EVENT, answer)?;
+        connection.flush()?;
+        Ok(())
+    }
+
+    fn give(
+        &mut self,
+        connection: &XConnection,
+        event: &SelectionRequestEvent,
+        property: Atom,
+    ) -> Result<bool, X11Error> {
+        let Some((text, since)) = &self.owned else { return Ok(false) };
+        let (atoms, string, to) = (&self.atoms, Atom::from(AtomEnum::STRING), event.requestor);
+        let target = event.target;
+        if target == atoms.TARGETS {
+            let offered =
+                [atoms.TARGETS, atoms.TIMESTAMP, atoms.UTF8_STRING, atoms.PLAIN, atoms.TEXT, string];
+            connection.change_property32(PropMode::REPLACE, to, property, AtomEnum::ATOM, &offered)?;
+            return Ok(true);
+        }
+        if target == atoms.TIMESTAMP {
+            connection.change_property32(PropMode::REPLACE, to, property, AtomEnum::INTEGER, &[*since])?;
+            return Ok(true);
+        }
+        let (kind, bytes) = match target {
+            _ if target == atoms.UTF8_STRING || target == atoms.PLAIN => (target, text.as_bytes().to_vec()),
+            _ if target == atoms.TEXT => (atoms.UTF8_STRING, text.as_bytes().to_vec()),
+            _ if target == string => {
+                (string, text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect())
+            }
+            _ => return Ok(false),
+        };
+        if bytes.len() <= PART {
+            connection.change_property8(PropMode::REPLACE, to, property, kind, &bytes)?;
+            return Ok(true);
+        }
+        self.takers.retain(|taker| taker.heard.elapsed() < PATIENCE);
+        if self.takers.len() >= MOST_TAKERS {
+            return Ok(false);
+        }
+        // It says that it took a part by deleting the property.
+        let listen = ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE);
+        connection.change_window_attributes(to, &listen)?;
+        let length = [bytes.len() as u32];
+        connection.change_property32(PropMode::REPLACE, to, property, self.atoms.INCR, &length)?;
+        let heard = Instant::now();
+        self.takers.push(Taker { window: to, property, target: kind, bytes, sent: 0, heard });
+        Ok(true)
+    }
+
+    /// Whoever takes a text in parts has taken one, and is given the next; the last one is empty.
+    fn part_taken(&mut self, connection: &XConnection, event: &PropertyNotifyEvent) -> Result<(), X11Error> {
+        let is_it = |taker: &Taker| taker.window == event.window && taker.property == event.atom;
+        let Some(at) = self.takers.iter().position(is_it).filter(|_| event.state == Property::DELETE) else {
+            return Ok(());
+        };
+        let taker = &mut self.takers[at];
+        let part = &taker.bytes[taker.sent..taker.bytes.len().min(taker.sent + PART)];
+        connection.change_property8(PropMode::REPLACE, taker.window, taker.property, taker.target, part)?;
+        connection.flush()?;
+        (taker.sent, taker.heard) = (taker.sent + part.len(), Instant::now());
+        if part.is_empty() {
+            self.takers.swap_remove(at);
+        }
+        Ok(())
+    }
+}

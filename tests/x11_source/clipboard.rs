@@ -1,0 +1,113 @@
+//! The clipboard, against real programs: what they copy is told, what is given to them is pasted.
+
+use super::server::{Program, Server};
+use super::{Shown, show};
+use chevet::source::{Source, SourceEvent};
+use chevet::wire::Clip;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use x11rb::connection::Connection;
+use x11rb::protocol::xproto::{ConnectionExt as _, CreateWindowAux, WindowClass};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A program copies a text, and goes on owning it in the background.
+fn copy(server: &Server, text: &str) {
+    let mut xclip = Command::new("xclip")
+        .args(["-display", &server.display, "-selection", "clipboard", "-in"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("xclip runs: scripts/install.sh test");
+    xclip.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(xclip.wait().unwrap().success());
+}
+
+/// What a program pastes.
+fn pasted(server: &Server, target: &str) -> String {
+    let arguments = ["-display", &server.display, "-selection", "clipboard", "-out", "-target", target];
+    let pasted = Command::new("timeout").arg("10").arg("xclip").args(arguments).output().unwrap();
+    String::from_utf8(pasted.stdout).unwrap()
+}
+
+impl Shown {
+    /// The next text that was copied.
+    fn copied(&mut self) -> String {
+        let end = Instant::now() + SOON;
+        loop {
+            match self.events.try_recv() {
+                Ok(SourceEvent::Clip(Clip::Text(text))) => return text,
+                Ok(_) => {}
+                Err(_) => {
+                    assert!(Instant::now() < end, "nothing was told to be copied");
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_programs_copy_is_told_whatever_it_is_as_far_as_it_fits() {
+    let server = Server::start(Program::Xvfb, 320, 200, 24);
+    copy(&server, "before");
+    let mut shown = show(&server.display);
+    assert_eq!(shown.copied(), "before", "what there is when the source comes is told");
+    for text in ["Œdème à 38,5 °C\r\n\tligne 2 — 🩺", "x", " \n"] {
+        copy(&server, text);
+        assert_eq!(shown.copied(), text.replace("\r\n", "\n"));
+    }
+    // In parts; and what is too long is passed over.
+    let long = "héparine 5000 UI\n".repeat(24_000);
+    copy(&server, &long);
+    assert!(shown.copied() == long);
+    copy(&server, &"x".repeat(700 << 10));
+    copy(&server, "after");
+    assert_eq!(shown.copied(), "after");
+}
+
+#[test]
+fn what_is_given_to_the_clipboard_is_pasted_by_programs_and_not_told_back() {
+    let server = Server::start(Program::Xvfb, 320, 200, 24);
+    let mut shown = show(&server.display);
+    let long = "à ranger 🩺\n".repeat(20_000);
+    for text in ["Œdème à 38,5 °C\n🩺", long.as_str()] {
+        shown.source.clip(Clip::Text(text.into()));
+        super::eventually("the program pastes it", || pasted(&server, "UTF8_STRING") == text);
+        assert!(pasted(&server, "text/plain;charset=utf-8") == text);
+    }
+    let targets = pasted(&server, "TARGETS");
+    assert!(targets.contains("UTF8_STRING") && targets.contains("TIMESTAMP"), "{targets}");
+    assert_eq!(pasted(&server, "image/png"), "");
+    copy(&server, "a program's");
+    assert_eq!(shown.copied(), "a program's", "its own is not told");
+    assert_eq!(pasted(&server, "UTF8_STRING"), "a program's");
+}
+
+#[test]
+fn an_owner_that_says_nothing_holds_up_neither_keys_nor_whoever_copies_next() {
+    let server = Server::start(Program::Xvfb, 320, 200, 24);
+    let mut shown = show(&server.display);
+    let (connection, screen) = server.connect();
+    let window = connection.generate_id().unwrap();
+    let root = connection.setup().roots[screen].root;
+    let (class, looks) = (WindowClass::INPUT_ONLY, CreateWindowAux::new());
+    connection.create_window(0, window, root, 0, 0, 1, 1, 0, class, 0, &looks).unwrap();
+    let clipboard = connection.intern_atom(false, b"CLIPBOARD").unwrap().reply().unwrap().atom;
+    connection.set_selection_owner(window, clipboard, x11rb::CURRENT_TIME).unwrap();
+    connection.flush().unwrap();
+    // It is asked, and never answers.
+    super::eventually("it is asked", || {
+        let event = connection.poll_for_event().unwrap();
+        matches!(event, Some(x11rb::protocol::Event::SelectionRequest(_)))
+    });
+    shown.source.input(chevet::wire::InputEvent::PointerMove { x: 77, y: 55 });
+    super::eventually("the pointer moves", || {
+        let pointer = connection.query_pointer(root).unwrap().reply().unwrap();
+        (pointer.root_x, pointer.root_y) == (77, 55)
+    });
+    copy(&server, "from another");
+    assert_eq!(shown.copied(), "from another");
+}
