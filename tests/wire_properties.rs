@@ -197,6 +197,8 @@ fn from_sessions() -> impl Strategy<Value = Control> {
         vec(any::<u8>(), 0..100).prop_map(|ticket| Control::Ticket { ticket: Secret(ticket) }),
         name().prop_map(|text| Control::Message { text }),
         any::<bool>().prop_map(|recorded| Control::Recorded { recorded }),
+        name().prop_map(|text| Control::Clip(ClipText(text))),
+        any::<bool>().prop_map(|taken| Control::ClipTaken { taken }),
         (any::<[bool; 4]>(), number(), marking(), name()).prop_map(|(flags, idle_lock_ms, marking, mark)| {
             let [clipboard_in, clipboard_out, resize, share] = flags;
             Control::Terms(Terms { clipboard_in, clipboard_out, resize, share, idle_lock_ms, marking, mark })

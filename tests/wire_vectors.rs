@@ -157,6 +157,8 @@ fn controls() -> Vec<(&'static str, Control, Value)> {
             json!({"text": "Maintenance à 18 h"}),
         ),
         ("Recorded", Control::Recorded { recorded: true }, json!({"recorded": true})),
+        ("Clip", Control::Clip(ClipText("Œdème\n🩺".into())), json!({"text": "Œdème\n🩺"})),
+        ("ClipTaken", Control::ClipTaken { taken: true }, json!({"taken": true})),
         (
             "Terms",
             Control::Terms(Terms {

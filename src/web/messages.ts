@@ -23,7 +23,7 @@ export interface StartOptions {
 /** What the session says of who may do what, and who watches. */
 export type Told = Extract<Message, { type: "Terms" | "WatchAsked" | "WatchOver" | "Watchers" }>;
 /** What the user decides of it. */
-export type Decided = Extract<Message, { type: "WatchAnswer" | "WatcherOrder" }>;
+export type Decided = Extract<Message, { type: "WatchAnswer" | "WatcherOrder" | "Clip" }>;
 
 export type ToWorker =
   | { type: "start"; canvas: OffscreenCanvas; options: StartOptions }
@@ -67,6 +67,10 @@ export type FromWorker =
   /** What an administrator says. */
   | { type: "announcement"; text: string }
   | { type: "told"; message: Told }
+  /** A program has copied this. */
+  | { type: "clip"; text: string }
+  /** Whether the session has what was copied here. */
+  | { type: "clipTaken"; taken: boolean }
   | { type: "ticketWanted" }
   | { type: "roadMemory"; memory: RoadMemory | null }
   | { type: "pixels"; request: number; width: number; height: number; rgba: ArrayBuffer }

@@ -70,6 +70,10 @@ function forwardMessage(message: Message): void {
     postStatus();
   } else if (message.type === "Message") {
     post({ type: "announcement", text: message.text });
+  } else if (message.type === "Clip") {
+    post({ type: "clip", text: message.text });
+  } else if (message.type === "ClipTaken") {
+    post({ type: "clipTaken", taken: message.taken });
   } else if (message.type === "Terms" || message.type === "WatchAsked" || message.type === "WatchOver" || message.type === "Watchers") {
     post({ type: "told", message });
   }

@@ -8,7 +8,7 @@ use chevet::screen::HashKey;
 use chevet::session::Session;
 use chevet::source::{Canvas, Source, SourceEvent, SourceState};
 use chevet::store::{Role, Store};
-use chevet::wire::{CloseCode, InputEvent, Policy};
+use chevet::wire::{Clip, CloseCode, InputEvent, Policy};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -26,10 +26,12 @@ pub struct Ward {
     typed: Arc<Mutex<Vec<InputEvent>>>,
     sizes: Arc<Mutex<Vec<(u32, u32)>>>,
     canvases: Mutex<Vec<(&'static str, Arc<Canvas>)>>,
+    clips: Arc<Mutex<Vec<String>>>,
+    programs: Mutex<Vec<(&'static str, mpsc::Sender<SourceEvent>)>>,
 }
 
-/// A desktop that remembers what was typed, and which sizes were asked for.
-struct Listening(Arc<Mutex<Vec<InputEvent>>>, Arc<Mutex<Vec<(u32, u32)>>>);
+/// A desktop that remembers what was typed, which sizes were asked for, and what its clipboard was given.
+struct Listening(Arc<Mutex<Vec<InputEvent>>>, Arc<Mutex<Vec<(u32, u32)>>>, Arc<Mutex<Vec<String>>>);
 
 impl Source for Listening {
     fn input(&self, event: InputEvent) {
@@ -37,6 +39,10 @@ impl Source for Listening {
     }
     fn resize(&self, width: u32, height: u32) {
         self.1.lock().unwrap().push((width, height));
+    }
+    fn clip(&self, clip: Clip) {
+        let Clip::Text(text) = clip else { panic!("only texts are copied here") };
+        self.2.lock().unwrap().push(text);
     }
 }
 
@@ -93,6 +99,8 @@ impl Ward {
             typed: Arc::default(),
             sizes: Arc::default(),
             canvases: Mutex::default(),
+            clips: Arc::default(),
+            programs: Mutex::default(),
         };
         ward.offer("desk", 0x0030_6090).await;
         ward.offer("secret", 0x0090_3010).await;
@@ -112,7 +120,8 @@ impl Ward {
         self.canvases.lock().unwrap().push((name, canvas.clone()));
         let (events, to_session) = mpsc::channel(8);
         events.send(SourceEvent::State(SourceState::Live)).await.unwrap();
-        let source = Arc::new(Listening(self.typed.clone(), self.sizes.clone()));
+        self.programs.lock().unwrap().push((name, events.clone()));
+        let source = Arc::new(Listening(self.typed.clone(), self.sizes.clone(), self.clips.clone()));
         let session =
             Session::start(name, name, HashKey(3), Policy::default(), canvas, source, to_session).unwrap();
         let mut target = chevet::client::Address::parse(&self.gateway.native_url(name)).unwrap().target;
@@ -128,6 +137,18 @@ impl Ward {
         while !live() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// A program of a session copies a text.
+    pub async fn copy(&self, name: &str, text: &str) {
+        let program =
+            self.programs.lock().unwrap().iter().find(|(other, _)| *other == name).unwrap().1.clone();
+        program.send(SourceEvent::Clip(Clip::Text(text.into()))).await.unwrap();
+    }
+
+    /// What the sessions' clipboards were given.
+    pub fn clips(&self) -> Vec<String> {
+        self.clips.lock().unwrap().clone()
     }
 
     pub fn site(&self) -> Site {

@@ -2,6 +2,7 @@
 //! real sockets, as clients see it.
 
 mod burnt_in;
+mod clips;
 mod policies;
 // The tests of roaming use the rest of it.
 #[allow(dead_code)]

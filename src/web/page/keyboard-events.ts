@@ -2,6 +2,7 @@
 // input methods have something to compose in.
 
 import type { InputEvent } from "../wire/input.ts";
+import { isPaste } from "./paste.ts";
 import { ALT_GR_WINDOW_MS, type KeyRecord, Keyboard, type ModifierFlags } from "./keyboard.ts";
 
 export function flagsOf(event: KeyboardEvent | MouseEvent): ModifierFlags {
@@ -32,7 +33,9 @@ export class KeyboardEvents {
   constructor(
     private readonly field: HTMLTextAreaElement,
     private readonly keyboard: Keyboard,
-    private readonly send: (events: InputEvent[]) => void,
+    /** `pastes`: the browser is about to say what there is to paste. */
+    private readonly send: (events: InputEvent[], pastes?: boolean) => void,
+    private readonly mayPaste: () => boolean,
     /** Ctrl+Alt+Shift was pressed: the user wants the page's own controls. */
     private readonly toControls: () => void,
   ) {
@@ -60,8 +63,10 @@ export class KeyboardEvents {
       return;
     }
     const { events, prevent } = this.keyboard.keyDown(recordOf(event));
-    if (prevent) event.preventDefault();
-    this.post(events);
+    const pastes = isPaste(event) && this.mayPaste();
+    if (prevent && !pastes) event.preventDefault();
+    if (pastes) this.send(events, true);
+    else this.post(events);
     if (this.keyboard.isDoubtful) setTimeout(() => this.post(this.keyboard.settle()), ALT_GR_WINDOW_MS);
   }
 

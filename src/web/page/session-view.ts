@@ -3,7 +3,9 @@
 import type { FromWorker, StartOptions, Status, ToWorker } from "../messages.ts";
 import { CloseCode } from "../wire/control.ts";
 import type { InputEvent } from "../wire/input.ts";
+import { MAX_CLIP_TEXT } from "../wire/limits.ts";
 import { Announcements } from "./announcement.ts";
+import { ClipNote } from "./clip-note.ts";
 import { Cursor } from "./cursor.ts";
 import { element, remember, words } from "./dom.ts";
 import { Glass } from "./glass.ts";
@@ -11,6 +13,7 @@ import { KeyboardEvents, flagsOf } from "./keyboard-events.ts";
 import { Keyboard, platformOf } from "./keyboard.ts";
 import { Mark } from "./mark.ts";
 import { Pane } from "./pane.ts";
+import { Paste } from "./paste.ts";
 import { PointerEvents } from "./pointer-events.ts";
 import { Sharing } from "./sharing.ts";
 import { StatusBar } from "./status-bar.ts";
@@ -46,6 +49,11 @@ export class SessionView {
   private readonly sharing: Sharing;
   private readonly mark = new Mark(this.stage);
   private readonly stopped = new AbortController();
+  private readonly paste: Paste;
+  private readonly clipNote: ClipNote;
+  /** Whether the session takes what is copied here; without terms it does. */
+  private clipboardIn = true;
+  private toldOfClipboard = false;
   private readonly keys: KeyboardEvents;
   private readonly pointer: PointerEvents;
   private readonly pixelRequests = new Map<number, (pixels: Pixels) => void>();
@@ -68,9 +76,15 @@ export class SessionView {
     worker.onerror = (event) => this.end({ code: CloseCode.internal, reason: event.message, broken: true });
     const canvas = this.glass.canvas.transferControlToOffscreen();
     this.tell({ type: "start", canvas, options: { ...options, ...this.glass.wantedSize() } }, [canvas]);
-    const send = (events: InputEvent[]): void => this.tell({ type: "input", events });
+    this.clipNote = new ClipNote(this.view, () => this.focusKeys());
+    this.paste = new Paste(
+      (events) => this.tell({ type: "input", events }),
+      (text) => this.tell({ type: "decided", message: { type: "Clip", text } }),
+      (act, millis) => setTimeout(act, millis),
+    );
+    const send = (events: InputEvent[], pastes = false): void => this.paste.input(events, pastes);
     const keyboard = new Keyboard(platformOf(navigator.userAgent));
-    this.keys = new KeyboardEvents(this.field, keyboard, send, () => this.toControls());
+    this.keys = new KeyboardEvents(this.field, keyboard, send, () => this.mayPaste(), () => this.toControls());
     this.pointer = new PointerEvents(this.glass, this.stage, {
       input: send,
       moved: (x, y) => this.tell({ type: "pointer", x, y }),
@@ -109,6 +123,24 @@ export class SessionView {
     // A window moved to a screen of another pixel ratio may keep its size in CSS pixels.
     addEventListener("resize", () => this.resized(), { signal });
     this.stage.addEventListener("pointerdown", () => this.focusKeys(), { signal });
+    this.field.addEventListener("paste", (event) => this.pasted(event), { signal });
+  }
+
+  /** Whether the browser may paste; if the session's policy does not want that, its user is told once. */
+  private mayPaste(): boolean {
+    if (!this.clipboardIn && !this.toldOfClipboard) {
+      this.toldOfClipboard = true;
+      this.clipNote.say("clipNotIn");
+    }
+    return this.clipboardIn;
+  }
+
+  private pasted(event: ClipboardEvent): void {
+    event.preventDefault();
+    const text = (event.clipboardData?.getData("text/plain") ?? "").replaceAll("\r\n", "\n");
+    const fits = new TextEncoder().encode(text).length <= MAX_CLIP_TEXT;
+    if (!fits) this.clipNote.say("clipTooLong");
+    this.paste.pasted(fits && this.mayPaste() ? text : "");
   }
 
   private focusKeys(): void {
@@ -159,8 +191,16 @@ export class SessionView {
       case "announcement":
         return this.announcements.show(message.text);
       case "told":
-        if (message.message.type === "Terms") this.mark.show(message.message);
+        if (message.message.type === "Terms") {
+          this.mark.show(message.message);
+          this.clipboardIn = message.message.clipboardIn;
+        }
         return this.sharing.hear(message.message);
+      case "clip":
+        this.paste.heard(message.text);
+        return void this.clipNote.take(message.text);
+      case "clipTaken":
+        return this.paste.taken(message.taken);
       case "inputRefused":
         return this.showRefused();
       case "ticketWanted":
@@ -260,6 +300,7 @@ export class SessionView {
     this.announcements.clear();
     this.sharing.clear();
     this.mark.clear();
+    this.clipNote.clear();
     this.stopped.abort();
     this.keys.stop();
     this.pointer.stop();

@@ -100,6 +100,8 @@ const controlValue: { [N in Message["type"]]: (v: any) => Omit<Extract<Message, 
   WatchAnswer: (v) => v,
   Watchers: (v) => v,
   WatcherOrder: (v) => v,
+  Clip: (v) => v,
+  ClipTaken: (v) => v,
 };
 
 function updateValue(v: any): Update {

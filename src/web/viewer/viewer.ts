@@ -305,7 +305,7 @@ export class Viewer implements AttachmentOwner {
       width,
       height,
       cacheBytes: CACHE_BYTES,
-      features: Feature.parts | Feature.share | (this.openDecoder === null ? 0n : Feature.h264),
+      features: Feature.parts | Feature.share | Feature.clip | (this.openDecoder === null ? 0n : Feature.h264),
       token: this.token,
       screen: screen?.shownHashes() ?? null,
     };

@@ -4,10 +4,10 @@ import { ProtocolError, Reader, Writer, varintSize } from "./bytes.ts";
 import * as limits from "./limits.ts";
 
 export const MAJOR = 1;
-export const MINOR = 3;
+export const MINOR = 4;
 
 /** Bits of Attach's features: what a viewer can do. */
-export const Feature = { h264: 1n, parts: 4n, share: 8n } as const;
+export const Feature = { h264: 1n, parts: 4n, share: 8n, clip: 16n } as const;
 
 /** Who writes what over the picture, by the numbers of the wire. Since 1.3. */
 export const MARKINGS = ["none", "viewer", "burnt-in"] as const;
@@ -116,7 +116,10 @@ export type Message =
   | { type: "WatchOver"; ask: number }
   | { type: "WatchAnswer"; ask: number; admitted: boolean }
   | { type: "Watchers"; watchers: Watcher[] }
-  | { type: "WatcherOrder"; watcher: number; order: number };
+  | { type: "WatcherOrder"; watcher: number; order: number }
+  /** Since 1.4. */
+  | { type: "Clip"; text: string }
+  | { type: "ClipTaken"; taken: boolean };
 
 type Name = Message["type"];
 type Of<N extends Name> = Extract<Message, { type: N }>;
@@ -442,6 +445,16 @@ const layouts: { [N in Name]: Layout<N> } = {
     number: 33,
     read: (r) => ({ type: "WatcherOrder", watcher: r.varint(), order: r.u8() }),
     write: (w, m) => w.varint(m.watcher).u8(m.order),
+  },
+  Clip: {
+    number: 42,
+    read: (r) => ({ type: "Clip", text: r.textUpTo(limits.MAX_CLIP_TEXT, "what was copied") }),
+    write: (w, m) => w.text(m.text),
+  },
+  ClipTaken: {
+    number: 43,
+    read: (r) => ({ type: "ClipTaken", taken: r.flag() }),
+    write: (w, m) => w.flag(m.taken),
   },
 };
 

@@ -3,6 +3,7 @@
 export const MAX_CONTROL_MESSAGE = 1 << 20;
 export const MAX_NAME = 256;
 export const MAX_REASON = 1024;
+export const MAX_CLIP_TEXT = 512 << 10;
 /** Of a ticket with its secret, and of a host's secret. */
 export const MAX_TICKET = 2048;
 export const MAX_INPUT_TEXT = 4096;

@@ -1,0 +1,102 @@
+//! What is copied goes to the user alone, and as far as policies want it. The session is a host's: it crosses two links.
+
+use crate::ward::Ward;
+use crate::{SOON, Shared, dial, share, text, until};
+use chevet::client::{Client, Event, Roads};
+use chevet::wire::limits::MAX_CLIP_TEXT;
+
+async fn copied(client: &mut Client) -> String {
+    until(client, |event| if let Event::Clip(text) = event { Some(text.0) } else { None }).await
+}
+
+async fn taken(client: &mut Client, text: &str) -> bool {
+    client.clip(text.into());
+    until(client, |event| if let Event::ClipTaken(taken) = event { Some(taken) } else { None }).await
+}
+
+/// The session has been given this, or the test fails.
+async fn until_clips(ward: &Ward, wanted: &[&str]) {
+    let end = tokio::time::Instant::now() + SOON;
+    while ward.clips() != wanted {
+        assert!(tokio::time::Instant::now() < end, "{:?}, not {wanted:?}", ward.clips());
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_copied_goes_both_ways_to_the_user_and_never_to_or_from_who_watches() {
+    let ward = Ward::open("clips", false).await;
+    let Shared { mut user, mut watcher, .. } = share(&ward).await;
+    ward.copy("desk", "Œdème 🩺").await;
+    assert_eq!(copied(&mut user).await, "Œdème 🩺");
+    let long = "x".repeat(MAX_CLIP_TEXT);
+    assert!(taken(&mut user, &long).await);
+    until_clips(&ward, &[&long]).await;
+    assert!(!taken(&mut watcher, "the watcher's").await);
+    // What the watcher would have been sent comes before this answer.
+    assert!(!taken(&mut watcher, "again").await);
+    assert_eq!(ward.clips().len(), 1);
+    ward.copy("desk", "second").await;
+    assert_eq!(copied(&mut user).await, "second");
+    watcher.ping();
+    let heard = until(&mut watcher, |event| match event {
+        Event::Clip(_) => Some(true),
+        Event::ClipTaken(_) | Event::Exact => Some(false),
+        _ => None,
+    });
+    let heard = tokio::time::timeout(std::time::Duration::from_millis(500), heard).await;
+    assert!(!matches!(heard, Ok(true)), "a watcher was told what was copied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_say_which_way_what_is_copied_may_go() {
+    let sections =
+        "[[policy]]\nusers = ['anne']\nclipboard = 'out'\n[[policy]]\nusers = ['paul']\nclipboard = 'in'";
+    let ward = Ward::open_with("clip-ways", false, sections).await;
+    let (_anne, mut anne) = ward.view("anne", "", "desk", Roads::All).await;
+    assert!(!taken(&mut anne, "of hers").await);
+    ward.copy("desk", "of the session").await;
+    assert_eq!(copied(&mut anne).await, "of the session");
+    let (_paul, mut paul) = ward.view("paul", "", "desk", Roads::All).await;
+    ward.copy("desk", "for nobody").await;
+    assert!(taken(&mut paul, "of his").await);
+    until_clips(&ward, &["of his"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_user_left_on_a_clipboard_follows_them_and_is_not_the_next_users() {
+    let ward = Ward::open("clip-left", false).await;
+    let (_anne, mut anne) = ward.view("anne", "room 1", "desk", Roads::All).await;
+    ward.copy("desk", "about a patient").await;
+    assert_eq!(copied(&mut anne).await, "about a patient");
+    let elsewhere = ward.sign_in("anne", "room 2").await.unwrap();
+    let mut again = dial(elsewhere.address("desk").await.unwrap()).await;
+    assert_eq!(copied(&mut again).await, "about a patient", "it follows her");
+    let paul = ward.sign_in("paul", "room 3").await.unwrap();
+    let mut paul = dial(paul.address("desk").await.unwrap()).await;
+    // The answer comes after all that was sent before it.
+    paul.clip("x".into());
+    let first = until(&mut paul, |event| match event {
+        Event::Clip(text) => Some(Some(text.0)),
+        Event::ClipTaken(_) => Some(None),
+        _ => None,
+    })
+    .await;
+    assert_eq!(first, None, "what she had copied was told to the next user");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_typed_after_something_was_copied_finds_it_there_over_the_hosts_link_too() {
+    let ward = Ward::open("clip-order", false).await;
+    let (_anne, mut anne) = ward.view("anne", "", "desk", Roads::All).await;
+    for round in 0..20 {
+        let pasted = format!("clip {round}");
+        assert!(taken(&mut anne, &pasted).await);
+        anne.input(text("v"));
+        let typed = "v".repeat(round + 1);
+        while ward.typed() != typed {
+            let _ = tokio::time::timeout(std::time::Duration::from_millis(2), anne.next()).await;
+        }
+        assert_eq!(ward.clips().last(), Some(&pasted), "the key came before the text");
+    }
+}
