@@ -38,11 +38,8 @@ impl State {
             audit: AuditConfig { when_spool_full, ..AuditConfig::default() },
             sessions: vec![SessionConfig {
                 name: "pattern".into(),
-                title: None,
-                display: None,
-                xauthority: None,
                 pattern: Some(pattern),
-                policy: Policy::default(),
+                ..SessionConfig::default()
             }],
             ..Config::default()
         }

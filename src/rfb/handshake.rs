@@ -98,29 +98,27 @@ impl Handshake {
         Handshake { encryption, credentials, inbox: Inbox::default(), state: State::Version, minor: 8 }
     }
 
-    /// Takes what the server sent.
+    /// Takes what the server sent. After [`Step::StartTls`] that comes from within TLS, and is nothing at first.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Step>, RfbError> {
         self.inbox.push(bytes);
         let mut steps = Vec::new();
-        loop {
-            if let State::Tls(security) = self.state {
-                if !self.inbox.rest().is_empty() {
-                    return Err(RfbError::EarlyBytes);
-                }
-                self.state = self.after_tls(security, &mut steps)?;
-                return Ok(steps);
-            }
-            if matches!(self.state, State::Done) {
-                return Ok(steps);
-            }
+        if let State::Tls(security) = self.state {
+            self.state = self.after_tls(security, &mut steps)?;
+        }
+        while !matches!(self.state, State::Done) {
             let mut inbox = std::mem::take(&mut self.inbox);
             let read = inbox.read(|reader| self.advance(reader, &mut steps));
             self.inbox = inbox;
-            match read? {
-                Some(state) => self.state = state,
-                None => return Ok(steps),
+            let Some(state) = read? else { break };
+            self.state = state;
+            if matches!(self.state, State::Tls(_)) {
+                if !self.inbox.rest().is_empty() {
+                    return Err(RfbError::EarlyBytes);
+                }
+                break;
             }
         }
+        Ok(steps)
     }
 
     /// What came after the handshake.

@@ -46,11 +46,8 @@ impl Stage {
             metrics,
             sessions: vec![SessionConfig {
                 name: "pattern".into(),
-                title: None,
-                display: None,
-                xauthority: None,
                 pattern: Some(PatternConfig { width: 320, height: 240, frames_per_second: 10, seed: 1 }),
-                policy: Policy::default(),
+                ..SessionConfig::default()
             }],
             ..Config::default()
         };

@@ -52,11 +52,8 @@ impl Stage {
             tls,
             sessions: vec![SessionConfig {
                 name: SESSION.into(),
-                title: None,
-                display: None,
-                xauthority: None,
                 pattern: Some(pattern),
-                policy: Policy::default(),
+                ..SessionConfig::default()
             }],
             ..Config::default()
         };
