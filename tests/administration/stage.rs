@@ -6,7 +6,6 @@ use chevet::clock;
 use chevet::gateway::{Config, Gateway, MetricsConfig, PatternConfig, SessionConfig, SignInConfig};
 use chevet::identity::{Hasher, add_user};
 use chevet::store::Role;
-use chevet::wire::Policy;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;

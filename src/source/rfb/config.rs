@@ -1,7 +1,7 @@
 //! How a VNC server is named and trusted, as a configuration says it.
 
 use crate::link::parse_fingerprint;
-use crate::rfb::Encryption;
+use crate::rfb::{Encryption, encodings, wanted};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -22,6 +22,8 @@ pub struct VncConfig {
     /// The SHA-256 of the server's certificate.
     pub fingerprint: Option<String>,
     pub keys: Keys,
+    /// The encoding that the server is asked for, instead of all that chevet reads.
+    pub encoding: Option<Encoding>,
     /// Lets the server send JPEG, which has losses, of this quality: 0 to 9.
     pub jpeg_quality: Option<u8>,
 }
@@ -56,7 +58,30 @@ pub enum Keys {
     Symbol,
 }
 
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    Tight,
+    Zrle,
+    Hextile,
+    Raw,
+}
+
 impl VncConfig {
+    /// The encodings of pixels, best first, and what else is read.
+    pub(super) fn encodings(&self) -> Vec<i32> {
+        let one = self.encoding.map(|encoding| match encoding {
+            Encoding::Tight => encodings::TIGHT,
+            Encoding::Zrle => encodings::ZRLE,
+            Encoding::Hextile => encodings::HEXTILE,
+            Encoding::Raw => encodings::RAW,
+        });
+        match one {
+            Some(one) => wanted(&[encodings::COPY_RECT, one, encodings::RAW], self.jpeg_quality),
+            None => wanted(&encodings::PIXELS, self.jpeg_quality),
+        }
+    }
+
     /// What is wrong with it, with what to do.
     pub fn fault(&self) -> Option<String> {
         if let Err(fault) = host_and_port(&self.address) {

@@ -9,7 +9,7 @@ mod report;
 mod speak;
 mod trust;
 
-pub use config::{Keys, Tls, VncConfig};
+pub use config::{Encoding, Keys, Tls, VncConfig};
 pub use report::Report;
 
 use super::{Canvas, Source, SourceEvent, SourceState};
@@ -133,12 +133,15 @@ impl Host {
         };
         let size = (server.width, server.height);
         let mut ears = tokio::spawn(hearing.run(connection.reading, connection.early));
+        let encodings = self.config.encodings();
+        let speaking =
+            self.speech.run(connection.writing, size, &encodings, to_answer, errands, &self.report);
         let ended = tokio::select! {
             failure = &mut ears => {
-                let gone = |_| Failure::Closed(self.config.address.clone());
+                let gone = |_| Failure::Closed(config.address.clone());
                 return Some(failure.unwrap_or_else(gone));
             }
-            ended = self.speech.run(connection.writing, size, self.config.jpeg_quality, to_answer, errands, &self.report) => ended,
+            ended = speaking => ended,
         };
         ears.abort();
         // Nothing of it is painted any more when the next connection begins.

@@ -62,14 +62,14 @@ impl Speech {
         &mut self,
         mut writing: Writing,
         size: (u32, u32),
-        jpeg_quality: Option<u8>,
+        encodings: &[i32],
         mut heard: mpsc::Receiver<Event>,
         errands: &mut mpsc::Receiver<Errand>,
         report: &Reporter,
     ) -> Option<Failure> {
         self.begin(size);
         let mut out = rfb::set_pixel_format().to_vec();
-        out.extend(rfb::set_encodings(&rfb::wanted(&encodings::PIXELS, jpeg_quality)));
+        out.extend(rfb::set_encodings(encodings));
         out.extend(rfb::update_request(false, self.bounds()));
         loop {
             if let Err(failure) = write(&mut writing, &out).await {
