@@ -5,6 +5,7 @@ use crate::{Shown, plain, show, show_early};
 use chevet::rfb::encodings;
 use chevet::source::rfb::{Encoding, VncConfig};
 use chevet::source::{Source, SourceEvent};
+use chevet::wire::InputEvent;
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::*;
 use x11rb::rust_connection::RustConnection;
@@ -196,13 +197,16 @@ fn a_viewer_s_size_becomes_the_server_s_and_the_server_s_own_changes_arrive() {
 fn the_cursor_arrives_with_its_hot_spot() {
     let server = Server::tigervnc(320, 240);
     let mut shown = show(plain(server.address()));
+    // Until a viewer has pointed at something, TigerVNC paints the cursor itself.
+    shown.source.input(InputEvent::PointerMove { x: 100, y: 100 });
     let (connection, screen) = server.connect();
     let root = connection.setup().roots[screen].root;
     let font = connection.generate_id().unwrap();
-    connection.open_font(font, b"cursor").unwrap();
+    connection.open_font(font, b"cursor").unwrap().check().unwrap();
     let cursor = connection.generate_id().unwrap();
     // The crosshair of the cursor font: black on white.
-    connection.create_glyph_cursor(cursor, font, font, 34, 35, 0, 0, 0, !0, !0, !0).unwrap();
+    let made = connection.create_glyph_cursor(cursor, font, font, 34, 35, 0, 0, 0, !0, !0, !0);
+    made.unwrap().check().unwrap();
     connection.change_window_attributes(root, &ChangeWindowAttributesAux::new().cursor(cursor)).unwrap();
     connection.flush().unwrap();
     let shape = shown.event("a cursor with a hot spot inside it", |event| match event {

@@ -102,9 +102,9 @@ fn authorities(path: &Path, provider: Arc<CryptoProvider>) -> Result<Arc<WebPkiS
 
 fn reason(error: &rustls::Error) -> String {
     match error {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "none of the authorities in `ca_file` made it".into()
-        }
+        rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        ) => "none of the authorities in `ca_file` made it".into(),
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => "it is for another name than the one in `address`".into(),
