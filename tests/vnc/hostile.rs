@@ -1,32 +1,47 @@
-//! A server that means harm: its session alone fails, and says why.
+//! Servers of our own: those that mean harm, whose session alone fails and says why, and one that knows little.
 
+use crate::server::eventually;
 use crate::{plain, show_early};
+use chevet::source::{Source, SourceEvent};
+use chevet::wire::Clip;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 
 /// Listens as a server of 100 by 100 pixels that lets everybody in and then says this, again and again.
 fn evil(says: Vec<u8>) -> String {
+    serve(says, Arc::default())
+}
+
+/// The same, and what the other side says after the handshake.
+fn serve(says: Vec<u8>, heard: Arc<Mutex<Vec<u8>>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
             let mut meet = || -> std::io::Result<()> {
-                let mut heard = [0; 12];
+                let mut greeting = [0; 12];
                 stream.write_all(b"RFB 003.008\n")?;
-                stream.read_exact(&mut heard)?;
+                stream.read_exact(&mut greeting)?;
                 stream.write_all(&[1, 1])?;
-                stream.read_exact(&mut heard[..1])?;
+                stream.read_exact(&mut greeting[..1])?;
                 stream.write_all(&[0; 4])?;
-                stream.read_exact(&mut heard[..1])?;
+                stream.read_exact(&mut greeting[..1])?;
                 stream.write_all(&[0, 100, 0, 100])?;
                 stream.write_all(&[0; 16])?;
                 stream.write_all(&[0, 0, 0, 4])?;
                 stream.write_all(b"evil")?;
                 stream.write_all(&says)?;
-                stream.shutdown(Shutdown::Write)?;
-                // What the other side says is read, so that it is not cut off by a reset.
-                std::io::copy(&mut stream, &mut std::io::sink()).map(|_| ())
+                // What the other side says is read, so that nothing is cut off by a reset.
+                let mut buffer = [0; 4_096];
+                loop {
+                    let count = stream.read(&mut buffer)?;
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    heard.lock().unwrap().extend(&buffer[..count]);
+                }
             };
             let _ = meet();
         }
@@ -102,4 +117,21 @@ fn a_clipboard_of_two_gigabytes_is_passed_over_and_the_screen_goes_on() {
     let mut shown = show_early(plain(evil(says)));
     shown.wait_live();
     assert_eq!(shown.canvas.lock().framebuffer.row(0, 0, 1), [0x0003_0201]);
+}
+
+#[test]
+fn a_server_without_the_extended_clipboard_takes_and_gives_latin_1() {
+    let mut says = update([0, 0, 1, 1], 0, &[1, 2, 3, 0]);
+    says.extend(b"\x03\0\0\0\0\0\0\x05Gr\xf6\xdfe");
+    let heard = Arc::<Mutex<Vec<u8>>>::default();
+    let mut shown = show_early(plain(serve(says, heard.clone())));
+    let clip = shown.event("what the server copied", |event| match event {
+        SourceEvent::Clip(clip) => Some(clip.clone()),
+        _ => None,
+    });
+    assert!(clip == Clip::Text("Größe".into()));
+    shown.source.clip(Clip::Text("Zoë №".into()));
+    eventually("the server is told what the viewer copied", || {
+        heard.lock().unwrap().ends_with(b"\x06\0\0\0\0\0\0\x05Zo\xeb ?")
+    });
 }

@@ -143,22 +143,3 @@ fn what_is_copied_on_one_side_is_pasted_on_the_other() {
     shown.source.clip(Clip::Text("Zoë\n№ 7".into()));
     eventually("the server pastes what the viewer copied", || pasted(&server) == "Zoë\n№ 7");
 }
-
-#[test]
-fn a_server_without_the_extended_clipboard_takes_and_gives_latin_1() {
-    let server = Server::x11vnc(320, 240);
-    let mut shown = show(plain(server.address()));
-    let pasted = || {
-        let mut command = Command::new("timeout");
-        command.args(["5", "xclip", "-display", &server.display, "-selection", "clipboard", "-out"]);
-        command.stderr(Stdio::null()).output().unwrap().stdout
-    };
-    shown.source.clip(Clip::Text("Größe".into()));
-    eventually("the server pastes what the viewer copied", || pasted() == b"Gr\xf6\xdfe");
-    copy(&server, "plain");
-    let clip = shown.event("what the server copied", |event| match event {
-        SourceEvent::Clip(clip) => Some(clip.clone()),
-        _ => None,
-    });
-    assert!(clip == Clip::Text("plain".into()), "{clip:?}");
-}
