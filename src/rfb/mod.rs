@@ -13,6 +13,8 @@ mod inbox;
 mod inflate;
 mod keyboard;
 mod layout;
+#[cfg(any(test, fuzzing))]
+pub mod oracle;
 mod surface;
 mod tight;
 mod vnc_auth;
