@@ -1,5 +1,6 @@
 //! What is known of a connection, for who looks at a server from the command line.
 
+use crate::rfb::encodings;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,6 +26,30 @@ pub struct Report {
 }
 
 impl Report {
+    /// What the server was seen to know beside pixels.
+    pub fn known(&self) -> Vec<&'static str> {
+        let announced = |encoding: &&i32| self.rectangles.contains_key(*encoding);
+        let mut known: Vec<&'static str> = encodings::EXTENSIONS
+            .iter()
+            .filter(announced)
+            .map(|&encoding| encodings::name(encoding))
+            .collect();
+        known.extend(self.extensions.iter().filter(|&&name| !known.contains(&name)).collect::<Vec<_>>());
+        known
+    }
+
+    /// What chevet would use and the server was not seen to have.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let known = self.known();
+        let wanted = [
+            encodings::EXTENDED_DESKTOP_SIZE,
+            encodings::CONTINUOUS_UPDATES,
+            encodings::EXTENDED_CLIPBOARD,
+            encodings::QEMU_KEYS,
+        ];
+        wanted.into_iter().map(encodings::name).filter(|name| !known.contains(name)).collect()
+    }
+
     pub(super) fn has(&mut self, extension: &'static str) {
         if !self.extensions.contains(&extension) {
             self.extensions.push(extension);
