@@ -80,8 +80,11 @@ pub enum ConfigError {
     Recording(#[from] recording::ConfigError),
     #[error("a [[policy]] says recording = true, and there is no [recording] that says where and for whom")]
     NoRecording,
-    #[error("session {0:?} needs either `display` or `pattern`")]
+    #[error("session {0:?} needs one of `display`, `rdp` and `pattern`")]
     NoSource(String),
+    #[cfg(feature = "rdp")]
+    #[error("session {0:?}: its `rdp`: {1}")]
+    Rdp(String, String),
 }
 
 /// What a gateway is told.
@@ -216,8 +219,20 @@ pub struct SessionConfig {
     pub display: Option<String>,
     pub xauthority: Option<PathBuf>,
     pub pattern: Option<PatternConfig>,
+    #[cfg(feature = "rdp")]
+    pub rdp: Option<crate::source::rdp::RdpSettings>,
     #[serde(default, deserialize_with = "policy")]
     pub policy: Policy,
+}
+
+impl SessionConfig {
+    /// How many sources of pixels it names.
+    fn sources(&self) -> usize {
+        let mut named = vec![self.display.is_some(), self.pattern.is_some()];
+        #[cfg(feature = "rdp")]
+        named.push(self.rdp.is_some());
+        named.into_iter().filter(|&named| named).count()
+    }
 }
 
 fn policy<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Policy, D::Error> {
@@ -333,8 +348,12 @@ impl Config {
             if self.sessions[..index].iter().any(|other| other.name == session.name) {
                 return Err(ConfigError::TwiceNamed(session.name.clone()));
             }
-            if session.display.is_some() == session.pattern.is_some() {
+            if session.sources() != 1 {
                 return Err(ConfigError::NoSource(session.name.clone()));
+            }
+            #[cfg(feature = "rdp")]
+            if let Some(fault) = session.rdp.as_ref().and_then(|rdp| rdp.fault()) {
+                return Err(ConfigError::Rdp(session.name.clone(), fault));
             }
         }
         Ok(())

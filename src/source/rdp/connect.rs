@@ -49,8 +49,6 @@ pub struct Order<'a> {
     pub target: Option<&'a Target>,
     pub cookie: Option<ServerAutoReconnect>,
     pub known: &'a Arc<KnownHosts>,
-    /// Whether any certificate is believed, to look at it.
-    pub any_certificate: bool,
     pub tally: &'a Arc<Tally>,
     pub clipboard: &'a Clipboard,
     pub notify: &'a Notify,
@@ -197,10 +195,7 @@ async fn upgrade(
     stream: TcpStream,
 ) -> Result<(TlsStream<TcpStream>, Vec<u8>), Failure> {
     let remembered = format!("{host}:{port}");
-    let examiner = match order.any_certificate {
-        true => Examiner::anything(&remembered),
-        false => Examiner::new(order.settings, &remembered, order.known).map_err(Failure::Distrusted)?,
-    };
+    let examiner = Examiner::new(order.settings, &remembered, order.known).map_err(Failure::Distrusted)?;
     let examiner = Arc::new(examiner);
     let client = examiner.client().map_err(|error| Failure::Broken(error.to_string()))?;
     let name = rustls_pki_types::ServerName::try_from(host.to_owned());

@@ -240,10 +240,7 @@ impl<'a> Live<'a> {
                 }
             }
             ActiveStageOutput::MultitransportRequest(request) => {
-                let declined = MultitransportResponsePdu {
-                    request_id: request.request_id,
-                    hr_response: MultitransportResponsePdu::E_ABORT,
-                };
+                let declined = MultitransportResponsePdu::abort(request.request_id);
                 let frame = self.stage.encode_multitransport_response(&declined);
                 let frame = frame.map_err(|error| Failure::of_session(&error))?;
                 self.write(&frame).await?;

@@ -87,8 +87,6 @@ pub struct RdpConfig {
     pub known: Arc<KnownHosts>,
     /// The first size that is asked for, in pixels.
     pub size: (u32, u32),
-    /// Whether any certificate is believed: for a check that sends no password.
-    pub any_certificate: bool,
     pub notify: Notify,
 }
 
@@ -240,7 +238,6 @@ async fn attempt(shared: &Shared, memory: &mut Memory) -> Failure {
         target: memory.target.as_ref(),
         cookie: memory.cookie.clone(),
         known: &shared.config.known,
-        any_certificate: shared.config.any_certificate,
         tally: &shared.tally,
         clipboard: &shared.clipboard,
         notify: &shared.config.notify,

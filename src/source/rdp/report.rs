@@ -80,7 +80,6 @@ impl GraphicsPipelineHandler for PipelineEar {
             Codec1Type::Avc420 => "pipeline: AVC420",
             Codec1Type::Avc444 | Codec1Type::Avc444v2 => "pipeline: AVC444",
             Codec1Type::Alpha => "pipeline: alpha",
-            _ => "pipeline: something else",
         });
     }
 }

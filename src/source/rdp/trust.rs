@@ -105,8 +105,6 @@ enum Rule {
     Pinned([u8; 32]),
     Authorities(Arc<WebPkiServerVerifier>),
     FirstUse(Arc<KnownHosts>),
-    /// For a check that only looks.
-    Anything,
 }
 
 impl std::fmt::Debug for Examiner {
@@ -131,12 +129,6 @@ impl Examiner {
             CertificatePolicy::FirstUse => Rule::FirstUse(known.clone()),
         };
         Ok(Examiner { host: host.to_owned(), rule, provider, seen: Mutex::new(None) })
-    }
-
-    /// Believes anything: for looking at what a host shows.
-    pub fn anything(host: &str) -> Examiner {
-        let provider = Arc::new(provider::default_provider());
-        Examiner { host: host.to_owned(), rule: Rule::Anything, provider, seen: Mutex::new(None) }
     }
 
     /// The certificate that was shown, and what became of it.
@@ -165,7 +157,6 @@ impl Examiner {
     ) -> Verdict {
         let shown = fingerprint(end);
         match &self.rule {
-            Rule::Anything => Verdict::Believed,
             Rule::Pinned(pinned) if *pinned == shown => Verdict::Believed,
             Rule::Pinned(pinned) => Verdict::Refused(format!(
                 "its certificate is {} and not {}, which is configured",
