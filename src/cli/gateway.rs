@@ -1,7 +1,6 @@
 use super::{Failure, interrupted};
 use chevet::gateway::{Config, DEFAULT_CONFIG, Gateway as Running, SessionConfig};
 use chevet::telemetry::Telemetry;
-use chevet::wire::Policy;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::layer::SubscriberExt;
@@ -64,11 +63,8 @@ impl Gateway {
         if let Some(display) = self.display {
             config.sessions.push(SessionConfig {
                 name: "desk".into(),
-                title: None,
                 display: Some(display),
-                xauthority: None,
-                pattern: None,
-                policy: Policy::default(),
+                ..SessionConfig::default()
             });
         }
         Ok(config)

@@ -124,7 +124,8 @@ mod tests {
     #[test]
     fn a_bitmap_that_lies_about_itself_is_not_read() {
         let whole = dib_of_png(&png(5, 2, png::ColorType::Rgb, &[7; 30])).unwrap();
-        for length in 0..whole.len() {
+        // The padding of the last row may lack.
+        for length in 0..whole.len() - 1 {
             assert_eq!(png_of_dib(&whole[..length]), None);
         }
         for (at, value) in [(4, 0u32), (4, u32::MAX), (8, i32::MIN as u32), (14, 1), (16, 1), (32, u32::MAX)]
