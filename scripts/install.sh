@@ -12,7 +12,8 @@ packages_of() {
         adwaita-icon-theme fonts-dejavu-core fonts-cantarell fonts-jetbrains-mono ;;
     test) echo xvfb xauth x11-utils x11-xserver-utils xserver-xorg-core xserver-xorg-video-dummy \
         mousepad chromium firefox-esr python3 python3-venv procps postgresql util-linux rsyslog rsyslog-gnutls \
-        libxml2-utils softhsm2 opensc libnss3-tools openssl pcscd libpcsclite-dev vsmartcard-vpcd ;;
+        libxml2-utils softhsm2 opensc libnss3-tools openssl pcscd libpcsclite-dev vsmartcard-vpcd \
+        xrdp freerdp2-shadow-x11 xclip ;;
     bench) echo valgrind imagemagick ;;
     peers) echo tigervnc-standalone-server x11-xkb-utils xkb-data novnc websockify chromium fonts-dejavu-core \
         mate-backgrounds ;;

@@ -4,11 +4,14 @@
 
 mod hostile;
 mod peers;
+#[allow(dead_code, reason = "shared with the X11 source's tests")]
 #[path = "../x11_source/server.rs"]
 mod server;
 mod session;
+#[allow(dead_code, reason = "shared with the X11 source's tests")]
 #[path = "../x11_source/terminal.rs"]
 mod terminal;
+mod through;
 
 use chevet::source::rdp::{KnownHosts, Login, Notice, RdpConfig, RdpSettings, RdpSource};
 use chevet::source::{Canvas, SourceEvent, SourceState};
@@ -111,7 +114,7 @@ impl Shown {
 
     /// Waits until the canvas holds what the X server says that it shows, every pixel of it.
     fn expect_same(&self, display: &str) {
-        let mut wrong = String::new();
+        let mut wrong;
         let end = Instant::now() + Duration::from_secs(20);
         loop {
             let (width, height, there) = peers::screen(display);

@@ -93,6 +93,33 @@ impl Desktop {
     }
 }
 
+impl Desktop {
+    /// Some program there owns the clipboard with this text, for as long as it lives.
+    pub fn copy(&self, text: &str) -> Running {
+        use std::io::Write;
+        let mut command = Command::new("xclip");
+        command.args(["-selection", "clipboard", "-quiet"]).env("DISPLAY", &self.display);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = spawn(&mut command, "xclip");
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        Running(child)
+    }
+
+    /// What a program there pastes; nothing if there is nothing.
+    pub fn paste(&self) -> String {
+        let mut command = Command::new("xclip");
+        command.args(["-selection", "clipboard", "-o"]).env("DISPLAY", &self.display);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    pub fn set_cursor(&self, name: &str) {
+        let mut command = Command::new("xsetroot");
+        command.args(["-cursor_name", name]).env("DISPLAY", &self.display);
+        assert!(spawn(&mut command, "x11-xserver-utils").wait().unwrap().success());
+    }
+}
+
 /// xrdp on a port of loopback. It shows the desktop to anybody, whatever the password.
 pub struct Xrdp {
     server: Option<Running>,
@@ -146,7 +173,7 @@ impl Xrdp {
 }
 
 /// A key and a certificate of RSA, as RDP hosts make them.
-fn certificate(folder: &Path) {
+pub fn certificate(folder: &Path) {
     let mut command = Command::new("openssl");
     command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
     command.args(["-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"]);
