@@ -67,6 +67,9 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
@@ -137,7 +140,7 @@ impl Xrdp {
             "[Globals]\nini_version=1\nfork=false\nport=tcp://127.0.0.1:{port}\ntcp_nodelay=true\nsecurity_layer=tls\n\
              certificate={path}/cert.pem\nkey_file={path}/key.pem\nautorun=shown\nallow_channels=true\n\
              bitmap_cache=true\nbitmap_compression=true\nbulk_compression=true\nmax_bpp=32\nnew_cursors=true\n\
-             use_fastpath=both\n[Logging]\nLogFile={path}/xrdp.log\nLogLevel=INFO\nEnableSyslog=false\n[Channels]\n\
+             use_fastpath=both\n[Logging]\nLogFile={path}/xrdp.log\nLogLevel=DEBUG\nEnableSyslog=false\n[Channels]\n\
              drdynvc=true\ncliprdr=true\n[shown]\nname=shown\nlib=libvnc.so\nip=127.0.0.1\nport={}\nusername=na\n\
              password=none\n",
             desktop.rfb_port

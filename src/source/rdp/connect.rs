@@ -25,7 +25,7 @@ use ironrdp_pdu::gcc::{
 use ironrdp_pdu::rdp::capability_sets::{
     BitmapCodecs, MajorPlatformType, RailSupportLevel, client_codecs_capabilities,
 };
-use ironrdp_pdu::rdp::client_info::{CompressionType, PerformanceFlags, TimezoneInfo};
+use ironrdp_pdu::rdp::client_info::{PerformanceFlags, TimezoneInfo};
 use ironrdp_pdu::rdp::server_redirection::ServerRedirectionPdu;
 use ironrdp_pdu::rdp::session_info::ServerAutoReconnect;
 use ironrdp_tokio::{FramedWrite as _, NetworkClient, TokioFramed, perform_credssp, single_sequence_step};
@@ -37,6 +37,9 @@ use tokio_rustls::client::TlsStream;
 /// How long reaching a host may take, and then each of the steps of a connection.
 const REACH: Duration = Duration::from_secs(10);
 const OPEN: Duration = Duration::from_secs(30);
+
+/// Servers change no size for clients that are as old as Windows XP; this is Windows 10's.
+const CLIENT_BUILD: u32 = 18_363;
 
 pub type Line = TokioFramed<TlsStream<TcpStream>>;
 
@@ -296,7 +299,7 @@ fn config(order: &Order<'_>) -> Config {
             password: order.login.password.as_str().to_owned(),
         },
         domain: Some(domain).filter(|domain| !domain.is_empty()),
-        client_build: 0,
+        client_build: CLIENT_BUILD,
         client_name: "chevet".into(),
         keyboard_type: KeyboardType::IBM_ENHANCED,
         keyboard_subtype: 0,
@@ -320,7 +323,8 @@ fn config(order: &Order<'_>) -> Config {
         performance_flags: PerformanceFlags::ENABLE_FONT_SMOOTHING | PerformanceFlags::DISABLE_FULLWINDOWDRAG,
         license_cache: None,
         timezone_info: TimezoneInfo::default(),
-        compression_type: Some(CompressionType::Rdp61),
+        // A host close by gains nothing from it, and IronRDP cannot follow it through a change of the screen's size.
+        compression_type: None,
         enable_server_pointer: true,
         pointer_software_rendering: false,
         multitransport_flags: None,

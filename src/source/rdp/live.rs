@@ -6,9 +6,12 @@ use super::failure::{Failure, Target, logon_status};
 use super::keyboard::Keyboard;
 use super::{Shared, paint};
 use crate::source::{SourceEvent, SourceState};
+use bytes::BytesMut;
 use ironrdp_cliprdr::CliprdrClient;
-use ironrdp_connector::ConnectionResult;
-use ironrdp_connector::connection_activation::{ConnectionActivationFactory, ConnectionActivationState};
+use ironrdp_connector::connection_activation::{
+    ConnectionActivationFactory, ConnectionActivationSequence, ConnectionActivationState,
+};
+use ironrdp_connector::{ConnectionResult, Sequence as _};
 use ironrdp_core::WriteBuf;
 use ironrdp_displaycontrol::pdu::MonitorLayoutEntry;
 use ironrdp_graphics::image_processing::PixelFormat;
@@ -16,12 +19,14 @@ use ironrdp_pdu::Action;
 use ironrdp_pdu::geometry::InclusiveRectangle;
 use ironrdp_pdu::input::fast_path::{FastPathInput, FastPathInputEvent};
 use ironrdp_pdu::rdp::capability_sets::InputFlags;
+use ironrdp_pdu::rdp::headers::{ShareControlPdu, ShareDataPdu};
 use ironrdp_pdu::rdp::multitransport::MultitransportResponsePdu;
 use ironrdp_pdu::rdp::session_info::{LogonErrorNotificationType, ServerAutoReconnect};
 use ironrdp_session::image::DecodedImage;
 use ironrdp_session::{ActiveStage, ActiveStageBuilder, ActiveStageOutput, GracefulDisconnectReason};
 use ironrdp_svc::SvcProcessorMessages;
-use ironrdp_tokio::{FramedWrite as _, single_sequence_step};
+use ironrdp_tokio::FramedWrite as _;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// A host that takes none of what it is sent for so long hangs.
@@ -30,8 +35,12 @@ const WRITE: Duration = Duration::from_secs(10);
 const REACTIVATE: Duration = Duration::from_secs(20);
 /// Sizes are asked for no more often: while a window is dragged they change all the time.
 const BETWEEN_SIZES: Duration = Duration::from_millis(250);
+/// xrdp loses a change of size that comes while it is still joining its X server.
+const SETTLE: Duration = Duration::from_secs(1);
 /// A host that has drawn nothing by then is shown as it is.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Packets that wait for the end of a change of the host's screen.
+const MOST_QUEUED: usize = 1_024;
 /// Events of one packet of input; the smallest hosts take no more.
 const EVENTS_AT_ONCE: usize = 15;
 
@@ -51,6 +60,8 @@ pub struct Live<'a> {
     clipboard_ready: bool,
     cookie: &'a mut Option<ServerAutoReconnect>,
     row: Vec<u32>,
+    /// What came in the middle of a change of the host's screen, for after it.
+    queued: VecDeque<(Action, BytesMut)>,
 }
 
 impl<'a> Live<'a> {
@@ -97,6 +108,7 @@ impl<'a> Live<'a> {
             clipboard_ready: false,
             cookie,
             row: Vec::new(),
+            queued: VecDeque::new(),
         };
         live.fit_canvas()?;
         Ok(live)
@@ -120,6 +132,9 @@ impl<'a> Live<'a> {
                 pdu = self.framed.read_pdu() => {
                     let (action, frame) = pdu.map_err(|error| lost(&error))?;
                     self.on_pdu(action, &frame).await?;
+                    while let Some((action, frame)) = self.queued.pop_front() {
+                        self.on_pdu(action, &frame).await?;
+                    }
                 }
                 () = self.shared.inbox.rung() => {
                     if self.on_inbox().await? {
@@ -272,10 +287,8 @@ impl<'a> Live<'a> {
         let deadline = Instant::now() + REACTIVATE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let step = single_sequence_step(&mut self.framed, &mut sequence, &mut buffer);
-            match tokio::time::timeout(left, step).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(Failure::of_connector(&error, super::failure::Stage::Opening)),
+            match tokio::time::timeout(left, self.advance(&mut sequence, &mut buffer)).await {
+                Ok(step) => step?,
                 Err(_) => return Err(Failure::Away("it did not finish a change of its screen".into())),
             }
             match sequence.connection_activation_state() {
@@ -318,6 +331,33 @@ impl<'a> Live<'a> {
         }
     }
 
+    /// One step of the sequence. Hosts go on drawing meanwhile, and channels talking: that is for later.
+    async fn advance(
+        &mut self,
+        sequence: &mut ConnectionActivationSequence,
+        buffer: &mut WriteBuf,
+    ) -> Result<(), Failure> {
+        let failed = |error| Failure::of_connector(&error, super::failure::Stage::Opening);
+        buffer.clear();
+        let written = if sequence.next_pdu_hint().is_none() {
+            sequence.step_no_input(buffer).map_err(failed)?
+        } else {
+            let (action, frame) = self.framed.read_pdu().await.map_err(|error| lost(&error))?;
+            if !matches!(action, Action::X224) || !is_of_activation(&frame, self.factory.io_channel_id()) {
+                if self.queued.len() >= MOST_QUEUED {
+                    return Err(Failure::Broken("it does not finish a change of its screen".into()));
+                }
+                self.queued.push_back((action, frame));
+                return Ok(());
+            }
+            sequence.step(&frame, None, buffer).map_err(failed)?
+        };
+        match written.size() {
+            Some(_) => self.write(buffer.filled()).await,
+            None => Ok(()),
+        }
+    }
+
     /// Handles what the session asked for; returns whether it is over.
     async fn on_inbox(&mut self) -> Result<bool, Failure> {
         let waiting = self.shared.inbox.take();
@@ -333,6 +373,8 @@ impl<'a> Live<'a> {
             self.send_input(&out).await?;
         }
         if let Some(size) = waiting.size {
+            // Even if this connection ends before it is asked for.
+            let size = MonitorLayoutEntry::adjust_display_size(size.0, size.1);
             self.wanted = Some(size);
             self.shared.remember_size(size);
         }
@@ -357,12 +399,12 @@ impl<'a> Live<'a> {
     async fn ask_for_size(&mut self) -> Result<(), Failure> {
         let Some((width, height)) = self.wanted else { return Ok(()) };
         let soon = self.asked_at.is_some_and(|at| at.elapsed() < BETWEEN_SIZES);
-        if soon || self.stage.display_control_ready() != Some(true) {
+        let unsettled = !self.shown || self.begun.elapsed() < SETTLE;
+        if soon || unsettled || self.stage.display_control_ready() != Some(true) {
             return Ok(());
         }
         self.shared.tally.lock().display_control = true;
         self.wanted = None;
-        let (width, height) = MonitorLayoutEntry::adjust_display_size(width, height);
         if (width, height) == (self.image.width().into(), self.image.height().into()) {
             return Ok(());
         }
@@ -467,6 +509,26 @@ fn ended(reason: &GracefulDisconnectReason) -> Failure {
         return Failure::TakenOver;
     }
     Failure::Away(format!("it ended the session ({text})"))
+}
+
+/// Whether a packet belongs to the sequence by which a host begins anew.
+fn is_of_activation(frame: &[u8], io_channel: u16) -> bool {
+    let Ok(context) = ironrdp_pdu::mcs::decode_send_data_indication(frame) else { return true };
+    if context.channel_id != io_channel {
+        return false;
+    }
+    let Ok(control) = ironrdp_pdu::rdp::headers::decode_share_control(context) else { return true };
+    match control.pdu {
+        ShareControlPdu::Data(data) => matches!(
+            data.share_data_pdu,
+            ShareDataPdu::Synchronize(_)
+                | ShareDataPdu::Control(_)
+                | ShareDataPdu::FontMap(_)
+                | ShareDataPdu::MonitorLayout(_)
+                | ShareDataPdu::ServerSetErrorInfo(_)
+        ),
+        _ => true,
+    }
 }
 
 /// In which form the first update of a fast-path packet sends pixels, if it does.

@@ -28,6 +28,7 @@ use crate::wire::{Clip, InputEvent};
 use clipboard::Clipboard;
 use failure::{Failure, Target};
 use inbox::Inbox;
+use ironrdp_displaycontrol::pdu::MonitorLayoutEntry;
 use layout::Layout;
 use report::Tally;
 use std::panic::AssertUnwindSafe;
@@ -313,8 +314,8 @@ async fn after(shared: &Shared, memory: &mut Memory, failure: Failure) {
 /// Keeps what outlasts the wait, and says whether a viewer did something.
 fn listen(shared: &Shared) -> bool {
     let waiting = shared.inbox.take();
-    if let Some(size) = waiting.size {
-        shared.remember_size(size);
+    if let Some((width, height)) = waiting.size {
+        shared.remember_size(MonitorLayoutEntry::adjust_display_size(width, height));
     }
     if let Some(clip) = waiting.clip {
         shared.clipboard.offer(clip);
