@@ -17,11 +17,6 @@ impl Running {
     pub fn start(command: &mut Command, package: &str) -> Running {
         Running(spawn(command.stdin(Stdio::null()), package))
     }
-
-    pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.0.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
 }
 
 impl Drop for Running {

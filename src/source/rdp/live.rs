@@ -14,6 +14,7 @@ use ironrdp_connector::connection_activation::{
 use ironrdp_connector::{ConnectionResult, Sequence as _};
 use ironrdp_core::WriteBuf;
 use ironrdp_displaycontrol::pdu::MonitorLayoutEntry;
+use ironrdp_egfx::client::GraphicsPipelineClient;
 use ironrdp_graphics::image_processing::PixelFormat;
 use ironrdp_pdu::Action;
 use ironrdp_pdu::geometry::InclusiveRectangle;
@@ -178,6 +179,12 @@ impl<'a> Live<'a> {
         let outputs = self.stage.process(&mut self.image, action, frame, received);
         let outputs = outputs.map_err(|error| Failure::of_session(&error))?;
         let damage = self.stage.take_damage_regions();
+        if matches!(action, Action::X224)
+            && !damage.is_empty()
+            && self.stage.get_dvc::<GraphicsPipelineClient>().is_none()
+        {
+            self.shared.tally.count("bitmaps (slow path)");
+        }
         self.paint(damage).await?;
         for output in outputs {
             self.on_output(output).await?;
