@@ -9,6 +9,7 @@ use super::trust::{Examiner, KnownHosts, Verdict, fingerprint};
 use super::{Notice, Notify};
 use crate::source::rdp::settings::CertificatePolicy;
 use ironrdp_cliprdr::CliprdrClient;
+use ironrdp_connector::connection_activation::ConnectionActivationFactory;
 use ironrdp_connector::credssp::CredsspSequence;
 use ironrdp_connector::sspi::generator::NetworkRequest;
 use ironrdp_connector::{
@@ -134,7 +135,15 @@ async fn open(
         step.map_err(|error| Failure::of_connector(&error, stage))?;
         match connector.state.take_outcome() {
             None => {}
-            Some(ConnectionOutcome::Connected(result)) => return Ok((result, framed)),
+            Some(ConnectionOutcome::Connected(mut result)) => {
+                // What changes the screen's size later needs no password, and would keep one.
+                let mut config = config(order);
+                config.credentials =
+                    Credentials::UsernamePassword { username: String::new(), password: String::new() };
+                let (io, user) = (result.io_channel_id, result.user_channel_id);
+                result.activation_factory = ConnectionActivationFactory::new(config, io, user);
+                return Ok((result, framed));
+            }
             Some(ConnectionOutcome::Redirected(pdu)) => return Err(redirected(order.settings, &pdu)),
         }
     }

@@ -79,14 +79,21 @@ impl Failure {
             ConnectorErrorKind::Custom if is_end(error) => {
                 Failure::Away("it closed the connection while it was opened".into())
             }
-            _ => Failure::Broken(error.report().to_string()),
+            ConnectorErrorKind::Reason(reason) => Failure::Broken(reason.clone()),
+            _ => unread(&error.report()),
         }
     }
 
     /// From what decoding ended with.
     pub fn of_session(error: &SessionError) -> Failure {
-        Failure::Broken(error.report().to_string())
+        unread(&error.report())
     }
+}
+
+/// The details are for who reads the log.
+fn unread(detail: &dyn std::fmt::Display) -> Failure {
+    tracing::warn!(%detail, "an RDP host sent something that cannot be read");
+    Failure::Broken("it sent something that cannot be read".into())
 }
 
 fn is_end(error: &ConnectorError) -> bool {

@@ -505,7 +505,7 @@ fn absurd((width, height): (u16, u16)) -> Failure {
 fn lost(error: &std::io::Error) -> Failure {
     match error.kind() {
         std::io::ErrorKind::UnexpectedEof => Failure::Away("it closed the connection".into()),
-        std::io::ErrorKind::Other => Failure::Broken(format!("it sent what is no RDP ({error})")),
+        std::io::ErrorKind::Other => Failure::Broken("it sent what is no RDP".into()),
         _ => Failure::Away(format!("the connection broke ({error})")),
     }
 }

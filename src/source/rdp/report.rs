@@ -28,7 +28,6 @@ pub struct Report {
     pub cursors: u64,
     pub connected_after: Option<Duration>,
     pub first_picture_after: Option<Duration>,
-    pub missing: Vec<String>,
 }
 
 /// The report while it is written.
