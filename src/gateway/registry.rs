@@ -150,16 +150,14 @@ impl Registry {
         let size = |source| RegistryError::Size { name: name.clone(), source };
         let canvas = Arc::new(Canvas::new(width, height).map_err(size)?);
         let (events, to_session) = mpsc::channel(EVENTS);
-        let source: Arc<dyn Source> = match (&config.display, &config.pattern) {
-            _ if let Some(vnc) = &config.vnc => {
-                Arc::new(VncSource::start(vnc.clone(), canvas.clone(), events))
-            }
-            (Some(display), _) => {
+        let source: Arc<dyn Source> = match (&config.vnc, &config.display, &config.pattern) {
+            (Some(vnc), ..) => Arc::new(VncSource::start(vnc.clone(), canvas.clone(), events)),
+            (None, Some(display), _) => {
                 let server = XServer { display: display.clone(), authority: config.xauthority.clone() };
                 let started = X11Source::start(&server, canvas.clone(), events);
                 Arc::new(started.map_err(|source| RegistryError::X11 { name: name.clone(), source })?)
             }
-            (None, pattern) => {
+            (None, None, pattern) => {
                 let pattern = pattern.clone().unwrap_or_default();
                 let pattern = PatternConfig {
                     seed: pattern.seed,

@@ -94,7 +94,7 @@ impl Host {
             };
             wait = if was_live { soonest } else { wait.clamp(soonest, latest) };
             self.report.write(|report| *report = Report::default());
-            tracing::warn!(address = self.config.address, reason = %failure, "no VNC server to show");
+            tracing::info!(address = self.config.address, reason = %failure, "no VNC server to show");
             self.tell(format!("{failure}; trying again")).await;
             if self.meanwhile(tokio::time::sleep(wait), &mut errands).await.is_none() {
                 return;
