@@ -144,7 +144,7 @@ impl Registry {
         if let Some(settings) = &config.rdp {
             let title = config.title.as_deref().unwrap_or(name);
             let keyring = crate::source::rdp::keyring(settings);
-            return self.start_rdp(name, title, config.policy, settings.clone(), keyring);
+            return self.start_rdp(name, title, config.policy, settings.clone(), keyring, FIRST_SIZE);
         }
         let (width, height) = config.pattern.as_ref().map_or(FIRST_SIZE, |p| (p.width, p.height));
         let size = |source| RegistryError::Size { name: name.clone(), source };
@@ -186,11 +186,12 @@ impl Registry {
         policy: Policy,
         settings: crate::source::rdp::RdpSettings,
         keyring: crate::source::rdp::Keyring,
+        first_size: (u32, u32),
     ) -> Result<(), RegistryError> {
         let size = |source| RegistryError::Size { name: name.to_owned(), source };
-        let canvas = Arc::new(Canvas::new(FIRST_SIZE.0, FIRST_SIZE.1).map_err(size)?);
+        let canvas = Arc::new(Canvas::new(first_size.0, first_size.1).map_err(size)?);
         let (events, to_session) = mpsc::channel(EVENTS);
-        let config = self.rdp.source(name, settings, keyring, FIRST_SIZE);
+        let config = self.rdp.source(name, settings, keyring, first_size);
         let started = crate::source::rdp::RdpSource::start(config, canvas.clone(), events);
         let source = started.map_err(|source| RegistryError::Rdp { name: name.to_owned(), source })?;
         let session =
