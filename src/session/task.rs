@@ -277,7 +277,7 @@ impl Task {
                 if let Err(error) = result {
                     self.part(id, CloseCode::PROTOCOL, &error.to_string());
                 } else {
-                    viewer.acknowledged(update, now);
+                    viewer.acknowledged(update, decode_us, now);
                 }
             }
             Control::Proof { update, root } => {

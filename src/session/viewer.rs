@@ -138,14 +138,14 @@ impl Viewer {
         }
     }
 
-    /// It applied an update.
-    pub fn acknowledged(&mut self, update: u64, now: Micros) {
+    /// It applied an update; an Ack that waited for others says so as part of the decoding's time.
+    pub fn acknowledged(&mut self, update: u64, decode_us: Micros, now: Micros) {
         let (first, tap) = self.watched.acknowledged(update, now);
         if first {
             metrics::ATTACH.screen.observe(self.link.age());
             self.grant.first_screen.came(now);
         }
-        if let Some(tap) = tap {
+        if let Some(tap) = tap.map(|tap| tap.saturating_sub(decode_us)) {
             metrics::TAP.observe(Duration::from_micros(tap));
             if let Some(taps) = &self.grant.taps {
                 taps.took(tap);

@@ -20,8 +20,8 @@ pub const SILENT_AFTER: Micros = 2_000_000;
 const MOVING_FOR: Micros = 300_000;
 /// An Ack that nobody waits for waits this long for others.
 const HELD_FOR: Micros = 75_000;
-/// A longer update's Ack tells of the path, at once.
-const HELD_BYTES: usize = 4_096;
+/// Updates of more bytes in all are acknowledged at once: on a slow path the session would wait for that.
+const HELD_BYTES: usize = 2_048;
 /// Input events that may wait for their acknowledgement.
 const MAX_UNACKNOWLEDGED: usize = 4_096;
 
@@ -110,6 +110,7 @@ pub struct Identity {
 /// Acks that wait for others, each with the time when its update had been decoded and how long that took.
 struct Held {
     since: Micros,
+    bytes: usize,
     acks: Vec<(u64, Micros, Micros)>,
     proof: (u64, u64),
 }
@@ -359,14 +360,15 @@ impl Attachment {
     /// proven, the session wants to know at once.
     fn hold(&mut self, all: &[Applied], decode_us: Micros, now: Micros) -> bool {
         let [applied] = all else { return false };
-        let small = applied.bytes <= HELD_BYTES && applied.missing.is_empty() && !applied.new_screen;
+        let bytes = applied.bytes + self.held.as_ref().map_or(0, |held| held.bytes);
+        let small = bytes <= HELD_BYTES && applied.missing.is_empty() && !applied.new_screen;
         if !self.holds || self.agreed == 0 || !small || !applied.complete {
             return false;
         }
         let Some(proof) = self.viewer.proof() else { return false };
-        let held = self.held.get_or_insert_with(|| Held { since: now, acks: Vec::new(), proof });
+        let held = self.held.get_or_insert_with(|| Held { since: now, bytes: 0, acks: Vec::new(), proof });
         held.acks.push((applied.number, now, decode_us));
-        held.proof = proof;
+        (held.bytes, held.proof) = (bytes, proof);
         if now >= held.since + HELD_FOR {
             self.release(now);
         }
