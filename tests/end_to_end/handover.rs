@@ -116,9 +116,13 @@ async fn until_exact(client: &mut Client, wanted: &str) -> Duration {
     began.elapsed()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_is_reloaded_keeps_its_viewers_and_refuses_nobody_meanwhile() {
+#[test]
+fn a_gateway_that_is_reloaded_keeps_its_viewers_and_refuses_nobody_meanwhile() {
     let _alone = alone();
+    tokio::runtime::Runtime::new().unwrap().block_on(reload());
+}
+
+async fn reload() {
     let mut stage = Stage::set(PATTERN);
     let mut client = stage.client().await;
     until_exact(&mut client, "One").await;
@@ -168,10 +172,14 @@ async fn a_gateway_that_is_reloaded_keeps_its_viewers_and_refuses_nobody_meanwhi
     stage.answers().unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_what_is_typed_while_gateways_follow_each_other_no_letter_is_lost_and_none_comes_twice() {
-    const GATEWAYS: usize = 3;
+#[test]
+fn of_what_is_typed_while_gateways_follow_each_other_no_letter_is_lost_and_none_comes_twice() {
     let _alone = alone();
+    tokio::runtime::Runtime::new().unwrap().block_on(type_on());
+}
+
+async fn type_on() {
+    const GATEWAYS: usize = 3;
     let server = Server::start(Xvfb, 640, 480, 24);
     let stage = Stage::set(&format!("display = {:?}", server.display));
     let typed_file = stage.folder.file("typed");

@@ -2,7 +2,9 @@
 
 use crate::stage::{LONG, SECRET, Stage, address, hello, offer, resident, varint};
 use chevet::client::{Address, Client, ClientError, Event};
-use chevet::link::{Certificate, Inbox, Incoming, Link, Road, accept, dial, fingerprint_text, listen};
+use chevet::link::{
+    Certificate, Inbox, Incoming, Link, Road, accept, dial, fingerprint_text, listen, udp_socket,
+};
 use chevet::screen::HashKey;
 use chevet::wire::{Attached, CloseCode, Control, Policy, Role, Token, UpdateHeader};
 use std::time::Duration;
@@ -177,7 +179,8 @@ where
 {
     let (certificate, _) = Certificate::self_signed(&["localhost".to_owned()]).unwrap();
     let reset_key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &[7; 32]);
-    let endpoint = listen(([127, 0, 0, 1], 0).into(), &certificate, reset_key).unwrap();
+    let socket = udp_socket(([127, 0, 0, 1], 0).into()).unwrap();
+    let (endpoint, _gate) = listen(socket, &certificate, reset_key).unwrap();
     let port = endpoint.local_addr().unwrap().port();
     let pin = fingerprint_text(&certificate.fingerprint());
     tokio::spawn(async move {
