@@ -98,11 +98,9 @@ async fn measure(display: &str, keys: usize) {
         listen: vec![([127, 0, 0, 1], 0).into()],
         sessions: vec![SessionConfig {
             name: "echo".into(),
-            title: None,
             display: Some(display.to_owned()),
-            xauthority: None,
-            pattern: None,
             policy: chevet::wire::Policy::default(),
+            ..SessionConfig::default()
         }],
         ..Config::default()
     };

@@ -1,5 +1,5 @@
 //! **chevet** brings a running desktop session to whichever screen its user stands at, exact to the
-//! pixel. This crate is the whole of it: the pure rooms (`screen`, `codec`, `mark`, `wire`, `sync`), which know
+//! pixel. This crate is the whole of it: the pure rooms (`screen`, `codec`, `mark`, `rfb`, `wire`, `sync`), which know
 //! no socket, clock or task, and the thin rooms around them that do the input and output.
 //!
 //! `docs/architecture.md` is the map, `docs/protocol.md` the wire.
@@ -37,6 +37,7 @@ mod outbound;
 #[cfg(feature = "net")]
 pub mod policy;
 pub mod recording;
+pub mod rfb;
 pub mod screen;
 #[cfg(feature = "net")]
 pub mod seat;

@@ -3,7 +3,6 @@
 use chevet::audit::{Config as AuditConfig, WhenFull};
 use chevet::client::{Address, Client, ClientError, Event};
 use chevet::gateway::{Access, Config, Gateway, PatternConfig, SessionConfig};
-use chevet::wire::Policy;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -38,11 +37,8 @@ impl State {
             audit: AuditConfig { when_spool_full, ..AuditConfig::default() },
             sessions: vec![SessionConfig {
                 name: "pattern".into(),
-                title: None,
-                display: None,
-                xauthority: None,
                 pattern: Some(pattern),
-                policy: Policy::default(),
+                ..SessionConfig::default()
             }],
             ..Config::default()
         }

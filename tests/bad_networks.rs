@@ -90,11 +90,9 @@ impl Stage {
         let pattern = PatternConfig { width: 640, height: 400, frames_per_second: 0, seed: 1 };
         let session = SessionConfig {
             name: "desk".into(),
-            title: None,
-            display: None,
-            xauthority: None,
             pattern: Some(pattern),
             policy: chevet::wire::Policy::default(),
+            ..SessionConfig::default()
         };
         let config = Config { listen: vec![HERE.into()], sessions: vec![session], ..Config::default() };
         let gateway = Gateway::start(&config).await.unwrap();

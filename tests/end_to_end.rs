@@ -14,6 +14,8 @@ mod browser;
 mod browsers;
 #[path = "end_to_end/chevet.rs"]
 mod chevet;
+#[path = "end_to_end/clipboard.rs"]
+mod clipboard;
 #[path = "end_to_end/drawing.rs"]
 mod drawing;
 #[path = "end_to_end/exact.rs"]

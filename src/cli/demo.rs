@@ -1,7 +1,6 @@
 use super::{Failure, interrupted};
 use chevet::demo::DemoDesktop;
 use chevet::gateway::{Config, Gateway, SessionConfig};
-use chevet::wire::Policy;
 
 /// Show a real desktop in your browser, from this machine alone
 ///
@@ -33,8 +32,7 @@ impl Demo {
                 title: Some("Démonstration".into()),
                 display: Some(desktop.display().to_owned()),
                 xauthority: Some(desktop.xauthority().to_owned()),
-                pattern: None,
-                policy: Policy::default(),
+                ..SessionConfig::default()
             }],
             ..Config::default()
         };

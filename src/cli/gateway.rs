@@ -1,7 +1,6 @@
 use super::{Failure, interrupted, notify};
 use chevet::gateway::{Config, DEFAULT_CONFIG, Gateway as Running, Predecessor, SessionConfig};
 use chevet::telemetry::Telemetry;
-use chevet::wire::Policy;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -69,11 +68,8 @@ impl Gateway {
         if let Some(display) = self.display {
             config.sessions.push(SessionConfig {
                 name: "desk".into(),
-                title: None,
                 display: Some(display),
-                xauthority: None,
-                pattern: None,
-                policy: Policy::default(),
+                ..SessionConfig::default()
             });
         }
         Ok(config)

@@ -12,6 +12,8 @@ mod notify;
 mod recording;
 mod report;
 mod seat;
+mod source;
+mod source_vnc;
 mod user;
 mod view;
 
@@ -59,6 +61,7 @@ enum Command {
     User(user::User),
     Badge(badge::Badge),
     Seat(seat::Seat),
+    Source(source::Source),
     Audit(audit::Audit),
     Recording(recording::Recording),
     Report(report::Report),
@@ -88,6 +91,7 @@ impl Cli {
                 | Command::HostKeeper
                 | Command::Badge(_)
                 | Command::Seat(_)
+                | Command::Source(_)
                 | Command::Doctor(_)
                 | Command::Load(_)
                 | Command::Audit(_)
@@ -115,6 +119,7 @@ impl Cli {
             Command::User(user) => runtime()?.block_on(user.run())?,
             Command::Badge(badge) => runtime()?.block_on(badge.run())?,
             Command::Seat(seat) => runtime()?.block_on(seat.run())?,
+            Command::Source(source) => return runtime()?.block_on(source.run()),
             Command::Report(report) => runtime()?.block_on(report.run())?,
             Command::Load(load) => return runtime()?.block_on(load.run()),
             Command::Audit(audit) => return Ok(audit.run()),

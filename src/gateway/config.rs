@@ -80,8 +80,10 @@ pub enum ConfigError {
     Recording(#[from] recording::ConfigError),
     #[error("a [[policy]] says recording = true, and there is no [recording] that says where and for whom")]
     NoRecording,
-    #[error("session {0:?} needs either `display` or `pattern`")]
+    #[error("session {0:?} needs one of `display`, `vnc` and `pattern`")]
     NoSource(String),
+    #[error("session {0:?}: its `vnc`: {1}")]
+    Vnc(String, String),
 }
 
 /// What a gateway is told.
@@ -208,7 +210,7 @@ impl Default for SeatsConfig {
     }
 }
 
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct SessionConfig {
     pub name: String,
@@ -216,8 +218,17 @@ pub struct SessionConfig {
     pub display: Option<String>,
     pub xauthority: Option<PathBuf>,
     pub pattern: Option<PatternConfig>,
+    pub vnc: Option<crate::source::rfb::VncConfig>,
     #[serde(default, deserialize_with = "policy")]
     pub policy: Policy,
+}
+
+impl SessionConfig {
+    /// How many sources of pixels it names.
+    fn sources(&self) -> usize {
+        let named = [self.display.is_some(), self.pattern.is_some(), self.vnc.is_some()];
+        named.into_iter().filter(|&named| named).count()
+    }
 }
 
 fn policy<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Policy, D::Error> {
@@ -333,8 +344,11 @@ impl Config {
             if self.sessions[..index].iter().any(|other| other.name == session.name) {
                 return Err(ConfigError::TwiceNamed(session.name.clone()));
             }
-            if session.display.is_some() == session.pattern.is_some() {
+            if session.sources() != 1 {
                 return Err(ConfigError::NoSource(session.name.clone()));
+            }
+            if let Some(fault) = session.vnc.as_ref().and_then(|vnc| vnc.fault()) {
+                return Err(ConfigError::Vnc(session.name.clone(), fault));
             }
         }
         Ok(())
@@ -418,6 +432,10 @@ mod tests {
         assert!(refused("[tls]\ncertificate = \"a\"").contains("key"));
         assert!(refused("[metrics]\ntoken = 'short'").contains("[metrics]"));
         assert!(refused("[[session]]\nname = \"a\"").contains("display"));
+        assert!(refused("[[session]]\nname = 'a'\nvnc = { address = 'pc7' }").contains("ca_file"));
+        assert!(
+            refused("[[session]]\nname = 'a'\ndisplay = ':1'\nvnc = { address = 'pc7' }").contains("one of")
+        );
         assert!(refused("[[session]]\nname = \"a/b\"\ndisplay = \":1\"").contains("letters"));
         let twice = "[[session]]\nname='a'\ndisplay=':1'\n[[session]]\nname='a'\ndisplay=':2'";
         assert!(refused(twice).contains("two sessions"));

@@ -5,6 +5,7 @@ use super::handover::Applied;
 use crate::link::{Inbox, Link};
 use crate::screen::{HashKey, SizeError};
 use crate::session::{HeldBy, Session, Status};
+use crate::source::rfb::VncSource;
 use crate::source::{
     Canvas, NativeSource, PatternConfig, PatternSource, Source, SourceEvent, SyntheticConfig,
     SyntheticSource, X11Error, X11Source, XServer,
@@ -126,6 +127,9 @@ impl Registry {
         let canvas = Arc::new(Canvas::new(width, height).map_err(size)?);
         let (events, to_session) = mpsc::channel(EVENTS);
         let source: Arc<dyn Source> = match (&config.display, &config.pattern) {
+            _ if let Some(vnc) = &config.vnc => {
+                Arc::new(VncSource::start(vnc.clone(), canvas.clone(), events))
+            }
             (Some(display), _) => {
                 let server = XServer { display: display.clone(), authority: config.xauthority.clone() };
                 let started = X11Source::start(&server, canvas.clone(), events);

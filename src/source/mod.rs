@@ -4,6 +4,7 @@
 
 mod native;
 mod pattern;
+pub mod rfb;
 mod synthetic;
 mod x11;
 

@@ -6,7 +6,6 @@ use chevet::clock;
 use chevet::gateway::{Config, Gateway, MetricsConfig, PatternConfig, SessionConfig, SignInConfig};
 use chevet::identity::{Hasher, add_user};
 use chevet::store::Role;
-use chevet::wire::Policy;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -46,11 +45,8 @@ impl Stage {
             metrics,
             sessions: vec![SessionConfig {
                 name: "pattern".into(),
-                title: None,
-                display: None,
-                xauthority: None,
                 pattern: Some(PatternConfig { width: 320, height: 240, frames_per_second: 10, seed: 1 }),
-                policy: Policy::default(),
+                ..SessionConfig::default()
             }],
             ..Config::default()
         };

@@ -2,7 +2,7 @@
 
 use chevet::client::{Address, Client, Event};
 use chevet::gateway::{Access, Config, Gateway, PatternConfig, SessionConfig, Tls};
-use chevet::wire::{Attach, Control, InputEvent, Policy, Role, Secret};
+use chevet::wire::{Attach, Control, InputEvent, Role, Secret};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -52,11 +52,8 @@ impl Stage {
             tls,
             sessions: vec![SessionConfig {
                 name: SESSION.into(),
-                title: None,
-                display: None,
-                xauthority: None,
                 pattern: Some(pattern),
-                policy: Policy::default(),
+                ..SessionConfig::default()
             }],
             ..Config::default()
         };

@@ -332,6 +332,25 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     run.say({ step: "locked", title: await page.evaluate("document.querySelector('#ended').innerText"), canvases: await page.evaluate(left) });
   },
 
+  /** clipboard COPIED PASTED: waits until the browser's clipboard has what is copied in the session, then pastes a text of its own. */
+  async clipboard(run) {
+    const [copied, pasted] = [argument(run, 0, "what is copied in the session"), argument(run, 1, "what is pasted")];
+    const { page } = run;
+    await page.browserContext().overridePermissions(new URL(page.url()).origin, ["clipboard-read", "clipboard-sanitized-write"]);
+    await untilExact(run);
+    await page.bringToFront();
+    run.say({ step: "ready" });
+    await page.waitForFunction(`navigator.clipboard.readText().then((text) => text === ${JSON.stringify(copied)})`, { polling: 100 });
+    run.say({ step: "copied" });
+    await page.evaluate(`navigator.clipboard.writeText(${JSON.stringify(pasted)})`);
+    await page.keyboard.down("Control");
+    // A key alone pastes nothing where no window system does it.
+    await page.keyboard.down("v", { commands: ["Paste"] });
+    await page.keyboard.up("v");
+    await page.keyboard.up("Control");
+    run.say({ step: "pasted" });
+  },
+
   administer,
   shadow,
   replay,

@@ -1,0 +1,188 @@
+//! A VNC server as a source. One task dials, writes and dials again; another one, per connection, reads and paints, so
+//! that a key never waits behind a picture.
+
+mod config;
+mod connect;
+mod hear;
+mod paint;
+mod report;
+mod speak;
+mod trust;
+
+pub use config::{Encoding, Keys, Tls, VncConfig};
+pub use report::Report;
+
+use super::{Canvas, Source, SourceEvent, SourceState};
+use crate::wire::{Clip, InputEvent};
+use connect::Failure;
+use report::Reporter;
+use speak::Speech;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Input that waits for a server; more is dropped, since nobody wants it typed a minute later.
+const QUEUE: usize = 1_024;
+const SOONEST: Duration = Duration::from_millis(250);
+const LATEST: Duration = Duration::from_secs(10);
+/// Servers lock out who tries wrong passwords too often.
+const SOONEST_REFUSED: Duration = Duration::from_secs(10);
+const LATEST_REFUSED: Duration = Duration::from_secs(60);
+
+enum Errand {
+    Input(InputEvent),
+    Resize(u32, u32),
+    Clip(Clip),
+}
+
+/// A session on a VNC server. Dropping it ends the connection.
+pub struct VncSource {
+    errands: mpsc::Sender<Errand>,
+    report: Reporter,
+}
+
+impl VncSource {
+    /// Shows the server's screen in `canvas` from now on. The server need not be there yet: until it is, and whenever
+    /// it goes, the source says why it waits and keeps trying. To be called within a runtime.
+    pub fn start(config: VncConfig, canvas: Arc<Canvas>, events: mpsc::Sender<SourceEvent>) -> VncSource {
+        let (errands, to_do) = mpsc::channel(QUEUE);
+        let report = Reporter::default();
+        let speech = Speech::new(config.keys);
+        let host = Host { config, canvas, events, report: report.clone(), speech };
+        tokio::spawn(host.run(to_do));
+        VncSource { errands, report }
+    }
+
+    /// What is known of the newest connection.
+    pub fn report(&self) -> Report {
+        self.report.read()
+    }
+}
+
+impl Source for VncSource {
+    fn input(&self, event: InputEvent) {
+        let _ = self.errands.try_send(Errand::Input(event));
+    }
+
+    fn resize(&self, width: u32, height: u32) {
+        let _ = self.errands.try_send(Errand::Resize(width, height));
+    }
+
+    fn clip(&self, clip: Clip) {
+        let _ = self.errands.try_send(Errand::Clip(clip));
+    }
+}
+
+struct Host {
+    config: VncConfig,
+    canvas: Arc<Canvas>,
+    events: mpsc::Sender<SourceEvent>,
+    report: Reporter,
+    speech: Speech,
+}
+
+impl Host {
+    async fn run(mut self, mut errands: mpsc::Receiver<Errand>) {
+        let mut wait = SOONEST;
+        self.tell(format!("connecting to the VNC server {}", self.config.address)).await;
+        loop {
+            let Some(failure) = self.connection(&mut errands).await else { return };
+            let was_live = self.report.read().first_screen.is_some();
+            let (soonest, latest) = match failure.is_lasting() {
+                true => (SOONEST_REFUSED, LATEST_REFUSED),
+                false => (SOONEST, LATEST),
+            };
+            wait = if was_live { soonest } else { wait.clamp(soonest, latest) };
+            self.report.write(|report| *report = Report::default());
+            tracing::warn!(address = self.config.address, reason = %failure, "no VNC server to show");
+            self.tell(format!("{failure}; trying again")).await;
+            if self.meanwhile(tokio::time::sleep(wait), &mut errands).await.is_none() {
+                return;
+            }
+            wait = (wait * 2).min(latest);
+        }
+    }
+
+    /// One connection from dialling to its end. `None`: nobody wants the session any more.
+    async fn connection(&mut self, errands: &mut mpsc::Receiver<Errand>) -> Option<Failure> {
+        let since = Instant::now();
+        let config = self.config.clone();
+        let connected = self.meanwhile(connect::connect(&config), errands).await?;
+        let connection = match connected {
+            Ok(connection) => connection,
+            Err(failure) => return Some(failure),
+        };
+        let server = &connection.server;
+        self.report.write(|report| {
+            report.minor = Some(server.minor);
+            report.security = server.security.name();
+            report.certificate = connection.certificate.clone();
+            report.name = server.name.clone();
+        });
+        if let Err(error) = self.fit(server.width, server.height) {
+            return Some(error);
+        }
+        let (heard, to_answer) = mpsc::channel(64);
+        let hearing = hear::Hearing {
+            address: self.config.address.clone(),
+            canvas: self.canvas.clone(),
+            events: self.events.clone(),
+            heard,
+            report: self.report.clone(),
+            since,
+        };
+        let size = (server.width, server.height);
+        let mut ears = tokio::spawn(hearing.run(connection.reading, connection.early));
+        let encodings = self.config.encodings();
+        let speaking =
+            self.speech.run(connection.writing, size, &encodings, to_answer, errands, &self.report);
+        let ended = tokio::select! {
+            failure = &mut ears => {
+                let gone = |_| Failure::Closed(config.address.clone());
+                return Some(failure.unwrap_or_else(gone));
+            }
+            ended = speaking => ended,
+        };
+        ears.abort();
+        // Nothing of it is painted any more when the next connection begins.
+        let heard = ears.await;
+        // What the server said last is a better reason than that it does not listen.
+        ended.map(|failure| heard.unwrap_or(failure))
+    }
+
+    /// Gives the canvas the server's size.
+    fn fit(&self, width: u32, height: u32) -> Result<(), Failure> {
+        let mut painting = self.canvas.lock();
+        let size = (painting.framebuffer.width(), painting.framebuffer.height());
+        if size != (width, height) {
+            painting.resize(width, height).map_err(|error| Failure::Rfb(error.into()))?;
+            drop(painting);
+            self.canvas.notify();
+        }
+        Ok(())
+    }
+
+    /// Waits for something while there is no server; `None`: nobody wants the session any more.
+    async fn meanwhile<T>(
+        &mut self,
+        what: impl Future<Output = T>,
+        errands: &mut mpsc::Receiver<Errand>,
+    ) -> Option<T> {
+        tokio::pin!(what);
+        loop {
+            tokio::select! {
+                value = &mut what => return Some(value),
+                errand = errands.recv() => match errand? {
+                    Errand::Resize(width, height) => self.speech.wish(width, height),
+                    Errand::Clip(clip) => self.speech.keep(clip),
+                    // Keys for a server that is not there would be a surprise when it returns.
+                    Errand::Input(_) => {}
+                },
+            }
+        }
+    }
+
+    async fn tell(&self, text: String) {
+        let _ = self.events.send(SourceEvent::State(SourceState::Waiting(text))).await;
+    }
+}
