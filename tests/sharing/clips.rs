@@ -72,6 +72,8 @@ async fn what_a_user_left_on_a_clipboard_follows_them_and_is_not_the_next_users(
     let elsewhere = ward.sign_in("anne", "room 2").await.unwrap();
     let mut again = dial(elsewhere.address("desk").await.unwrap()).await;
     assert_eq!(copied(&mut again).await, "about a patient", "it follows her");
+    assert!(taken(&mut again, "of hers").await);
+    until_clips(&ward, &["of hers"]).await;
     let paul = ward.sign_in("paul", "room 3").await.unwrap();
     let mut paul = dial(paul.address("desk").await.unwrap()).await;
     // The answer comes after all that was sent before it.
@@ -83,6 +85,31 @@ async fn what_a_user_left_on_a_clipboard_follows_them_and_is_not_the_next_users(
     })
     .await;
     assert_eq!(first, None, "what she had copied was told to the next user");
+    until_clips(&ward, &["x"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_pastes_without_end_is_taken_at_a_bounded_rate_and_told_so() {
+    let ward = Ward::open("clip-rate", false).await;
+    let (_anne, mut anne) = ward.view("anne", "", "desk", Roads::All).await;
+    let long = "x".repeat(MAX_CLIP_TEXT);
+    let began = std::time::Instant::now();
+    let mut took = 0;
+    let mut refused = 0;
+    for _ in 0..48 {
+        match taken(&mut anne, &long).await {
+            true => took += 1,
+            false => refused += 1,
+        }
+    }
+    let earned = began.elapsed().as_millis() / 300;
+    assert!(took >= 32 && took <= 33 + earned, "{took} taken, {refused} not, {earned} earned");
+    // With patience it goes on.
+    let end = tokio::time::Instant::now() + SOON;
+    while !taken(&mut anne, "at last").await {
+        assert!(tokio::time::Instant::now() < end, "nothing is taken any more");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
