@@ -2,7 +2,7 @@
 
 use crate::ward::Ward;
 use crate::{SOON, Shared, dial, share, text, until};
-use chevet::client::{Client, Event, Roads};
+use chevet::client::{Client, Event, Headless, Roads, Script, run_headless};
 use chevet::wire::limits::MAX_CLIP_TEXT;
 
 async fn copied(client: &mut Client) -> String {
@@ -126,4 +126,33 @@ async fn what_is_typed_after_something_was_copied_finds_it_there_over_the_hosts_
         }
         assert_eq!(ward.clips().last(), Some(&pasted), "the key came before the text");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_copies_before_it_types_and_what_the_session_copies_is_written_to_a_file() {
+    let ward = Ward::open("clip-script", false).await;
+    let anne = ward.sign_in("anne", "").await.unwrap();
+    let file = std::env::temp_dir().join(format!("chevet-clip-{}", std::process::id()));
+    let job = Headless {
+        clipboard: Some(file.clone()),
+        script: Some(Script::parse("0 copy à 8 h\n0 text v").unwrap()),
+        ..Headless::default()
+    };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let address = anne.address("desk").await.unwrap();
+    let viewing = tokio::spawn(run_headless(address, job, async {
+        let _ = stopped.await;
+    }));
+    until_clips(&ward, &["à 8 h"]).await;
+    ward.copy("desk", "38,5 °C").await;
+    let end = tokio::time::Instant::now() + SOON;
+    while std::fs::read_to_string(&file).unwrap_or_default() != "38,5 °C" {
+        assert!(tokio::time::Instant::now() < end, "what was copied is not in the file");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    stop.send(()).unwrap();
+    viewing.await.unwrap().unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    std::fs::remove_file(&file).unwrap();
 }
