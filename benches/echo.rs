@@ -99,7 +99,6 @@ async fn measure(display: &str, keys: usize) {
         sessions: vec![SessionConfig {
             name: "echo".into(),
             display: Some(display.to_owned()),
-            policy: chevet::wire::Policy::default(),
             ..SessionConfig::default()
         }],
         ..Config::default()

@@ -88,12 +88,8 @@ impl Stage {
     /// A pattern that only keys change, and its viewer behind a relay.
     async fn open(profile: Profile, roads: Roads) -> Stage {
         let pattern = PatternConfig { width: 640, height: 400, frames_per_second: 0, seed: 1 };
-        let session = SessionConfig {
-            name: "desk".into(),
-            pattern: Some(pattern),
-            policy: chevet::wire::Policy::default(),
-            ..SessionConfig::default()
-        };
+        let session =
+            SessionConfig { name: "desk".into(), pattern: Some(pattern), ..SessionConfig::default() };
         let config = Config { listen: vec![HERE.into()], sessions: vec![session], ..Config::default() };
         let gateway = Gateway::start(&config).await.unwrap();
         let mut address = Address::find(&gateway.page_url("desk")).await.unwrap();

@@ -137,6 +137,21 @@ pub enum Event {
         road: Text,
         reason: Text,
     },
+    /// A certificate of a host that has no chevet was seen for the first time, and is believed from now on.
+    CertificateTrusted {
+        certificate: Text,
+    },
+    CertificateRefused {
+        reason: Text,
+    },
+    /// The gateway signed in to a host that has no chevet.
+    HostSignedIn {
+        host_user: Text,
+    },
+    HostSignInRefused {
+        host_user: Text,
+        reason: Text,
+    },
     /// A host that starts sessions has come, and proven which one it is.
     HostJoined {
         road: Text,
@@ -264,8 +279,9 @@ impl Record {
     /// It happens now, and went as such events go: a refusal is a minor failure, a loss a serious one.
     pub fn new(event: Event) -> Record {
         use Event::{
-            AdminRefused, AttachRefused, HostRefused, JournalMended, NotSent, OfferRefused, RecordingFailed,
-            RecordsLost, RefusedAgain, ShareRefused, SignInRefused, StartFailed, TicketRefused, WatchRefused,
+            AdminRefused, AttachRefused, CertificateRefused, HostRefused, HostSignInRefused, JournalMended,
+            NotSent, OfferRefused, RecordingFailed, RecordsLost, RefusedAgain, ShareRefused, SignInRefused,
+            StartFailed, TicketRefused, WatchRefused,
         };
         let outcome = match &event {
             SignInRefused { .. }
@@ -273,6 +289,8 @@ impl Record {
             | AttachRefused { .. }
             | OfferRefused { .. }
             | HostRefused { .. }
+            | CertificateRefused { .. }
+            | HostSignInRefused { .. }
             | WatchRefused { .. }
             | ShareRefused { .. }
             | AdminRefused { .. }

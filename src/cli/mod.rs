@@ -13,6 +13,8 @@ mod recording;
 mod report;
 mod seat;
 mod source;
+#[cfg(feature = "rdp")]
+mod source_rdp;
 mod source_vnc;
 mod user;
 mod view;
@@ -24,6 +26,7 @@ use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
+use tracing_subscriber::filter::FilterExt as _;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -103,7 +106,12 @@ impl Cli {
             // Spans for a collector of traces would stand before every line.
             EnvFilter::new(format!("{level},{}=off", chevet::telemetry::TARGET))
         });
-        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+        // IronRDP's finer messages hold what it sends: passwords, keys, what is copied.
+        let kept = tracing_subscriber::filter::filter_fn(|event| {
+            *event.level() <= tracing::Level::WARN
+                || !["ironrdp", "sspi", "picky"].iter().any(|secretive| event.target().starts_with(secretive))
+        });
+        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(kept.and(filter));
         if let Command::Gateway(gateway) = self.command {
             // Where its traces go stands in its configuration.
             return gateway.start(tracing_subscriber::registry().with(log));

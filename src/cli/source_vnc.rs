@@ -1,6 +1,7 @@
 //! `chevet source check vnc://...`
 
 use super::Failure;
+use super::source::Host;
 use chevet::rfb::encodings;
 use chevet::source::rfb::{Report, Tls, VncConfig, VncSource};
 use chevet::source::{Canvas, SourceEvent, SourceState};
@@ -21,9 +22,6 @@ pub struct Options {
     /// Whether the connection must be encrypted
     #[arg(long, value_enum, default_value_t = Encrypted::IfOffered)]
     tls: Encrypted,
-    /// Seconds to watch what the host sends
-    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
-    watch: u64,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -35,8 +33,7 @@ enum Encrypted {
 
 pub async fn check(
     url: &url::Url,
-    password_file: Option<PathBuf>,
-    fingerprint: Option<String>,
+    asked: &Host,
     options: &Options,
 ) -> Result<ExitCode, Failure> {
     let host = url.host_str().ok_or("the address names no host: write vnc://HOST:5900")?;
@@ -48,14 +45,14 @@ pub async fn check(
     let config = VncConfig {
         address: format!("{host}:{}", url.port().unwrap_or(5900)),
         user: Some(url.username().to_owned()).filter(|user| !user.is_empty()),
-        password_file,
+        password_file: asked.password_file.clone(),
         tls: match options.tls {
             Encrypted::Required => Tls::Required,
             Encrypted::IfOffered => Tls::IfOffered,
             Encrypted::Never => Tls::Never,
         },
         ca_file: options.ca_file.clone(),
-        fingerprint,
+        fingerprint: asked.fingerprint.clone(),
         ..VncConfig::default()
     };
     if let Some(fault) = config.fault() {
@@ -70,7 +67,7 @@ pub async fn check(
         Ok(Err(reason)) => return failed(&source.report(), &reason),
         Err(_) => return failed(&source.report(), "no whole screen came within 20 seconds"),
     }
-    let watched = tokio::time::timeout(Duration::from_secs(options.watch), ended(&mut events)).await;
+    let watched = tokio::time::timeout(asked.watch(), ended(&mut events)).await;
     print(&source.report());
     if let Ok(reason) = watched {
         return failed(&Report::default(), &reason);

@@ -80,10 +80,13 @@ pub enum ConfigError {
     Recording(#[from] recording::ConfigError),
     #[error("a [[policy]] says recording = true, and there is no [recording] that says where and for whom")]
     NoRecording,
-    #[error("session {0:?} needs one of `display`, `vnc` and `pattern`")]
-    NoSource(String),
     #[error("session {0:?}: its `vnc`: {1}")]
     Vnc(String, String),
+    #[error("session {0:?} needs one of `display`, `vnc`, `rdp` and `pattern`")]
+    NoSource(String),
+    #[cfg(feature = "rdp")]
+    #[error("session {0:?}: its `rdp`: {1}")]
+    Rdp(String, String),
 }
 
 /// What a gateway is told.
@@ -219,6 +222,8 @@ pub struct SessionConfig {
     pub xauthority: Option<PathBuf>,
     pub pattern: Option<PatternConfig>,
     pub vnc: Option<crate::source::rfb::VncConfig>,
+    #[cfg(feature = "rdp")]
+    pub rdp: Option<crate::source::rdp::RdpSettings>,
     #[serde(default, deserialize_with = "policy")]
     pub policy: Policy,
 }
@@ -226,7 +231,9 @@ pub struct SessionConfig {
 impl SessionConfig {
     /// How many sources of pixels it names.
     fn sources(&self) -> usize {
-        let named = [self.display.is_some(), self.pattern.is_some(), self.vnc.is_some()];
+        let mut named = vec![self.display.is_some(), self.pattern.is_some(), self.vnc.is_some()];
+        #[cfg(feature = "rdp")]
+        named.push(self.rdp.is_some());
         named.into_iter().filter(|&named| named).count()
     }
 }
@@ -349,6 +356,10 @@ impl Config {
             }
             if let Some(fault) = session.vnc.as_ref().and_then(|vnc| vnc.fault()) {
                 return Err(ConfigError::Vnc(session.name.clone(), fault));
+            }
+            #[cfg(feature = "rdp")]
+            if let Some(fault) = session.rdp.as_ref().and_then(|rdp| rdp.fault()) {
+                return Err(ConfigError::Rdp(session.name.clone(), fault));
             }
         }
         Ok(())

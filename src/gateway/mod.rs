@@ -17,6 +17,8 @@ mod oidc;
 mod origins;
 mod page;
 mod people;
+#[cfg(feature = "rdp")]
+mod rdp;
 mod recordings;
 mod registry;
 mod seats;
@@ -155,12 +157,16 @@ impl Gateway {
         let recordings = config.recording.as_ref();
         let recordings =
             recordings.map(|config| recordings::Recordings::open(config, audit.clone())).transpose()?;
+        let registry = Registry::new(key_secret.clone());
+        #[cfg(feature = "rdp")]
+        let registry =
+            registry.with_rdp(rdp::RdpHosts::new(config.state_directory.as_deref(), audit.clone()));
         let shared = Arc::new(Shared {
             door,
             people,
             origins: origins::Origins::new(&config.access.origins),
             hosts: hosts::Hosts::new(applications, &key_secret),
-            registry: Registry::new(key_secret),
+            registry,
             audit,
             certificate: RwLock::new(certificate.clone()),
             udp_port: config.udp.then(|| addresses[0].port()),

@@ -31,6 +31,9 @@ pub enum RegistryError {
     X11 { name: String, source: X11Error },
     #[error("session {name:?}: {source}")]
     Size { name: String, source: SizeError },
+    #[cfg(feature = "rdp")]
+    #[error("session {name:?}: {source}")]
+    Rdp { name: String, source: crate::source::rdp::RdpError },
     #[error("the name {0:?} belongs to a session of the gateway's own; choose another with --name")]
     Taken(String),
     #[error("this gateway has {MAX_SESSIONS} sessions already")]
@@ -77,6 +80,8 @@ impl Entry {
 /// All sessions, by name.
 pub struct Registry {
     key_secret: hmac::Key,
+    #[cfg(feature = "rdp")]
+    rdp: super::rdp::RdpHosts,
     sessions: Mutex<BTreeMap<String, Entry>>,
     /// Of sessions that a gateway before this one had, and that are not here yet.
     applied: Mutex<Applied>,
@@ -84,7 +89,20 @@ pub struct Registry {
 
 impl Registry {
     pub(super) fn new(key_secret: hmac::Key) -> Self {
-        Registry { key_secret, sessions: Mutex::default(), applied: Mutex::default() }
+        Registry {
+            key_secret,
+            #[cfg(feature = "rdp")]
+            rdp: super::rdp::RdpHosts::default(),
+            sessions: Mutex::default(),
+            applied: Mutex::default(),
+        }
+    }
+
+    /// With what sessions on RDP hosts remember and tell.
+    #[cfg(feature = "rdp")]
+    pub(super) fn with_rdp(mut self, rdp: super::rdp::RdpHosts) -> Self {
+        self.rdp = rdp;
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -122,6 +140,12 @@ impl Registry {
     /// Starts a session of this machine.
     pub fn start_local(&self, config: &SessionConfig) -> Result<(), RegistryError> {
         let name = &config.name;
+        #[cfg(feature = "rdp")]
+        if let Some(settings) = &config.rdp {
+            let title = config.title.as_deref().unwrap_or(name);
+            let keyring = crate::source::rdp::keyring(settings);
+            return self.start_rdp(name, title, config.policy, settings.clone(), keyring);
+        }
         let (width, height) = config.pattern.as_ref().map_or(FIRST_SIZE, |p| (p.width, p.height));
         let size = |source| RegistryError::Size { name: name.clone(), source };
         let canvas = Arc::new(Canvas::new(width, height).map_err(size)?);
@@ -152,6 +176,29 @@ impl Registry {
         let session = session.map_err(size)?;
         self.remember(&session);
         self.lock().insert(name.clone(), Entry { session, host: None, link: None, gone_since: None });
+        Ok(())
+    }
+
+    /// Starts a session on an RDP host, with the credentials that `keyring` gives.
+    #[cfg(feature = "rdp")]
+    pub(super) fn start_rdp(
+        &self,
+        name: &str,
+        title: &str,
+        policy: Policy,
+        settings: crate::source::rdp::RdpSettings,
+        keyring: crate::source::rdp::Keyring,
+    ) -> Result<(), RegistryError> {
+        let size = |source| RegistryError::Size { name: name.to_owned(), source };
+        let canvas = Arc::new(Canvas::new(FIRST_SIZE.0, FIRST_SIZE.1).map_err(size)?);
+        let (events, to_session) = mpsc::channel(EVENTS);
+        let config = self.rdp.source(name, settings, keyring, FIRST_SIZE);
+        let started = crate::source::rdp::RdpSource::start(config, canvas.clone(), events);
+        let source = started.map_err(|source| RegistryError::Rdp { name: name.to_owned(), source })?;
+        let session =
+            Session::start(name, title, self.hash_key(name), policy, canvas, Arc::new(source), to_session);
+        let entry = Entry { session: session.map_err(size)?, host: None, link: None, gone_since: None };
+        self.lock().insert(name.to_owned(), entry);
         Ok(())
     }
 

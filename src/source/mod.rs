@@ -4,6 +4,8 @@
 
 mod native;
 mod pattern;
+#[cfg(feature = "rdp")]
+pub mod rdp;
 pub mod rfb;
 mod synthetic;
 mod x11;

@@ -40,7 +40,11 @@ fn after(event: &Event) -> Option<Event> {
         E::Unlocked { .. } => E::SessionOffered { road: text() },
         E::SessionOffered { .. } => E::OfferRefused { road: text(), reason: text() },
         E::OfferRefused { .. } => E::OfferEnded { road: text(), reason: text() },
-        E::OfferEnded { .. } => E::HostJoined { road: text() },
+        E::OfferEnded { .. } => E::CertificateTrusted { certificate: text() },
+        E::CertificateTrusted { .. } => E::CertificateRefused { reason: text() },
+        E::CertificateRefused { .. } => E::HostSignedIn { host_user: text() },
+        E::HostSignedIn { .. } => E::HostSignInRefused { host_user: text(), reason: text() },
+        E::HostSignInRefused { .. } => E::HostJoined { road: text() },
         E::HostJoined { .. } => E::HostRefused { road: text(), reason: text() },
         E::HostRefused { .. } => E::HostLeft { reason: text() },
         E::HostLeft { .. } => E::SessionStarted,
@@ -94,7 +98,7 @@ fn every_kind_of_record_is_an_audit_message_that_the_schema_allows() {
             files.push(file);
         }
     }
-    assert_eq!(files.len(), 2 * 46);
+    assert_eq!(files.len(), 2 * 50);
     let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audit_repository/audit-message.rng");
     let judged = Command::new("xmllint").args(["--noout", "--relaxng", schema]).args(&files).output();
     let judged = judged.expect("xmllint: install the packages that scripts/install.sh has under `test`");

@@ -15,13 +15,18 @@ pub struct Terminal {
 impl Terminal {
     /// Opens over the upper left of the screen, and has the keyboard while the pointer is there.
     pub fn open(server: &Server) -> Terminal {
-        let name = format!("chevet-terminal-{}-{}", std::process::id(), &server.display[1..]);
+        Terminal::open_on(&server.display)
+    }
+
+    /// The same on any display.
+    pub fn open_on(display: &str) -> Terminal {
+        let name = format!("chevet-terminal-{}-{}", std::process::id(), &display[1..]);
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let script = "stty raw -echo; : > typed; : > ready; exec cat >> typed";
         let mut command = Command::new("xterm");
         // UTF-8, so that the toolkit composes dead keys as in a user's session.
-        command.env("LC_ALL", "C.UTF-8").env("DISPLAY", &server.display).current_dir(&folder);
+        command.env("LC_ALL", "C.UTF-8").env("DISPLAY", display).current_dir(&folder);
         command.args(["-u8", "-geometry", "80x24+0+0", "-e", "sh", "-c", script]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = spawn(&mut command, "xterm");

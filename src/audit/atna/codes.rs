@@ -71,6 +71,10 @@ pub fn of(event: &Event) -> (Family, Option<Code>) {
         | E::AttachRefused { .. }
         | E::RefusedAgain { .. }
         | E::SessionOffered { .. }
+        | E::CertificateTrusted { .. }
+        | E::CertificateRefused { .. }
+        | E::HostSignedIn { .. }
+        | E::HostSignInRefused { .. }
         | E::HostJoined { .. }
         | E::HostRefused { .. }
         | E::HostLeft { .. }

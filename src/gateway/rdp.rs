@@ -1,0 +1,59 @@
+//! What the gateway's sessions on RDP hosts share: the certificates that are remembered, and the journal.
+
+use crate::audit::{Audit, Event, Record};
+use crate::source::rdp::{Keyring, KnownHosts, Notice, Notify, RdpConfig, RdpSettings, fingerprint_text};
+use std::path::Path;
+use std::sync::Arc;
+
+/// In the state directory.
+const KNOWN_HOSTS: &str = "known_rdp_hosts";
+
+pub(super) struct RdpHosts {
+    known: Arc<KnownHosts>,
+    audit: Option<Arc<Audit>>,
+}
+
+impl Default for RdpHosts {
+    fn default() -> Self {
+        RdpHosts { known: Arc::new(KnownHosts::new(None)), audit: None }
+    }
+}
+
+impl RdpHosts {
+    pub(super) fn new(state_directory: Option<&Path>, audit: Arc<Audit>) -> Self {
+        let path = state_directory.map(|directory| directory.join(KNOWN_HOSTS));
+        RdpHosts { known: Arc::new(KnownHosts::new(path)), audit: Some(audit) }
+    }
+
+    /// Everything that a session's source is started with.
+    pub(super) fn source(
+        &self,
+        session: &str,
+        settings: RdpSettings,
+        keyring: Keyring,
+        size: (u32, u32),
+    ) -> RdpConfig {
+        let notify = self.notify(session.to_owned());
+        RdpConfig { settings, keyring, known: self.known.clone(), size, notify }
+    }
+
+    fn notify(&self, session: String) -> Notify {
+        let audit = self.audit.clone();
+        Arc::new(move |notice| {
+            let Some(audit) = &audit else { return };
+            let (host, event) = match notice {
+                Notice::Trusted { host, fingerprint } => {
+                    (host, Event::CertificateTrusted { certificate: fingerprint_text(&fingerprint).into() })
+                }
+                Notice::Distrusted { host, reason } => {
+                    (host, Event::CertificateRefused { reason: reason.into() })
+                }
+                Notice::SignedIn { host, user } => (host, Event::HostSignedIn { host_user: user.into() }),
+                Notice::SignInRefused { host, user, reason } => {
+                    (host, Event::HostSignInRefused { host_user: user.into(), reason: reason.into() })
+                }
+            };
+            audit.record(Record::new(event).host(host).session(session.as_str()));
+        })
+    }
+}

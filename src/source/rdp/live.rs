@@ -1,0 +1,550 @@
+//! A session on a host while it lasts: pixels, cursor and clipboard outwards, input and sizes inwards.
+
+use super::clipboard::News;
+use super::connect::Line;
+use super::failure::{Failure, Target, logon_status};
+use super::keyboard::Keyboard;
+use super::{Shared, paint};
+use crate::source::{SourceEvent, SourceState};
+use bytes::BytesMut;
+use ironrdp_cliprdr::CliprdrClient;
+use ironrdp_connector::connection_activation::{
+    ConnectionActivationFactory, ConnectionActivationSequence, ConnectionActivationState,
+};
+use ironrdp_connector::{ConnectionResult, Sequence as _};
+use ironrdp_core::WriteBuf;
+use ironrdp_displaycontrol::pdu::MonitorLayoutEntry;
+use ironrdp_egfx::client::GraphicsPipelineClient;
+use ironrdp_graphics::image_processing::PixelFormat;
+use ironrdp_pdu::Action;
+use ironrdp_pdu::geometry::InclusiveRectangle;
+use ironrdp_pdu::input::fast_path::{FastPathInput, FastPathInputEvent};
+use ironrdp_pdu::rdp::capability_sets::InputFlags;
+use ironrdp_pdu::rdp::headers::{ShareControlPdu, ShareDataPdu};
+use ironrdp_pdu::rdp::multitransport::MultitransportResponsePdu;
+use ironrdp_pdu::rdp::session_info::{LogonErrorNotificationType, ServerAutoReconnect};
+use ironrdp_session::image::DecodedImage;
+use ironrdp_session::{ActiveStage, ActiveStageBuilder, ActiveStageOutput, GracefulDisconnectReason};
+use ironrdp_svc::SvcProcessorMessages;
+use ironrdp_tokio::FramedWrite as _;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// A host that takes none of what it is sent for so long hangs.
+const WRITE: Duration = Duration::from_secs(10);
+/// How long a change of size may take the host.
+const REACTIVATE: Duration = Duration::from_secs(20);
+/// Sizes are asked for no more often: while a window is dragged they change all the time.
+const BETWEEN_SIZES: Duration = Duration::from_millis(250);
+/// xrdp loses a change of size that comes while it is still joining its X server.
+const SETTLE: Duration = Duration::from_secs(1);
+/// A host that has drawn nothing by then is shown as it is.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Packets that wait for the end of a change of the host's screen.
+const MOST_QUEUED: usize = 1_024;
+/// Events of one packet of input; the smallest hosts take no more.
+const EVENTS_AT_ONCE: usize = 15;
+
+pub struct Live<'a> {
+    shared: &'a Shared,
+    framed: Line,
+    stage: ActiveStage,
+    image: DecodedImage,
+    keyboard: Keyboard,
+    factory: ConnectionActivationFactory,
+    /// Whether the host may be asked to draw everything again, by either of two means.
+    redraw: (bool, bool),
+    shown: bool,
+    begun: Instant,
+    wanted: Option<(u32, u32)>,
+    asked_at: Option<Instant>,
+    clipboard_ready: bool,
+    cookie: &'a mut Option<ServerAutoReconnect>,
+    row: Vec<u32>,
+    /// What came in the middle of a change of the host's screen, for after it.
+    queued: VecDeque<(Action, BytesMut)>,
+}
+
+impl<'a> Live<'a> {
+    pub fn new(
+        shared: &'a Shared,
+        result: ConnectionResult,
+        framed: Line,
+        wanted: Option<(u32, u32)>,
+        cookie: &'a mut Option<ServerAutoReconnect>,
+    ) -> Result<Live<'a>, Failure> {
+        let size = (result.desktop_size.width, result.desktop_size.height);
+        if !paint::is_possible(size.0, size.1) {
+            return Err(absurd(size));
+        }
+        let unicode = result.input_flags.contains(InputFlags::UNICODE);
+        let mut report = shared.tally.lock();
+        report.unicode_input = unicode;
+        report.compression = result.compression_type.map(|kind| format!("{kind:?}"));
+        report.size = size;
+        report.connected_after = Some(shared.tally.elapsed());
+        drop(report);
+        let stage = ActiveStageBuilder {
+            static_channels: result.static_channels,
+            user_channel_id: result.user_channel_id,
+            io_channel_id: result.io_channel_id,
+            message_channel_id: result.message_channel_id,
+            share_id: result.share_id,
+            compression_type: result.compression_type,
+            enable_server_pointer: result.enable_server_pointer,
+            pointer_software_rendering: result.pointer_software_rendering,
+        };
+        let mut live = Live {
+            shared,
+            framed,
+            stage: stage.build(),
+            image: DecodedImage::new(PixelFormat::RgbA32, size.0, size.1),
+            keyboard: Keyboard::new(shared.layout.clone(), unicode, size),
+            factory: result.activation_factory,
+            redraw: (result.refresh_rect_support, result.suppress_output_support),
+            shown: false,
+            begun: Instant::now(),
+            wanted,
+            asked_at: None,
+            clipboard_ready: false,
+            cookie,
+            row: Vec::new(),
+            queued: VecDeque::new(),
+        };
+        live.fit_canvas()?;
+        Ok(live)
+    }
+
+    /// Until the connection ends, or the source does.
+    pub async fn run(mut self) -> Failure {
+        match self.carry().await {
+            Ok(()) => Failure::Away("it is left".into()),
+            Err(failure) => failure,
+        }
+    }
+
+    async fn carry(&mut self) -> Result<(), Failure> {
+        let mut first = Vec::new();
+        self.keyboard.begin(&mut first);
+        self.send_input(&first).await?;
+        loop {
+            let alarm = self.alarm();
+            tokio::select! {
+                pdu = self.framed.read_pdu() => {
+                    let (action, frame) = pdu.map_err(|error| lost(&error))?;
+                    self.on_pdu(action, &frame).await?;
+                    while let Some((action, frame)) = self.queued.pop_front() {
+                        self.on_pdu(action, &frame).await?;
+                    }
+                }
+                () = self.shared.inbox.rung() => {
+                    if self.on_inbox().await? {
+                        return Ok(());
+                    }
+                }
+                () = tokio::time::sleep(alarm) => {}
+            }
+            self.show_late().await;
+            self.ask_for_size().await?;
+        }
+    }
+
+    /// When something is due that nobody rings for.
+    fn alarm(&self) -> Duration {
+        match () {
+            () if !self.shown => Duration::from_millis(500),
+            () if self.wanted.is_some() => BETWEEN_SIZES,
+            () => Duration::from_secs(60),
+        }
+    }
+
+    async fn show_late(&mut self) {
+        if !self.shown && self.begun.elapsed() > PATIENCE {
+            self.show().await;
+        }
+    }
+
+    async fn show(&mut self) {
+        self.shown = true;
+        self.shared.tell(SourceEvent::State(SourceState::Live)).await;
+    }
+
+    async fn on_pdu(&mut self, action: Action, frame: &[u8]) -> Result<(), Failure> {
+        if matches!(action, Action::FastPath)
+            && let Some(form) = form_of(frame)
+        {
+            self.shared.tally.count(form);
+        }
+        let received = self.framed.last_read_at();
+        let outputs = self.stage.process(&mut self.image, action, frame, received);
+        let outputs = outputs.map_err(|error| Failure::of_session(&error))?;
+        let damage = self.stage.take_damage_regions();
+        if matches!(action, Action::X224)
+            && !damage.is_empty()
+            && self.stage.get_dvc::<GraphicsPipelineClient>().is_none()
+        {
+            self.shared.tally.count("bitmaps (slow path)");
+        }
+        self.paint(damage).await?;
+        for output in outputs {
+            self.on_output(output).await?;
+        }
+        if self.stage.take_bitmap_recovery_request() {
+            let (width, height) = self.size();
+            let frames = self.stage.request_full_redraw(width, height, self.redraw.0, self.redraw.1);
+            for frame in frames.map_err(|error| Failure::of_session(&error))? {
+                self.write(&frame).await?;
+            }
+        }
+        while let Some(news) = self.shared.clipboard.take_news() {
+            self.on_clipboard(news).await?;
+        }
+        Ok(())
+    }
+
+    fn size(&self) -> (u16, u16) {
+        (self.image.width(), self.image.height())
+    }
+
+    /// The canvas gets the image's size, if it has another one.
+    fn fit_canvas(&mut self) -> Result<(), Failure> {
+        let (width, height) = self.size();
+        if !paint::is_possible(width, height) {
+            return Err(absurd((width, height)));
+        }
+        let mut painting = self.shared.canvas.lock();
+        let known = (painting.framebuffer.width(), painting.framebuffer.height());
+        if known != (width.into(), height.into()) {
+            painting.resize(width.into(), height.into()).map_err(|_| absurd((width, height)))?;
+            drop(painting);
+            self.shared.canvas.notify();
+        }
+        self.keyboard.resize((width, height));
+        self.shared.tally.lock().size = (width, height);
+        Ok(())
+    }
+
+    async fn paint(&mut self, damage: Vec<InclusiveRectangle>) -> Result<(), Failure> {
+        // The graphics pipeline changes the image's size by itself.
+        self.fit_canvas()?;
+        if damage.is_empty() {
+            return Ok(());
+        }
+        if paint::copy(&self.shared.canvas, self.image.data(), self.size(), &damage, &mut self.row) {
+            self.shared.canvas.notify();
+        }
+        if !self.shown {
+            let mut report = self.shared.tally.lock();
+            report.first_picture_after = Some(self.shared.tally.elapsed());
+            drop(report);
+            self.show().await;
+        }
+        Ok(())
+    }
+
+    async fn on_output(&mut self, output: ActiveStageOutput) -> Result<(), Failure> {
+        match output {
+            ActiveStageOutput::ResponseFrame(frame) => self.write(&frame).await?,
+            ActiveStageOutput::PointerDefault => self.tell_cursor(Some(paint::arrow())).await,
+            ActiveStageOutput::PointerHidden => self.tell_cursor(Some(paint::hidden())).await,
+            ActiveStageOutput::PointerBitmap(pointer) => self.tell_cursor(paint::cursor(&pointer)).await,
+            ActiveStageOutput::PointerPosition { x, y } => {
+                self.shared.tell(SourceEvent::CursorMoved { x, y }).await;
+            }
+            ActiveStageOutput::DeactivateAll => self.reactivate().await?,
+            ActiveStageOutput::Terminate(reason) => return Err(ended(&reason)),
+            ActiveStageOutput::AutoReconnectCookie(cookie) => *self.cookie = Some(cookie),
+            ActiveStageOutput::AutoReconnectFailed => *self.cookie = None,
+            ActiveStageOutput::LogonErrors(errors) => {
+                if let LogonErrorNotificationType::NtStatus(status) = errors.error_type {
+                    let reason = logon_status(status).unwrap_or("it refused the sign-in");
+                    tracing::warn!(host = self.shared.host, status, reason, "an RDP host's sign-in");
+                }
+            }
+            ActiveStageOutput::MultitransportRequest(request) => {
+                let declined = MultitransportResponsePdu::abort(request.request_id);
+                let frame = self.stage.encode_multitransport_response(&declined);
+                let frame = frame.map_err(|error| Failure::of_session(&error))?;
+                self.write(&frame).await?;
+            }
+            ActiveStageOutput::ServerRedirection(pdu) => {
+                let token = pdu.load_balance_info.as_deref().map(|bytes| String::from_utf8_lossy(bytes));
+                return Err(Failure::Redirected(Box::new(Target {
+                    routing_token: token.map(|token| token.trim_end_matches(['\r', '\n']).to_owned()),
+                    session: pdu.session_id,
+                    ..Target::default()
+                })));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn tell_cursor(&mut self, shape: Option<crate::source::CursorShape>) {
+        if let Some(shape) = shape {
+            self.shared.tally.lock().cursors += 1;
+            self.shared.tell(SourceEvent::Cursor(shape)).await;
+        }
+    }
+
+    /// The host begins anew with other capabilities, most often another size.
+    async fn reactivate(&mut self) -> Result<(), Failure> {
+        let mut sequence = self.factory.create();
+        let mut buffer = WriteBuf::new();
+        let deadline = Instant::now() + REACTIVATE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match tokio::time::timeout(left, self.advance(&mut sequence, &mut buffer)).await {
+                Ok(step) => step?,
+                Err(_) => return Err(Failure::Away("it did not finish a change of its screen".into())),
+            }
+            match sequence.connection_activation_state() {
+                ConnectionActivationState::Finalized {
+                    desktop_size,
+                    share_id,
+                    static_channel_chunk_size,
+                    enable_server_pointer,
+                    pointer_software_rendering,
+                    refresh_rect_support,
+                    suppress_output_support,
+                    ..
+                } => {
+                    let size = (desktop_size.width, desktop_size.height);
+                    if !paint::is_possible(size.0, size.1) {
+                        return Err(absurd(size));
+                    }
+                    let (io, user) = (self.factory.io_channel_id(), self.factory.user_channel_id());
+                    self.stage.reactivate(
+                        io,
+                        user,
+                        share_id,
+                        enable_server_pointer,
+                        pointer_software_rendering,
+                        static_channel_chunk_size,
+                    );
+                    self.redraw = (refresh_rect_support, suppress_output_support);
+                    self.image = DecodedImage::new(PixelFormat::RgbA32, size.0, size.1);
+                    self.shared.tally.lock().resizes += 1;
+                    let mut first = Vec::new();
+                    self.keyboard.begin(&mut first);
+                    self.fit_canvas()?;
+                    return self.send_input(&first).await;
+                }
+                ConnectionActivationState::Redirected { .. } => {
+                    return Err(Failure::Broken("it sends this session elsewhere while it is open".into()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// One step of the sequence. Hosts go on drawing meanwhile, and channels talking: that is for later.
+    async fn advance(
+        &mut self,
+        sequence: &mut ConnectionActivationSequence,
+        buffer: &mut WriteBuf,
+    ) -> Result<(), Failure> {
+        let failed = |error| Failure::of_connector(&error, super::failure::Stage::Opening);
+        buffer.clear();
+        let written = if sequence.next_pdu_hint().is_none() {
+            sequence.step_no_input(buffer).map_err(failed)?
+        } else {
+            let (action, frame) = self.framed.read_pdu().await.map_err(|error| lost(&error))?;
+            if !matches!(action, Action::X224) || !is_of_activation(&frame, self.factory.io_channel_id()) {
+                if self.queued.len() >= MOST_QUEUED {
+                    return Err(Failure::Broken("it does not finish a change of its screen".into()));
+                }
+                self.queued.push_back((action, frame));
+                return Ok(());
+            }
+            sequence.step(&frame, None, buffer).map_err(failed)?
+        };
+        match written.size() {
+            Some(_) => self.write(buffer.filled()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Handles what the session asked for; returns whether it is over.
+    async fn on_inbox(&mut self) -> Result<bool, Failure> {
+        let waiting = self.shared.inbox.take();
+        if waiting.stopping {
+            let mut last = Vec::new();
+            self.keyboard.event(&crate::wire::InputEvent::ReleaseAll, &mut last);
+            self.send_input(&last).await?;
+            return Ok(true);
+        }
+        if !waiting.events.is_empty() {
+            let mut out = Vec::new();
+            waiting.events.iter().for_each(|event| self.keyboard.event(event, &mut out));
+            self.send_input(&out).await?;
+        }
+        if let Some(size) = waiting.size {
+            // Even if this connection ends before it is asked for.
+            let size = MonitorLayoutEntry::adjust_display_size(size.0, size.1);
+            self.wanted = Some(size);
+            self.shared.remember_size(size);
+        }
+        if let Some(clip) = waiting.clip {
+            self.shared.clipboard.offer(clip);
+            self.offer_clipboard().await?;
+        }
+        Ok(false)
+    }
+
+    async fn send_input(&mut self, events: &[FastPathInputEvent]) -> Result<(), Failure> {
+        for chunk in events.chunks(EVENTS_AT_ONCE) {
+            let packet =
+                FastPathInput::new(chunk.to_vec()).map_err(|error| Failure::Broken(error.to_string()))?;
+            let frame =
+                ironrdp_core::encode_vec(&packet).map_err(|error| Failure::Broken(error.to_string()))?;
+            self.write(&frame).await?;
+        }
+        Ok(())
+    }
+
+    async fn ask_for_size(&mut self) -> Result<(), Failure> {
+        let Some((width, height)) = self.wanted else { return Ok(()) };
+        let soon = self.asked_at.is_some_and(|at| at.elapsed() < BETWEEN_SIZES);
+        let unsettled = !self.shown || self.begun.elapsed() < SETTLE;
+        if soon || unsettled || self.stage.display_control_ready() != Some(true) {
+            return Ok(());
+        }
+        self.shared.tally.lock().display_control = true;
+        self.wanted = None;
+        if (width, height) == (self.image.width().into(), self.image.height().into()) {
+            return Ok(());
+        }
+        if let Some(frame) = self.stage.encode_resize(width, height, None, None) {
+            self.asked_at = Some(Instant::now());
+            self.write(&frame.map_err(|error| Failure::of_session(&error))?).await?;
+        }
+        Ok(())
+    }
+
+    async fn on_clipboard(&mut self, news: News) -> Result<(), Failure> {
+        match news {
+            News::Ready => {
+                self.clipboard_ready = true;
+                self.shared.tally.lock().clipboard = true;
+                // The channel's opening is finished by an offer, be it of nothing.
+                self.offer_clipboard().await?;
+            }
+            News::Copied(format) => {
+                self.shared.clipboard.ask(format);
+                if let Some(channel) = self.stage.get_svc_processor_mut::<CliprdrClient>() {
+                    let messages = channel.initiate_paste(format);
+                    self.send_clipboard(messages).await?;
+                }
+            }
+            News::Wanted(format) => {
+                let given = self.shared.clipboard.give(format);
+                if let Some(channel) = self.stage.get_svc_processor_mut::<CliprdrClient>() {
+                    let messages = channel.submit_format_data(given);
+                    self.send_clipboard(messages).await?;
+                }
+            }
+            News::Given(data) => {
+                if let Some(clip) = data.and_then(|data| self.shared.clipboard.take(&data)) {
+                    self.shared.tell(SourceEvent::Clip(clip)).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn offer_clipboard(&mut self) -> Result<(), Failure> {
+        if !self.clipboard_ready {
+            return Ok(());
+        }
+        let formats = self.shared.clipboard.formats();
+        if let Some(channel) = self.stage.get_svc_processor_mut::<CliprdrClient>() {
+            let messages = channel.initiate_copy(&formats);
+            self.send_clipboard(messages).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_clipboard(
+        &mut self,
+        messages: ironrdp_pdu::PduResult<SvcProcessorMessages<CliprdrClient>>,
+    ) -> Result<(), Failure> {
+        // A clipboard that fails does not end the session.
+        let messages = match messages {
+            Ok(messages) => messages,
+            Err(error) => {
+                tracing::debug!(%error, "an RDP host's clipboard");
+                return Ok(());
+            }
+        };
+        match self.stage.process_svc_processor_messages(messages) {
+            Ok(frame) => self.write(&frame).await,
+            Err(error) => {
+                tracing::debug!(%error, "an RDP host's clipboard");
+                Ok(())
+            }
+        }
+    }
+
+    async fn write(&mut self, frame: &[u8]) -> Result<(), Failure> {
+        if frame.is_empty() {
+            return Ok(());
+        }
+        match tokio::time::timeout(WRITE, self.framed.write_all(frame)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(lost(&error)),
+            Err(_) => Err(Failure::Away("it takes nothing any more".into())),
+        }
+    }
+}
+
+fn absurd((width, height): (u16, u16)) -> Failure {
+    Failure::Broken(format!("it wants a screen of {width} x {height} pixels, which cannot be shown"))
+}
+
+fn lost(error: &std::io::Error) -> Failure {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => Failure::Away("it closed the connection".into()),
+        std::io::ErrorKind::Other => Failure::Broken("it sent what is no RDP".into()),
+        _ => Failure::Away(format!("the connection broke ({error})")),
+    }
+}
+
+fn ended(reason: &GracefulDisconnectReason) -> Failure {
+    let text = reason.description();
+    if text.contains("Another user connected") || text.contains("another connection") {
+        return Failure::TakenOver;
+    }
+    Failure::Away(format!("it ended the session ({text})"))
+}
+
+/// Whether a packet belongs to the sequence by which a host begins anew.
+fn is_of_activation(frame: &[u8], io_channel: u16) -> bool {
+    let Ok(context) = ironrdp_pdu::mcs::decode_send_data_indication(frame) else { return true };
+    if context.channel_id != io_channel {
+        return false;
+    }
+    let Ok(control) = ironrdp_pdu::rdp::headers::decode_share_control(context) else { return true };
+    match control.pdu {
+        ShareControlPdu::Data(data) => matches!(
+            data.share_data_pdu,
+            ShareDataPdu::Synchronize(_)
+                | ShareDataPdu::Control(_)
+                | ShareDataPdu::FontMap(_)
+                | ShareDataPdu::MonitorLayout(_)
+                | ShareDataPdu::ServerSetErrorInfo(_)
+        ),
+        _ => true,
+    }
+}
+
+/// In which form the first update of a fast-path packet sends pixels, if it does.
+fn form_of(frame: &[u8]) -> Option<&'static str> {
+    let header = if frame.get(1)? & 0x80 == 0 { 2 } else { 3 };
+    match frame.get(header)? & 0x0f {
+        0 => Some("orders"),
+        1 => Some("bitmaps"),
+        4 => Some("surface commands"),
+        _ => None,
+    }
+}

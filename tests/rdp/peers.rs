@@ -1,0 +1,216 @@
+//! Real RDP servers, started and stopped by the tests: xrdp in front of Xtigervnc, and FreeRDP's shadow of an Xvfb.
+
+use crate::server::spawn;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use x11rb::connection::Connection;
+use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat};
+use x11rb::rust_connection::RustConnection;
+
+/// A program that ends with the test.
+pub struct Running(Child);
+
+impl Running {
+    pub fn start(command: &mut Command, package: &str) -> Running {
+        Running(spawn(command.stdin(Stdio::null()), package))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn wait_for_port(port: u16) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < end, "nothing listens on port {port}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A folder of the test's own.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("chevet-rdp-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// An X server of TigerVNC's, which xrdp shows.
+pub struct Desktop {
+    _server: Running,
+    pub display: String,
+    rfb_port: u16,
+}
+
+impl Desktop {
+    pub fn start(width: u32, height: u32) -> Desktop {
+        let rfb_port = free_port();
+        let mut command = Command::new("Xtigervnc");
+        command.args(["-displayfd", "1", "-noreset", "-SecurityTypes", "None", "-localhost", "-depth", "24"]);
+        command.args(["-geometry", &format!("{width}x{height}"), "-rfbport", &rfb_port.to_string()]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = spawn(&mut command, "tigervnc-standalone-server");
+        let mut number = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut number).unwrap();
+        assert!(!number.trim().is_empty(), "Xtigervnc ended before it was ready");
+        Desktop { _server: Running(child), display: format!(":{}", number.trim()), rfb_port }
+    }
+}
+
+impl Desktop {
+    /// Some program there owns the clipboard with this text, for as long as it lives.
+    pub fn copy(&self, text: &str) -> Running {
+        use std::io::Write;
+        let mut command = Command::new("xclip");
+        command.args(["-selection", "clipboard", "-quiet"]).env("DISPLAY", &self.display);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = spawn(&mut command, "xclip");
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        Running(child)
+    }
+
+    /// What a program there pastes; nothing if there is nothing.
+    pub fn paste(&self) -> String {
+        let mut command = Command::new("xclip");
+        command.args(["-selection", "clipboard", "-o"]).env("DISPLAY", &self.display);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    pub fn set_cursor(&self, name: &str) {
+        let mut command = Command::new("xsetroot");
+        command.args(["-cursor_name", name]).env("DISPLAY", &self.display);
+        assert!(spawn(&mut command, "x11-xserver-utils").wait().unwrap().success());
+    }
+}
+
+/// xrdp on a port of loopback. It shows the desktop to anybody, whatever the password.
+pub struct Xrdp {
+    server: Option<Running>,
+    folder: Folder,
+    pub port: u16,
+}
+
+impl Xrdp {
+    pub fn start(desktop: &Desktop) -> Xrdp {
+        let port = free_port();
+        let folder = Folder::new(&format!("xrdp-{port}"));
+        certificate(folder.path());
+        let path = folder.path().display();
+        let ini = format!(
+            "[Globals]\nini_version=1\nfork=false\nport=tcp://127.0.0.1:{port}\ntcp_nodelay=true\nsecurity_layer=tls\n\
+             certificate={path}/cert.pem\nkey_file={path}/key.pem\nautorun=shown\nallow_channels=true\n\
+             bitmap_cache=true\nbitmap_compression=true\nbulk_compression=true\nmax_bpp=32\nnew_cursors=true\n\
+             use_fastpath=both\n[Logging]\nLogFile={path}/xrdp.log\nLogLevel=DEBUG\nEnableSyslog=false\n[Channels]\n\
+             drdynvc=true\ncliprdr=true\n[shown]\nname=shown\nlib=libvnc.so\nip=127.0.0.1\nport={}\nusername=na\n\
+             password=none\n",
+            desktop.rfb_port
+        );
+        folder.write("xrdp.ini", &ini);
+        let mut xrdp = Xrdp { server: None, folder, port };
+        xrdp.restart();
+        xrdp
+    }
+
+    /// Kills it, if it runs, and starts it again on the same port.
+    pub fn restart(&mut self) {
+        self.stop();
+        let mut command = Command::new("xrdp");
+        command.arg("-n").arg("-c").arg(self.folder.path().join("xrdp.ini"));
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        self.server = Some(Running::start(&mut command, "xrdp"));
+        wait_for_port(self.port);
+    }
+
+    pub fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// Another certificate, as after a host was set up anew or replaced.
+    pub fn change_certificate(&self) {
+        certificate(self.folder.path());
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("xrdp.log")).unwrap_or_default()
+    }
+}
+
+/// A key and a certificate of RSA, as RDP hosts make them.
+pub fn certificate(folder: &Path) {
+    let mut command = Command::new("openssl");
+    command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
+    command.args(["-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"]);
+    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    assert!(spawn(&mut command, "openssl").wait().unwrap().success());
+}
+
+/// FreeRDP's shadow of an X display, with network level authentication: the user is `nurse`, the password `right`.
+pub struct Shadow {
+    _server: Running,
+    _folder: Folder,
+    pub port: u16,
+}
+
+impl Shadow {
+    pub fn start(display: &str) -> Shadow {
+        let port = free_port();
+        let folder = Folder::new(&format!("shadow-{port}"));
+        // The NT hash of "right".
+        let sam = folder.write("sam", "nurse:::fff1399e403bf6c698c9f38e19a3c196:::\n");
+        let mut command = Command::new("freerdp-shadow-cli");
+        command.args([&format!("/port:{port}"), "/bind-address:127.0.0.1", "/sec:nla", "+auth"]);
+        command.arg(format!("/sam-file:{}", sam.display()));
+        command.env("DISPLAY", display).env("HOME", folder.path());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let server = Running::start(&mut command, "freerdp2-shadow-x11");
+        wait_for_port(port);
+        Shadow { _server: server, _folder: folder, port }
+    }
+}
+
+/// What an X server shows: its own word for it.
+pub fn screen(display: &str) -> (u32, u32, Vec<u32>) {
+    let (client, number) = RustConnection::connect(Some(display)).unwrap();
+    let root = client.setup().roots[number].root;
+    let size = client.get_geometry(root).unwrap().reply().unwrap();
+    let image = client.get_image(ImageFormat::Z_PIXMAP, root, 0, 0, size.width, size.height, !0);
+    let data = image.unwrap().reply().unwrap().data;
+    let (quads, _) = data.as_chunks::<4>();
+    let pixels = quads.iter().map(|&quad| u32::from_le_bytes(quad) & 0x00ff_ffff).collect();
+    (size.width.into(), size.height.into(), pixels)
+}

@@ -1,0 +1,182 @@
+//! An RDP session through a whole gateway: viewers that come and go, and how long a picture takes.
+
+use crate::peers::{Desktop, Folder, Xrdp, screen};
+use crate::session::scribble;
+use chevet::client::{Address, Client, Event, Roads};
+use chevet::gateway::{Config, Gateway};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use x11rb::connection::Connection;
+use x11rb::protocol::xproto::{ChangeGCAux, ConnectionExt as _, CreateGCAux, Rectangle};
+use x11rb::rust_connection::RustConnection;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn gateway(xrdp_port: u16, folder: &Folder) -> Gateway {
+    let password = folder.write("password", "secret\n");
+    let text = format!(
+        "listen = ['127.0.0.1:0']\nstate_directory = '{}'\n[[session]]\nname = 'ward'\n\
+         rdp = {{ address = 'localhost:{xrdp_port}', user = 'nurse', password_file = '{}', screen_sign_in = true }}\n",
+        folder.path().join("state").display(),
+        password.display(),
+    );
+    let path = folder.write("gateway.toml", &text);
+    Gateway::start(&Config::read(&path).unwrap()).await.unwrap()
+}
+
+async fn view(gateway: &Gateway) -> Client {
+    let address = Address::find(&gateway.page_url("ward")).await.unwrap();
+    Client::connect_by(address, Roads::default(), (0, 0)).await.unwrap()
+}
+
+/// Drives a client until something is so, and says how long that took.
+async fn until(
+    client: &mut Client,
+    what: &str,
+    mut so: impl FnMut(Option<&Event>, &Client) -> bool,
+) -> Duration {
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < PATIENCE, "never happened: {what}");
+        let event = tokio::time::timeout(Duration::from_millis(20), client.next()).await;
+        let event = event.ok().map(|event| event.expect("the client goes on"));
+        if so(event.as_ref(), client) {
+            return begun.elapsed();
+        }
+    }
+}
+
+fn is_same(client: &Client, display: &str) -> bool {
+    let (width, height, pixels) = screen(display);
+    client.screen().is_some_and(|screen| {
+        (screen.width(), screen.height()) == (width, height) && screen.pixels() == pixels
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_viewer_sees_the_running_session_at_once_and_a_session_outlives_its_viewers() {
+    let desktop = Desktop::start(1_024, 768);
+    let xrdp = Xrdp::start(&desktop);
+    scribble(&desktop.display, 5, 40);
+    let folder = Folder::new("through");
+    let gateway = gateway(xrdp.port, &folder).await;
+    let mut first = view(&gateway).await;
+    until(&mut first, "the first viewer sees the host", |_, client| is_same(client, &desktop.display)).await;
+    let begun = Instant::now();
+    let mut second = view(&gateway).await;
+    let mut black = false;
+    until(&mut second, "the second viewer sees the host", |event, client| {
+        if let (Some(Event::Exact), Some(screen)) = (event, client.screen()) {
+            black |= screen.pixels().iter().all(|&pixel| pixel == 0);
+        }
+        is_same(client, &desktop.display)
+    })
+    .await;
+    println!("a second viewer sees it after {:?}", begun.elapsed());
+    assert!(!black);
+    first.close().await;
+    second.close().await;
+    // Nobody looks, and the host draws on.
+    scribble(&desktop.display, 6, 40);
+    let mut third = view(&gateway).await;
+    until(&mut third, "a later viewer sees what was drawn", |_, client| is_same(client, &desktop.display))
+        .await;
+    third.close().await;
+    // One session on the host, however many viewers.
+    let log = xrdp.log();
+    assert_eq!(log.matches("xrdp_wm_log_msg: VNC connecting to").count(), 1, "{log}");
+    gateway.stop().await;
+}
+
+/// Passes everything on, and keeps when the host's newest bytes came.
+fn timing_relay(port: u16) -> (u16, Arc<Mutex<Vec<Instant>>>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = listener.local_addr().unwrap().port();
+    let times = Arc::new(Mutex::new(Vec::new()));
+    let kept = times.clone();
+    std::thread::spawn(move || {
+        for viewer in listener.incoming().map_while(Result::ok) {
+            let host = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let _ = (viewer.set_nodelay(true), host.set_nodelay(true));
+            let (viewer_out, host_out) = (viewer.try_clone().unwrap(), host.try_clone().unwrap());
+            std::thread::spawn(move || pour(viewer, host_out, |()| {}));
+            let kept = kept.clone();
+            std::thread::spawn(move || {
+                pour(host, viewer_out, move |()| kept.lock().unwrap().push(Instant::now()))
+            });
+        }
+    });
+    (here, times)
+}
+
+fn pour(mut from: TcpStream, mut to: TcpStream, seen: impl Fn(())) {
+    let mut buffer = vec![0; 65_536];
+    while let Ok(size @ 1..) = from.read(&mut buffer) {
+        seen(());
+        if to.write_all(&buffer[..size]).is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_reaches_the_viewer_soon_after_the_hosts_packet() {
+    let desktop = Desktop::start(1_024, 768);
+    let xrdp = Xrdp::start(&desktop);
+    let (port, times) = timing_relay(xrdp.port);
+    let folder = Folder::new("latency");
+    let gateway = gateway(port, &folder).await;
+    let mut client = view(&gateway).await;
+    until(&mut client, "the viewer sees the host", |_, client| is_same(client, &desktop.display)).await;
+    let brush = Brush::new(&desktop.display);
+    let mut took = Vec::new();
+    for round in 0..60_u32 {
+        // The host is quiet before each stroke, so that the first bytes after it are the stroke's.
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        let colour = 0x0010_2030 + round * 0x0003_0507;
+        times.lock().unwrap().clear();
+        brush.fill(colour);
+        until(&mut client, "the stroke is seen", |_, client| {
+            client.screen().is_some_and(|screen| screen.row(140, 140, 1)[0] == colour)
+        })
+        .await;
+        let seen = Instant::now();
+        let packet = times.lock().unwrap()[0];
+        took.push(seen - packet);
+    }
+    took.sort();
+    let (median, late) = (took[took.len() / 2], took[took.len() * 95 / 100]);
+    println!(
+        "from the host's packet to the viewer's decoded pixels: median {median:?}, 95th percentile {late:?}"
+    );
+    // A machine with two busy cores is no place for a tight bound.
+    assert!(median < Duration::from_millis(100), "{took:?}");
+    client.close().await;
+    gateway.stop().await;
+}
+
+/// Fills one square of a display.
+struct Brush {
+    client: RustConnection,
+    root: u32,
+    gc: u32,
+}
+
+impl Brush {
+    fn new(display: &str) -> Brush {
+        let (client, number) = RustConnection::connect(Some(display)).unwrap();
+        let root = client.setup().roots[number].root;
+        let gc = client.generate_id().unwrap();
+        client.create_gc(gc, root, &CreateGCAux::new()).unwrap();
+        Brush { client, root, gc }
+    }
+
+    fn fill(&self, colour: u32) {
+        self.client.change_gc(self.gc, &ChangeGCAux::new().foreground(colour)).unwrap();
+        let square = Rectangle { x: 128, y: 128, width: 64, height: 64 };
+        self.client.poly_fill_rectangle(self.root, self.gc, &[square]).unwrap();
+        self.client.flush().unwrap();
+    }
+}
