@@ -31,11 +31,7 @@ enum Encrypted {
     Never,
 }
 
-pub async fn check(
-    url: &url::Url,
-    asked: &Host,
-    options: &Options,
-) -> Result<ExitCode, Failure> {
+pub async fn check(url: &url::Url, asked: &Host, options: &Options) -> Result<ExitCode, Failure> {
     let host = url.host_str().ok_or("the address names no host: write vnc://HOST:5900")?;
     if url.password().is_some() {
         return Err(

@@ -373,3 +373,69 @@ fn cursor_shape(cursor: &Cursor) -> CursorShape {
         pixels,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::{Outlet, Sent, inside};
+    use crate::wire::{Attached, Policy};
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    async fn until_sent_a_clip(outlet: &mut Outlet) {
+        const CLIP: u8 = 42;
+        let sent = async {
+            while !matches!(outlet.next().await.unwrap(), Sent::Control(bytes) if bytes[0] == CLIP) {}
+        };
+        tokio::time::timeout(SOON, sent).await.expect("the host is sent a clip");
+    }
+
+    async fn next_clip(told: &mut mpsc::Receiver<SourceEvent>) -> Clip {
+        let heard = async {
+            loop {
+                if let SourceEvent::Clip(clip) = told.recv().await.unwrap() {
+                    return clip;
+                }
+            }
+        };
+        tokio::time::timeout(SOON, heard).await.expect("what is copied is told")
+    }
+
+    fn copied(text: &str) -> Control {
+        Control::Clip(ClipText(text.into()))
+    }
+
+    #[tokio::test]
+    async fn a_host_that_was_away_at_a_takeover_is_heard_when_it_has_emptied_its_clipboard() {
+        let (events, mut told) = mpsc::channel(64);
+        let source = NativeSource::start("desk", Arc::new(Canvas::new(64, 64).unwrap()), events);
+        source.empty_clipboard();
+        while source.errands.capacity() < QUEUE {
+            tokio::task::yield_now().await;
+        }
+        let (link, inbox, mut outlet) = inside();
+        source.relink(link, inbox).await;
+        assert!(outlet.answer(Control::Attached(Attached {
+            token: Default::default(),
+            key: HashKey(1),
+            width: 64,
+            height: 64,
+            next_input: 0,
+            title: "desk".into(),
+            policy: Policy::default(),
+        })));
+        assert!(outlet.answer(copied("of the user before")));
+        until_sent_a_clip(&mut outlet).await;
+        let emptied = Control::ClipTaken { taken: true };
+        for message in [copied("of the user before"), emptied, copied("of who came")] {
+            assert!(outlet.answer(message));
+        }
+        assert_eq!(next_clip(&mut told).await, Clip::Text("of who came".into()));
+        // Once is enough.
+        outlet.link().close(CloseCode::DONE, "");
+        let (link, inbox, outlet) = inside();
+        source.relink(link, inbox).await;
+        assert!(outlet.answer(copied("of who came, again")));
+        assert_eq!(next_clip(&mut told).await, Clip::Text("of who came, again".into()));
+    }
+}
