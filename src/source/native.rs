@@ -416,7 +416,7 @@ mod tests {
         let (link, inbox, mut outlet) = inside();
         source.relink(link, inbox).await;
         assert!(outlet.answer(Control::Attached(Attached {
-            token: Default::default(),
+            token: crate::wire::Token([0; 16]),
             key: HashKey(1),
             width: 64,
             height: 64,
