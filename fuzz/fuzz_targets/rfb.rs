@@ -27,7 +27,7 @@ impl Surface for Small {
     }
 
     fn row(&mut self, x: u32, y: u32, pixels: &[u32]) {
-        self.0.row(x, y, pixels);
+        Surface::row(&mut self.0, x, y, pixels);
     }
 
     fn copy(&mut self, from: Rect, x: u32, y: u32) {

@@ -20,12 +20,18 @@ pub struct Application {
     /// A picture for the page: an address of this gateway's or a data URL.
     #[serde(default)]
     pub icon: Option<String>,
+    #[serde(default = "desktop")]
     pub command: Command,
     /// Variables of its environment beside those that every session has.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
     /// The hosts that may run it, by name; a `*` at the end stands for any further letters.
+    #[serde(default)]
     pub hosts: Vec<String>,
+    /// Instead of `hosts`: a host that the gateway itself signs in to, with each user's own credentials.
+    #[cfg(feature = "rdp")]
+    #[serde(default)]
+    pub rdp: Option<crate::source::rdp::RdpSettings>,
     #[serde(default)]
     pub groups: Vec<String>,
     #[serde(default)]
@@ -47,6 +53,10 @@ pub struct Application {
     pub end_at_sign_out: bool,
     #[serde(default)]
     pub limits: Limits,
+}
+
+fn desktop() -> Command {
+    Command::Named("desktop".into())
 }
 
 fn first_width() -> u32 {
@@ -131,6 +141,14 @@ impl Application {
         self.hosts.iter().any(|pattern| stands_for(pattern, host))
     }
 
+    /// Whether the gateway brings its sessions itself.
+    pub fn is_remote(&self) -> bool {
+        #[cfg(feature = "rdp")]
+        return self.rdp.is_some();
+        #[cfg(not(feature = "rdp"))]
+        false
+    }
+
     /// How long nobody may look before it ends, in seconds.
     pub fn idle_seconds(&self) -> Option<f64> {
         self.end_when_idle_minutes.map(|minutes| minutes * 60.0)
@@ -168,7 +186,10 @@ impl Application {
             _ if !self.icon.as_deref().is_none_or(is_icon) => Some(
                 "`icon` is an address of this gateway's (\"/icons/a.png\") or a data URL of at most 16 KiB",
             ),
-            _ if self.hosts.is_empty() => Some(
+            _ if self.is_remote() && (!self.hosts.is_empty() || !line.is_empty()) => Some(
+                "it has `rdp`, so leave `hosts` and `command` out: what is started there is rdp's `program`",
+            ),
+            _ if self.hosts.is_empty() && !self.is_remote() => Some(
                 "`hosts` names no host that may run it: give their names, or [\"*\"] for every enrolled one",
             ),
             _ if !sensible(self.width) || !sensible(self.height) => {

@@ -2,7 +2,9 @@ use super::seat::note;
 use super::{Failure, store_of};
 use chevet::clock;
 use chevet::gateway::kept_keys;
-use chevet::identity::{Hasher, TotpSecret, add_user, check_new_password, is_title, user_name};
+use chevet::identity::{
+    Hasher, HostCredential, TotpSecret, add_user, check_new_password, credential_host, is_title, user_name,
+};
 use chevet::store::{Role, Store, User as Person};
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
@@ -61,6 +63,11 @@ enum Job {
         #[arg(long)]
         off: bool,
     },
+    /// Keep what the user signs in with on a host that has no chevet, or forget it
+    Credential {
+        #[command(subcommand)]
+        job: CredentialJob,
+    },
     /// Make these the user's groups, and no others
     Groups { name: String, groups: Vec<String> },
     /// Set what the user may do beside using sessions
@@ -71,6 +78,23 @@ enum Job {
     Disable { name: String },
     /// Remove the user
     Remove { name: String },
+}
+
+#[derive(clap::Subcommand)]
+enum CredentialJob {
+    /// Keep it, sealed; asks for the password there, or reads it from standard input
+    Set {
+        name: String,
+        /// The host, as the application's `rdp` has its address
+        host: String,
+        /// The user's name there; without: the same as here
+        #[arg(long = "as", value_name = "USER")]
+        user: Option<String>,
+        #[arg(long, default_value = "")]
+        domain: String,
+    },
+    /// Forget it
+    Forget { name: String, host: String },
 }
 
 impl User {
@@ -118,6 +142,32 @@ impl User {
                 store.set_pin(&user.id, &Hasher::default().hash_pin(&pin).await?).await?;
                 note(&store, "user", &user.name, "PIN set").await?;
                 println!("{name} has a new PIN");
+            }
+            Job::Credential { job: CredentialJob::Set { name, host, user: there, domain } } => {
+                let user = find(&store, &name).await?;
+                let host = credential_host(&host);
+                let password = typed_twice(&format!("Password of {name} on {host}: "))?;
+                let credential =
+                    HostCredential { user: there.unwrap_or(user.name.clone()), domain, password };
+                if !credential.is_sensible() {
+                    return Err(
+                        "each of user, domain and password has 256 bytes at most, and the user is named"
+                            .into(),
+                    );
+                }
+                let sealed = credential.seal(&user.id, &host, &kept_keys(&config)?);
+                store.set_credential(&user.id, &host, &sealed, clock::unix_ms()).await?;
+                note(&store, "user", &user.name, &format!("credential for {host} set")).await?;
+                println!("{name} signs in to {host} as {}", credential.user);
+            }
+            Job::Credential { job: CredentialJob::Forget { name, host } } => {
+                let user = find(&store, &name).await?;
+                let host = credential_host(&host);
+                if !store.forget_credential(&user.id, &host).await? {
+                    return Err(format!("no credential of {name} for {host} is kept").into());
+                }
+                note(&store, "user", &user.name, &format!("credential for {host} forgotten")).await?;
+                println!("{name} has no credential for {host} any more");
             }
             Job::Groups { name, groups } => {
                 if let Some(wrong) = groups.iter().find(|group| !is_title(group)) {

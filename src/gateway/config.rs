@@ -85,7 +85,7 @@ pub enum ConfigError {
     #[error("session {0:?} needs one of `display`, `vnc`, `rdp` and `pattern`")]
     NoSource(String),
     #[cfg(feature = "rdp")]
-    #[error("session {0:?}: its `rdp`: {1}")]
+    #[error("{0:?}: its `rdp`: {1}")]
     Rdp(String, String),
 }
 
@@ -384,6 +384,17 @@ impl Config {
             };
             if let Some(fault) = fault {
                 return Err(ConfigError::Application(name.clone(), fault));
+            }
+            #[cfg(feature = "rdp")]
+            if let Some(rdp) = &application.rdp {
+                if !rdp.user.is_empty() || rdp.password_file.is_some() {
+                    let fault =
+                        "its `rdp` names no user: everybody has their own (`chevet user credential set`)";
+                    return Err(ConfigError::Application(name.clone(), fault));
+                }
+                if let Some(fault) = rdp.fault() {
+                    return Err(ConfigError::Rdp(name.clone(), fault));
+                }
             }
         }
         Ok(())

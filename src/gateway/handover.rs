@@ -159,7 +159,7 @@ impl Predecessor {
     }
 
     /// Says that this process is ready, and waits until it is its turn.
-    pub(super) async fn is_our_turn(self) -> Result<Applied, HandoverError> {
+    pub(super) async fn turn(self) -> Result<Applied, HandoverError> {
         let wait = move || {
             (&self.channel).write_all(&[READY])?;
             let mut said = [0];

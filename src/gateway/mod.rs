@@ -147,7 +147,7 @@ impl Gateway {
         let audit = match before {
             None => Audit::open(&config.audit, config.state_directory.as_deref(), &key_secret)?,
             Some(before) => {
-                applied = before.is_our_turn().await?;
+                applied = before.turn().await?;
                 handover::open_audit(config, &key_secret).await?
             }
         };

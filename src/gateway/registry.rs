@@ -144,22 +144,20 @@ impl Registry {
         if let Some(settings) = &config.rdp {
             let title = config.title.as_deref().unwrap_or(name);
             let keyring = crate::source::rdp::keyring(settings);
-            return self.start_rdp(name, title, config.policy, settings.clone(), keyring);
+            return self.start_rdp(name, title, config.policy, settings.clone(), keyring, FIRST_SIZE);
         }
         let (width, height) = config.pattern.as_ref().map_or(FIRST_SIZE, |p| (p.width, p.height));
         let size = |source| RegistryError::Size { name: name.clone(), source };
         let canvas = Arc::new(Canvas::new(width, height).map_err(size)?);
         let (events, to_session) = mpsc::channel(EVENTS);
-        let source: Arc<dyn Source> = match (&config.display, &config.pattern) {
-            _ if let Some(vnc) = &config.vnc => {
-                Arc::new(VncSource::start(vnc.clone(), canvas.clone(), events))
-            }
-            (Some(display), _) => {
+        let source: Arc<dyn Source> = match (&config.vnc, &config.display, &config.pattern) {
+            (Some(vnc), ..) => Arc::new(VncSource::start(vnc.clone(), canvas.clone(), events)),
+            (None, Some(display), _) => {
                 let server = XServer { display: display.clone(), authority: config.xauthority.clone() };
                 let started = X11Source::start(&server, canvas.clone(), events);
                 Arc::new(started.map_err(|source| RegistryError::X11 { name: name.clone(), source })?)
             }
-            (None, pattern) => {
+            (None, None, pattern) => {
                 let pattern = pattern.clone().unwrap_or_default();
                 let pattern = PatternConfig {
                     seed: pattern.seed,
@@ -188,11 +186,12 @@ impl Registry {
         policy: Policy,
         settings: crate::source::rdp::RdpSettings,
         keyring: crate::source::rdp::Keyring,
+        first_size: (u32, u32),
     ) -> Result<(), RegistryError> {
         let size = |source| RegistryError::Size { name: name.to_owned(), source };
-        let canvas = Arc::new(Canvas::new(FIRST_SIZE.0, FIRST_SIZE.1).map_err(size)?);
+        let canvas = Arc::new(Canvas::new(first_size.0, first_size.1).map_err(size)?);
         let (events, to_session) = mpsc::channel(EVENTS);
-        let config = self.rdp.source(name, settings, keyring, FIRST_SIZE);
+        let config = self.rdp.source(name, settings, keyring, first_size);
         let started = crate::source::rdp::RdpSource::start(config, canvas.clone(), events);
         let source = started.map_err(|source| RegistryError::Rdp { name: name.to_owned(), source })?;
         let session =

@@ -7,6 +7,7 @@ mod accounts;
 mod attempts;
 mod badge;
 pub mod card;
+mod credential;
 mod host_key;
 pub mod oidc;
 mod password;
@@ -22,6 +23,7 @@ pub use badge::{
     BADGE, BadgePolicy, CODE_MS, GraceIn, Opened, PinError, SeatCodeError, SeatError, Signed, Tapped,
     badge_number, check_new_pin, new_seat_code, seat_name,
 };
+pub use credential::{HostCredential, credential_host};
 pub use host_key::{HostKey, HostKeyError, is_host_key, is_proven};
 pub use password::{Hasher, PasswordError, check_new_password};
 pub use secret::{Keys, Sealed, new_code, new_id, new_secret, sha256_hex};
@@ -102,6 +104,16 @@ impl Identity {
     /// Whether a sign-in was left without use for too long. One by badge, at a seat that others pass, sooner.
     fn is_idle(&self, sign_in: &SignIn, now_ms: i64) -> bool {
         sign_in.method == BADGE && sign_in.seen_at < now_ms - self.badges.idle_ms
+    }
+
+    /// What a user signs in with on a host that has no chevet, if that is known here.
+    pub async fn host_credential(
+        &self,
+        user_id: &str,
+        host: &str,
+    ) -> Result<Option<HostCredential>, StoreError> {
+        let sealed = self.store.credential(user_id, host).await?;
+        Ok(sealed.and_then(|sealed| HostCredential::open(&sealed, user_id, host, &self.keys)))
     }
 
     pub fn store(&self) -> &Store {

@@ -8,6 +8,7 @@ mod administration;
 mod availability;
 mod badges;
 mod changes;
+mod credentials;
 mod holdings;
 mod hosts;
 mod identities;

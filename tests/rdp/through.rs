@@ -1,11 +1,14 @@
 //! An RDP session through a whole gateway: viewers that come and go, and how long a picture takes.
 
-use crate::peers::{Desktop, Folder, Xrdp, screen};
+use crate::peers::{Desktop, Folder, Xrdp, free_port, screen};
 use crate::session::scribble;
-use chevet::client::{Address, Client, Event, Roads};
+use chevet::client::{Address, Client, Event, Roads, SignedIn, Site};
 use chevet::gateway::{Config, Gateway};
+use chevet::identity::{Hasher, add_user};
+use chevet::store::{Role, Store};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use x11rb::connection::Connection;
@@ -179,4 +182,59 @@ impl Brush {
         self.client.poly_fill_rectangle(self.root, self.gc, &[square]).unwrap();
         self.client.flush().unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_user_has_a_session_of_their_own_with_their_own_credentials() {
+    let desktop = Desktop::start(800, 600);
+    let xrdp = Xrdp::start(&desktop);
+    scribble(&desktop.display, 7, 30);
+    let folder = Folder::new("vault");
+    let port = free_port();
+    let text = format!(
+        "listen = ['127.0.0.1:{port}']\nstate_directory = '{}'\n[sign_in]\n[[application]]\nname = 'ts'\ntitle = 'TS'\n\
+         groups = ['nurses']\nwidth = 800\nheight = 600\nend_when_idle_minutes = 0.05\n\
+         rdp = {{ address = 'LOCALHOST:{}', screen_sign_in = true }}\n",
+        folder.path().join("state").display(),
+        xrdp.port,
+    );
+    let path = folder.write("gateway.toml", &text);
+    let config = Config::read(&path).unwrap();
+    let gateway = Gateway::start(&config).await.unwrap();
+    let store = Store::open(&config.store_url().unwrap()).await.unwrap();
+    let hash = Hasher::default().hash("a long enough password").await.unwrap();
+    for name in ["anne", "paul"] {
+        let id = add_user(&store, name, name, Role::User, &["nurses".into()], 0).await.unwrap();
+        store.set_password(&id, &hash).await.unwrap();
+    }
+    let site = Site { host: "127.0.0.1".into(), port, tls: false, pins: Vec::new() };
+    let anne = SignedIn::with_password(site, "anne", "a long enough password", None, "").await.unwrap();
+    // Nobody has told the gateway as whom Anne signs in there.
+    let refused = anne.address("ts").await.map(drop).unwrap_err().to_string();
+    assert!(refused.contains("credential"), "{refused}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chevet"));
+    command.args(["user", "--config", path.to_str().unwrap(), "credential", "set", "anne"]);
+    command.args([&format!("localhost:{}", xrdp.port), "--as", "roy", "--domain", "CLINIC"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all("her password there\n".as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    let address = anne.address("ts").await.unwrap();
+    let session = address.session.clone();
+    assert_eq!(anne.address("ts").await.unwrap().session, session, "whoever asks again has the same");
+    let mut client = Client::connect_by(address, Roads::default(), (0, 0)).await.unwrap();
+    until(&mut client, "Anne sees the host", |_, client| is_same(client, &desktop.display)).await;
+    // xrdp writes down who came.
+    let log = xrdp.log();
+    assert!(!log.contains("her password there"));
+    client.close().await;
+    // Nobody looks: by its policy it ends.
+    let begun = Instant::now();
+    while gateway.registry().session(&session).is_some() {
+        assert!(begun.elapsed() < PATIENCE, "it never ended");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    gateway.stop().await;
+    let kept: Vec<u8> = std::fs::read(folder.path().join("state/store.db")).unwrap();
+    let holds = |text: &[u8]| kept.windows(text.len()).any(|bytes| bytes == text);
+    assert!(!holds(b"her password there") && !holds(b"roy"));
 }

@@ -5,6 +5,8 @@
 //! that nobody else can make.
 
 mod link;
+#[cfg(feature = "rdp")]
+mod remote;
 mod start;
 mod watch;
 
@@ -14,7 +16,7 @@ pub(super) use watch::{drain_told, sign_in_ended, watch};
 
 use super::Shared;
 use crate::audit::{Event, Record};
-use crate::broker::{Applications, Candidate, Running};
+use crate::broker::{Application, Applications, Candidate, Running};
 use crate::identity::Person;
 use crate::link::Link;
 use crate::session::Whom;
@@ -195,7 +197,8 @@ impl Hosts {
 
     /// Whether somebody who asked for an application now could be given it.
     pub fn can_start(&self, application: &str) -> bool {
-        !self.candidates(application).is_empty()
+        self.applications.named(application).is_some_and(Application::is_remote)
+            || !self.candidates(application).is_empty()
     }
 
     fn tell(&self, host: &str, message: HostMessage) -> bool {
@@ -259,7 +262,8 @@ pub(super) async fn end(
 ) -> bool {
     let Some(running) = shared.hosts.applications.remove(session) else { return false };
     let told = shared.hosts.tell(&running.host, HostMessage::End { session: session.to_owned(), reason });
-    if !told {
+    let remote = shared.hosts.applications.named(&running.application).is_some_and(Application::is_remote);
+    if !told && !remote {
         let mut ended = shared.hosts.ended();
         if ended.len() < MOST_ENDED {
             ended.insert(session.to_owned());

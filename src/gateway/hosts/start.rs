@@ -77,6 +77,10 @@ async fn one_at_a_time(
     if all.iter().filter(|running| running.user == person.user.id).count() >= MOST_OF_USER {
         return Err(OpenError::TooMany);
     }
+    #[cfg(feature = "rdp")]
+    if let Some(settings) = &application.rdp {
+        return super::remote::start(shared, person, application, settings).await;
+    }
     let began = Instant::now();
     let record = |event, host: &str, session: &str| {
         let record = Record::new(event).application(application.name.as_str()).host(host).session(session);

@@ -44,10 +44,14 @@ pub async fn watch(shared: Arc<Shared>) {
 
 fn reason_to_end(shared: &Shared, running: &Running) -> Option<EndReason> {
     let application = shared.hosts.applications().named(&running.application)?;
-    let (gone, draining) = {
-        let hosts = shared.hosts.lock();
-        let host = hosts.get(&running.host)?;
-        (host.link.is_none() && host.gone_since.elapsed() >= GONE_AFTER, host.is_draining())
+    let (gone, draining) = match application.is_remote() {
+        // The source waits for it.
+        true => (false, false),
+        false => {
+            let hosts = shared.hosts.lock();
+            let host = hosts.get(&running.host)?;
+            (host.link.is_none() && host.gone_since.elapsed() >= GONE_AFTER, host.is_draining())
+        }
     };
     if gone {
         return Some(EndReason::HostGone);

@@ -234,9 +234,8 @@ impl<'a> Live<'a> {
             self.shared.canvas.notify();
         }
         if !self.shown {
-            let mut report = self.shared.tally.lock();
-            report.first_picture_after = Some(self.shared.tally.elapsed());
-            drop(report);
+            let after = self.shared.tally.elapsed();
+            self.shared.tally.lock().first_picture_after = Some(after);
             self.show().await;
         }
         Ok(())

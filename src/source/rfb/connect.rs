@@ -40,20 +40,20 @@ pub(super) enum Failure {
 impl Failure {
     /// Whether trying again at once would only make the server angry.
     pub(super) fn is_lasting(&self) -> bool {
-        match self {
+        matches!(
+            self,
             Failure::Rfb(
                 RfbError::WrongPassword(_)
-                | RfbError::TooManyAttempts(_)
-                | RfbError::NeedsPassword(_)
-                | RfbError::NeedsUser
-                | RfbError::NeedsTls { .. }
-                | RfbError::NeedsNoTls(_)
-                | RfbError::NoCommonSecurity(_)
-                | RfbError::AnonymousTls(_),
-            ) => true,
-            Failure::Tls(_) | Failure::Setting(_) => true,
-            _ => false,
-        }
+                    | RfbError::TooManyAttempts(_)
+                    | RfbError::NeedsPassword(_)
+                    | RfbError::NeedsUser
+                    | RfbError::NeedsTls { .. }
+                    | RfbError::NeedsNoTls(_)
+                    | RfbError::NoCommonSecurity(_)
+                    | RfbError::AnonymousTls(_),
+            ) | Failure::Tls(_)
+                | Failure::Setting(_)
+        )
     }
 }
 

@@ -25,6 +25,8 @@ use tokio::sync::mpsc;
 const QUEUE: usize = 1_024;
 const SOONEST: Duration = Duration::from_millis(250);
 const LATEST: Duration = Duration::from_secs(10);
+/// A connection that lasted so long was no accident: the next attempt comes soon.
+const STEADY: Duration = Duration::from_secs(5);
 /// Servers lock out who tries wrong passwords too often.
 const SOONEST_REFUSED: Duration = Duration::from_secs(10);
 const LATEST_REFUSED: Duration = Duration::from_secs(60);
@@ -91,15 +93,15 @@ impl Host {
         let mut wait = SOONEST;
         self.tell(format!("connecting to the VNC server {}", self.config.address)).await;
         loop {
+            let since = Instant::now();
             let Some(failure) = self.connection(&mut errands).await else { return };
-            let was_live = self.report.read().first_screen.is_some();
+            let was_steady = self.report.read().first_screen.is_some() && since.elapsed() > STEADY;
             let (soonest, latest) = match failure.is_lasting() {
                 true => (SOONEST_REFUSED, LATEST_REFUSED),
                 false => (SOONEST, LATEST),
             };
-            wait = if was_live { soonest } else { wait.clamp(soonest, latest) };
-            self.report.write(|report| *report = Report::default());
-            tracing::warn!(address = self.config.address, reason = %failure, "no VNC server to show");
+            wait = if was_steady { soonest } else { wait.clamp(soonest, latest) };
+            tracing::info!(address = self.config.address, reason = %failure, "no VNC server to show");
             self.tell(format!("{failure}; trying again")).await;
             if self.meanwhile(tokio::time::sleep(wait), &mut errands).await.is_none() {
                 return;
@@ -111,6 +113,7 @@ impl Host {
     /// One connection from dialling to its end. `None`: nobody wants the session any more.
     async fn connection(&mut self, errands: &mut mpsc::Receiver<Errand>) -> Option<Failure> {
         let since = Instant::now();
+        self.report.write(|report| *report = Report::default());
         let config = self.config.clone();
         let connected = self.meanwhile(connect::connect(&config), errands).await?;
         let connection = match connected {
