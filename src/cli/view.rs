@@ -39,6 +39,9 @@ pub struct View {
     /// Keep the decoded pixels in a memory-mapped file: 64 bytes of header, then BGRX rows
     #[arg(long, value_name = "FILE")]
     mirror: Option<PathBuf>,
+    /// Write what is copied in the session to a file of its owner alone, the newest text alone
+    #[arg(long, value_name = "FILE")]
+    clipboard: Option<PathBuf>,
     /// Type and point by a script of timed events, one a line: see the end of --help
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
@@ -72,7 +75,7 @@ pub struct View {
     /// Read the card's PIN from the first line of this file
     #[arg(long, value_name = "FILE", requires = "card")]
     pin_file: Option<PathBuf>,
-    /// When the card is taken out: lock, which signs out and wipes the mirror, or stay
+    /// When the card is taken out: lock, which signs out and wipes the mirror and what was copied, or stay
     #[arg(long, value_name = "WHAT", requires = "card", default_value = "lock", value_parser = ["lock", "stay"])]
     card_removed: String,
     /// The one-time code, if the user has one
@@ -109,7 +112,7 @@ impl View {
             true => self.as_somebody().await?,
             false => (Address::find(&self.url).await?, None),
         };
-        let mirror = self.mirror.clone();
+        let left = [self.mirror.clone(), self.clipboard.clone()];
         let job = Headless {
             roads: match self.road.as_deref() {
                 Some("quic") => Roads::OnlyQuic,
@@ -119,6 +122,7 @@ impl View {
             size: self.size.unwrap_or((0, 0)),
             mirror: self.mirror,
             screenshot: self.screenshot,
+            clipboard: self.clipboard,
             script,
             duration,
             stats: self.stats.is_some(),
@@ -130,8 +134,8 @@ impl View {
         tokio::select! {
             viewed = viewing => Ok(viewed?),
             () = card.removed() => {
-                if let Some(mirror) = mirror {
-                    std::fs::remove_file(mirror)?;
+                for file in left.into_iter().flatten().filter(|file| file.exists()) {
+                    std::fs::remove_file(file)?;
                 }
                 person.sign_out().await?;
                 Err("the card was taken out: signed out; the session goes on".into())

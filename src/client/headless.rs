@@ -1,11 +1,18 @@
 //! The viewer without a window: it decodes, measures, mirrors, types by script, takes a picture.
 
+use super::script::Act;
 use super::{Address, Client, ClientError, Event, Mirror, MirrorError, Report, Roads, Script};
 use crate::clock;
 use crate::screen::Framebuffer;
+use crate::wire::ClipText;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
+
+/// How long a script waits for the session to have what it copied.
+const COPYING: Duration = Duration::from_millis(300);
 
 /// What a headless viewer is to do.
 #[derive(Default)]
@@ -16,6 +23,8 @@ pub struct Headless {
     pub mirror: Option<PathBuf>,
     pub screenshot: Option<PathBuf>,
     pub script: Option<Script>,
+    /// Where to write what is copied in the session, the newest alone.
+    pub clipboard: Option<PathBuf>,
     /// How long to stay; without it, until the screen is exact if a screenshot is wanted, else for ever.
     pub duration: Option<Duration>,
     /// Whether to print a JSON object a second, and one at the end.
@@ -30,6 +39,8 @@ pub enum HeadlessError {
     Mirror(#[from] MirrorError),
     #[error("writing the screenshot {path}: {reason}")]
     Screenshot { path: PathBuf, reason: String },
+    #[error("writing what was copied to {path}: {source}")]
+    Clipboard { path: PathBuf, source: std::io::Error },
     #[error("there was no screen to take a picture of")]
     NoScreen,
 }
@@ -44,8 +55,10 @@ pub async fn run_headless(
     let mut report = Report::new(clock::now_us());
     let mut mirror = job.mirror.as_deref().map(Mirror::create).transpose()?;
     let mut client = Client::connect_by(address, job.roads, job.size).await?;
-    let script = job.script.as_ref().map_or(&[][..], Script::events);
+    let script = job.script.as_ref().map_or(&[][..], Script::acts);
     let mut typed = 0;
+    // What follows a text that was copied here waits until the session has it, or for this long.
+    let mut copying_until: Option<Instant> = None;
     let mut attached_at = None;
     let end = job.duration.map(|duration| began + duration);
     let mut next_report = began + Duration::from_secs(1);
@@ -53,6 +66,7 @@ pub async fn run_headless(
     loop {
         let next_key = attached_at
             .and_then(|at: Instant| script.get(typed).map(|(after, _)| at + *after))
+            .map(|at| copying_until.map_or(at, |until| until.max(at)))
             .unwrap_or_else(far_away);
         tokio::select! {
             event = client.next() => match event? {
@@ -84,11 +98,31 @@ pub async fn run_headless(
                 }
                 // Nobody is there to ask: without an answer it is a refusal.
                 Event::WatchAsked { title, .. } => eprintln!("{} asks to watch", printable(&title)),
+                Event::Clip(text) => {
+                    if let Some(path) = &job.clipboard {
+                        write_clip(path, &text)?;
+                    }
+                }
+                Event::ClipTaken(taken) => {
+                    copying_until = None;
+                    if !taken {
+                        eprintln!("the session did not take what was copied here");
+                    }
+                }
                 Event::Silent(reason) => tracing::warn!(reason, "the link is silent; dialling again"),
                 _ => {}
             },
             () = sleep_until(next_key) => {
-                client.input(script[typed].1.clone());
+                copying_until = None;
+                match script[typed].1.clone() {
+                    Act::Input(event) => {
+                        client.input(event);
+                    }
+                    Act::Copy(text) => {
+                        client.clip(text.0);
+                        copying_until = Some(Instant::now() + COPYING);
+                    }
+                }
                 typed += 1;
             }
             () = sleep_until(next_report), if job.stats => {
@@ -113,6 +147,15 @@ pub async fn run_headless(
 /// What comes from elsewhere moves no cursor and colours no terminal.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// For its owner alone: it may be about a patient.
+fn write_clip(path: &Path, text: &ClipText) -> Result<(), HeadlessError> {
+    let failed = |source| HeadlessError::Clipboard { path: path.to_owned(), source };
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path).map_err(failed)?;
+    file.write_all(text.0.as_bytes()).map_err(failed)
 }
 
 fn far_away() -> Instant {

@@ -49,5 +49,5 @@ pub use headless::{Headless, HeadlessError, run_headless, write_png};
 pub use http::Site;
 pub use mirror::{MAGIC, Mirror, MirrorError};
 pub use report::Report;
-pub use script::{SYNTAX, Script, ScriptError};
+pub use script::{Act, SYNTAX, Script, ScriptError};
 pub use signed_in::{SignInFailed, SignedIn};

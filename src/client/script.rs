@@ -1,6 +1,7 @@
-//! Input by script: a text file of timed key and pointer events.
+//! Input by script: a text file of timed key and pointer events, and of texts to copy.
 
-use crate::wire::{Button, InputEvent};
+use crate::wire::limits::MAX_CLIP_TEXT;
+use crate::wire::{Button, ClipText, InputEvent};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use xkeysym::Keysym;
@@ -23,12 +24,20 @@ Input scripts. Each line: a time in milliseconds from the start, then one of
   click X Y [BUTTON]       left, middle or right
   press X Y [BUTTON] | release X Y [BUTTON]
   wheel X Y VERTICAL [HORIZONTAL]   in notches
+  copy WORDS...            gives the session's clipboard the rest of the line, before what follows
 Lines that are empty or begin with # are passed over.";
 
-/// Events in order, each with its time from the start.
+/// One thing that a script does.
+#[derive(Clone, PartialEq)]
+pub enum Act {
+    Input(InputEvent),
+    Copy(ClipText),
+}
+
+/// Acts in order, each with its time from the start.
 #[derive(Clone)]
 pub struct Script {
-    events: Vec<(Duration, InputEvent)>,
+    acts: Vec<(Duration, Act)>,
 }
 
 impl Script {
@@ -40,7 +49,7 @@ impl Script {
 
     /// Reads the form that [`SYNTAX`] describes.
     pub fn parse(text: &str) -> Result<Script, ScriptError> {
-        let mut events = Vec::new();
+        let mut acts = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -51,16 +60,26 @@ impl Script {
             let milliseconds: u64 =
                 time.parse().map_err(|_| failed(format!("{time:?} is not a time in milliseconds")))?;
             let at = Duration::from_millis(milliseconds);
-            let said = parse_event(rest.trim()).map_err(failed)?;
-            events.extend(said.into_iter().map(|event| (at, event)));
+            let said = parse_acts(rest.trim()).map_err(failed)?;
+            acts.extend(said.into_iter().map(|act| (at, act)));
         }
-        // A stable order: events of one time stay as they are written.
-        events.sort_by_key(|(at, _)| *at);
-        Ok(Script { events })
+        // A stable order: acts of one time stay as they are written.
+        acts.sort_by_key(|(at, _)| *at);
+        Ok(Script { acts })
     }
 
-    pub fn events(&self) -> &[(Duration, InputEvent)] {
-        &self.events
+    pub fn acts(&self) -> &[(Duration, Act)] {
+        &self.acts
+    }
+}
+
+fn parse_acts(text: &str) -> Result<Vec<Act>, String> {
+    match text.split_once(char::is_whitespace) {
+        Some(("copy", words)) if words.len() > MAX_CLIP_TEXT => {
+            Err(format!("a clipboard holds {MAX_CLIP_TEXT} bytes, and this is longer"))
+        }
+        Some(("copy", words)) => Ok(vec![Act::Copy(ClipText(words.to_owned()))]),
+        _ => Ok(parse_event(text)?.into_iter().map(Act::Input).collect()),
     }
 }
 
@@ -180,7 +199,9 @@ mod tests {
 
     #[test]
     fn a_script_gives_its_events_in_order_of_time() {
-        let script = Script::parse("200 key Control_L+c\n# later\n100 text é\n300 click 5 6 right").unwrap();
+        let script =
+            Script::parse("200 key Control_L+c\n# later\n100 text é\n300 click 5 6 right\n400 copy à 8 h")
+                .unwrap();
         let wanted = [
             (100, InputEvent::KeyDown { key: 0, keysym: 0xE9 }),
             (100, InputEvent::KeyUp { key: 0, keysym: 0xE9 }),
@@ -191,13 +212,15 @@ mod tests {
             (300, InputEvent::PointerButton { button: Button::Right, down: true, x: 5, y: 6 }),
             (300, InputEvent::PointerButton { button: Button::Right, down: false, x: 5, y: 6 }),
         ];
-        let wanted = wanted.map(|(at, event)| (Duration::from_millis(at), event));
-        assert!(script.events() == wanted);
+        let mut wanted: Vec<_> =
+            wanted.into_iter().map(|(at, event)| (Duration::from_millis(at), Act::Input(event))).collect();
+        wanted.push((Duration::from_millis(400), Act::Copy(ClipText("à 8 h".into()))));
+        assert!(script.acts() == wanted);
     }
 
     #[test]
     fn a_wrong_line_is_named_with_what_can_be_written() {
-        for text in ["x key a", "1 hop", "1 key Foo", "1 click 5", "1 click 5 6 up"] {
+        for text in ["x key a", "1 hop", "1 copy", "1 key Foo", "1 click 5", "1 click 5 6 up"] {
             let Err(error) = Script::parse(text) else { panic!("{text} was taken") };
             assert!(error.to_string().contains("line 1"));
         }

@@ -289,7 +289,7 @@ impl Task {
         }
         if holder.user != grant.user {
             self.end_sharing("the session was taken over", WatchRefused::NobodyThere);
-            self.clips.forget();
+            self.empty_clipboard();
         } else {
             self.keep_allowed(&grant.allowed);
         }

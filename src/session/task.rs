@@ -314,7 +314,7 @@ impl Task {
                 PLAIN => self.videos.failed(id, video, &self.scene, &mut self.viewers, now),
                 picture => self.marks.video_failed(id, video, picture, &mut self.viewers, now),
             },
-            Control::Clip(text) => self.pasted(id, text),
+            Control::Clip(text) => self.pasted(id, text, clock::now_us()),
             Control::WatchAnswer { ask, admitted } => self.on_watch_answer(id, ask, admitted),
             Control::WatcherOrder { watcher, order } => self.on_watcher_order(id, watcher, order),
             // Known messages that mean nothing to a session change nothing.

@@ -178,6 +178,9 @@ pub trait Source: Send + Sync {
     fn resize(&self, width: u32, height: u32);
     /// The host's clipboard is to hold this; a source that cannot, does nothing.
     fn clip(&self, _clip: Clip) {}
+    /// The session is somebody else's from now on, who must not find what was copied before; a source that cannot
+    /// empty its clipboard does nothing.
+    fn empty_clipboard(&self) {}
 }
 
 #[cfg(test)]

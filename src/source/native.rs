@@ -12,6 +12,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// Input that waits for a host; more is dropped, since nobody wants it typed a minute later.
 const QUEUE: usize = 1_024;
@@ -24,6 +25,7 @@ enum Errand {
     Input(InputEvent),
     Resize(u32, u32),
     Clip(String),
+    EmptyClipboard,
 }
 
 /// A session on another machine, through its agent's link.
@@ -44,6 +46,8 @@ impl NativeSource {
             size: None,
             parts: (Viewer::new(HashKey::default(), 0), Identity::default()),
             clip_on_its_way: None,
+            clips_unanswered: 0,
+            emptied_after: None,
         };
         tokio::spawn(host.run(arriving, to_do));
         NativeSource { errands, links }
@@ -69,6 +73,16 @@ impl Source for NativeSource {
             let _ = self.errands.try_send(Errand::Clip(text));
         }
     }
+
+    fn empty_clipboard(&self) {
+        // However much waits, this is not dropped.
+        if let Err(TrySendError::Full(errand)) = self.errands.try_send(Errand::EmptyClipboard) {
+            let errands = self.errands.clone();
+            tokio::spawn(async move {
+                let _ = errands.send(errand).await;
+            });
+        }
+    }
 }
 
 struct Host {
@@ -79,6 +93,10 @@ struct Host {
     parts: (Viewer, Identity),
     /// The host has not said yet that it has what was copied, and what is typed is held back until then.
     clip_on_its_way: Option<Instant>,
+    /// Texts that the host has not answered yet.
+    clips_unanswered: u32,
+    /// The host is to empty its clipboard. What it tells of one before so many more answers is of the user before.
+    emptied_after: Option<u32>,
 }
 
 impl Host {
@@ -94,6 +112,8 @@ impl Host {
                             Some(Errand::Resize(width, height)) => self.size = Some((width, height)),
                             // Keys for a host that is not there would be a surprise when it returns.
                             Some(Errand::Input(_) | Errand::Clip(_)) => {}
+                            // It may return with what was copied before.
+                            Some(Errand::EmptyClipboard) => self.emptied_after = Some(1),
                             None => return,
                         },
                     }
@@ -144,7 +164,10 @@ impl Host {
             Err(closed) => return Some(closed),
         }
         attachment.ping(clock::now_us());
-        self.clip_on_its_way = None;
+        (self.clip_on_its_way, self.clips_unanswered) = (None, 0);
+        if self.emptied_after.is_some() {
+            self.empty_clipboard(link);
+        }
         let ended = self.serve(link, inbox, &mut attachment, errands).await;
         self.parts = attachment.into_parts();
         ended
@@ -172,8 +195,10 @@ impl Host {
                     match errand? {
                         Errand::Clip(text) => {
                             link.control(&Control::Clip(ClipText(text)));
+                            self.clips_unanswered += 1;
                             self.clip_on_its_way = Some(Instant::now() + CLIP_PATIENCE);
                         }
+                        Errand::EmptyClipboard => self.empty_clipboard(link),
                         Errand::Input(event) => {
                             if let Some(bytes) = attachment.input(event) {
                                 link.input(bytes);
@@ -251,13 +276,25 @@ impl Host {
         self.with_screen(attachment, |a| Ok(((), a.update(stream, clock::now_us)?)))
     }
 
+    /// Nothing of what was copied is there when who comes now types.
+    fn empty_clipboard(&mut self, link: &Link) {
+        link.control(&Control::Clip(ClipText(String::new())));
+        self.clips_unanswered = self.clips_unanswered.saturating_add(1);
+        self.emptied_after = Some(self.clips_unanswered);
+        self.clip_on_its_way = Some(Instant::now() + CLIP_PATIENCE);
+    }
+
     async fn on_news(&mut self, news: News) -> Result<(), Closed> {
         let event = match news {
             News::Cursor(cursor) => SourceEvent::Cursor(cursor_shape(&cursor)),
             News::CursorAt { x, y } => SourceEvent::CursorMoved { x: x as u16, y: y as u16 },
+            News::Clip(_) if self.emptied_after.is_some() => return Ok(()),
             News::Clip(text) => SourceEvent::Clip(Clip::Text(text.0)),
             News::ClipTaken(_) => {
-                self.clip_on_its_way = None;
+                self.clips_unanswered = self.clips_unanswered.saturating_sub(1);
+                self.emptied_after =
+                    self.emptied_after.map(|left| left.saturating_sub(1)).filter(|&left| left > 0);
+                self.clip_on_its_way = self.clip_on_its_way.filter(|_| self.clips_unanswered > 0);
                 return Ok(());
             }
             News::State { live: true, .. } => SourceEvent::State(SourceState::Live),
@@ -334,5 +371,71 @@ fn cursor_shape(cursor: &Cursor) -> CursorShape {
         hot_x: cursor.hot_x,
         hot_y: cursor.hot_y,
         pixels,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::{Outlet, Sent, inside};
+    use crate::wire::{Attached, Policy};
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    async fn until_sent_a_clip(outlet: &mut Outlet) {
+        const CLIP: u8 = 42;
+        let sent = async {
+            while !matches!(outlet.next().await.unwrap(), Sent::Control(bytes) if bytes[0] == CLIP) {}
+        };
+        tokio::time::timeout(SOON, sent).await.expect("the host is sent a clip");
+    }
+
+    async fn next_clip(told: &mut mpsc::Receiver<SourceEvent>) -> Clip {
+        let heard = async {
+            loop {
+                if let SourceEvent::Clip(clip) = told.recv().await.unwrap() {
+                    return clip;
+                }
+            }
+        };
+        tokio::time::timeout(SOON, heard).await.expect("what is copied is told")
+    }
+
+    fn copied(text: &str) -> Control {
+        Control::Clip(ClipText(text.into()))
+    }
+
+    #[tokio::test]
+    async fn a_host_that_was_away_at_a_takeover_is_heard_when_it_has_emptied_its_clipboard() {
+        let (events, mut told) = mpsc::channel(64);
+        let source = NativeSource::start("desk", Arc::new(Canvas::new(64, 64).unwrap()), events);
+        source.empty_clipboard();
+        while source.errands.capacity() < QUEUE {
+            tokio::task::yield_now().await;
+        }
+        let (link, inbox, mut outlet) = inside();
+        source.relink(link, inbox).await;
+        assert!(outlet.answer(Control::Attached(Attached {
+            token: crate::wire::Token([0; 16]),
+            key: HashKey(1),
+            width: 64,
+            height: 64,
+            next_input: 0,
+            title: "desk".into(),
+            policy: Policy::default(),
+        })));
+        assert!(outlet.answer(copied("of the user before")));
+        until_sent_a_clip(&mut outlet).await;
+        let emptied = Control::ClipTaken { taken: true };
+        for message in [copied("of the user before"), emptied, copied("of who came")] {
+            assert!(outlet.answer(message));
+        }
+        assert_eq!(next_clip(&mut told).await, Clip::Text("of who came".into()));
+        // Once is enough.
+        outlet.link().close(CloseCode::DONE, "");
+        let (link, inbox, outlet) = inside();
+        source.relink(link, inbox).await;
+        assert!(outlet.answer(copied("of who came, again")));
+        assert_eq!(next_clip(&mut told).await, Clip::Text("of who came, again".into()));
     }
 }

@@ -44,6 +44,9 @@ impl Source for Listening {
         let Clip::Text(text) = clip else { panic!("only texts are copied here") };
         self.2.lock().unwrap().push(text);
     }
+    fn empty_clipboard(&self) {
+        self.2.lock().unwrap().clear();
+    }
 }
 
 impl Ward {
@@ -146,7 +149,7 @@ impl Ward {
         program.send(SourceEvent::Clip(Clip::Text(text.into()))).await.unwrap();
     }
 
-    /// What the sessions' clipboards were given.
+    /// What the sessions' clipboards were given since they were emptied.
     pub fn clips(&self) -> Vec<String> {
         self.clips.lock().unwrap().clone()
     }

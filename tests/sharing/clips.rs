@@ -2,7 +2,7 @@
 
 use crate::ward::Ward;
 use crate::{SOON, Shared, dial, share, text, until};
-use chevet::client::{Client, Event, Roads};
+use chevet::client::{Client, Event, Headless, Roads, Script, run_headless};
 use chevet::wire::limits::MAX_CLIP_TEXT;
 
 async fn copied(client: &mut Client) -> String {
@@ -72,6 +72,8 @@ async fn what_a_user_left_on_a_clipboard_follows_them_and_is_not_the_next_users(
     let elsewhere = ward.sign_in("anne", "room 2").await.unwrap();
     let mut again = dial(elsewhere.address("desk").await.unwrap()).await;
     assert_eq!(copied(&mut again).await, "about a patient", "it follows her");
+    assert!(taken(&mut again, "of hers").await);
+    until_clips(&ward, &["of hers"]).await;
     let paul = ward.sign_in("paul", "room 3").await.unwrap();
     let mut paul = dial(paul.address("desk").await.unwrap()).await;
     // The answer comes after all that was sent before it.
@@ -83,6 +85,31 @@ async fn what_a_user_left_on_a_clipboard_follows_them_and_is_not_the_next_users(
     })
     .await;
     assert_eq!(first, None, "what she had copied was told to the next user");
+    until_clips(&ward, &["x"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_pastes_without_end_is_taken_at_a_bounded_rate_and_told_so() {
+    let ward = Ward::open("clip-rate", false).await;
+    let (_anne, mut anne) = ward.view("anne", "", "desk", Roads::All).await;
+    let long = "x".repeat(MAX_CLIP_TEXT);
+    let began = std::time::Instant::now();
+    let mut took = 0;
+    let mut refused = 0;
+    for _ in 0..48 {
+        match taken(&mut anne, &long).await {
+            true => took += 1,
+            false => refused += 1,
+        }
+    }
+    let earned = began.elapsed().as_millis() / 300;
+    assert!(took >= 32 && took <= 33 + earned, "{took} taken, {refused} not, {earned} earned");
+    // With patience it goes on.
+    let end = tokio::time::Instant::now() + SOON;
+    while !taken(&mut anne, "at last").await {
+        assert!(tokio::time::Instant::now() < end, "nothing is taken any more");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,4 +126,33 @@ async fn what_is_typed_after_something_was_copied_finds_it_there_over_the_hosts_
         }
         assert_eq!(ward.clips().last(), Some(&pasted), "the key came before the text");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_copies_before_it_types_and_what_the_session_copies_is_written_to_a_file() {
+    let ward = Ward::open("clip-script", false).await;
+    let anne = ward.sign_in("anne", "").await.unwrap();
+    let file = std::env::temp_dir().join(format!("chevet-clip-{}", std::process::id()));
+    let job = Headless {
+        clipboard: Some(file.clone()),
+        script: Some(Script::parse("0 copy à 8 h\n0 text v").unwrap()),
+        ..Headless::default()
+    };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let address = anne.address("desk").await.unwrap();
+    let viewing = tokio::spawn(run_headless(address, job, async {
+        let _ = stopped.await;
+    }));
+    until_clips(&ward, &["à 8 h"]).await;
+    ward.copy("desk", "38,5 °C").await;
+    let end = tokio::time::Instant::now() + SOON;
+    while std::fs::read_to_string(&file).unwrap_or_default() != "38,5 °C" {
+        assert!(tokio::time::Instant::now() < end, "what was copied is not in the file");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    stop.send(()).unwrap();
+    viewing.await.unwrap().unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    std::fs::remove_file(&file).unwrap();
 }

@@ -87,6 +87,46 @@ fn what_is_given_to_the_clipboard_is_pasted_by_programs_and_not_told_back() {
 }
 
 #[test]
+fn an_emptied_clipboard_has_nothing_to_paste_whoever_owned_it() {
+    let server = Server::start(Program::Xvfb, 320, 200, 24);
+    let mut shown = show(&server.display);
+    shown.source.clip(Clip::Text("of a viewer".into()));
+    super::eventually("the program pastes it", || pasted(&server, "UTF8_STRING") == "of a viewer");
+    shown.source.empty_clipboard();
+    super::eventually("it is gone", || pasted(&server, "UTF8_STRING").is_empty());
+    copy(&server, "of a program");
+    assert_eq!(shown.copied(), "of a program");
+    assert_eq!(pasted(&server, "UTF8_STRING"), "of a program");
+    shown.source.empty_clipboard();
+    super::eventually("it is gone too", || pasted(&server, "UTF8_STRING").is_empty());
+    copy(&server, "of who comes next");
+    assert_eq!(shown.copied(), "of who comes next");
+}
+
+#[test]
+fn an_owner_that_dies_while_it_is_asked_costs_nothing() {
+    let server = Server::start(Program::Xvfb, 320, 200, 24);
+    let mut shown = show(&server.display);
+    let (connection, screen) = server.connect();
+    let window = connection.generate_id().unwrap();
+    let root = connection.setup().roots[screen].root;
+    let (class, looks) = (WindowClass::INPUT_ONLY, CreateWindowAux::new());
+    connection.create_window(0, window, root, 0, 0, 1, 1, 0, class, 0, &looks).unwrap();
+    let clipboard = connection.intern_atom(false, b"CLIPBOARD").unwrap().reply().unwrap().atom;
+    connection.set_selection_owner(window, clipboard, x11rb::CURRENT_TIME).unwrap();
+    connection.flush().unwrap();
+    super::eventually("it is asked", || {
+        let event = connection.poll_for_event().unwrap();
+        matches!(event, Some(x11rb::protocol::Event::SelectionRequest(_)))
+    });
+    drop(connection);
+    copy(&server, "from the living");
+    assert_eq!(shown.copied(), "from the living");
+    shown.source.clip(Clip::Text("of a viewer".into()));
+    super::eventually("the program pastes it", || pasted(&server, "UTF8_STRING") == "of a viewer");
+}
+
+#[test]
 fn an_owner_that_says_nothing_holds_up_neither_keys_nor_whoever_copies_next() {
     let server = Server::start(Program::Xvfb, 320, 200, 24);
     let mut shown = show(&server.display);

@@ -182,6 +182,11 @@ impl Source for RdpSource {
             self.shared.inbox.clip(clip);
         }
     }
+
+    /// RDP has no word for it: the host's programs find an empty text.
+    fn empty_clipboard(&self) {
+        self.clip(Clip::Text(String::new()));
+    }
 }
 
 impl Drop for RdpSource {

@@ -73,6 +73,11 @@ impl Source for VncSource {
     fn clip(&self, clip: Clip) {
         let _ = self.errands.try_send(Errand::Clip(clip));
     }
+
+    /// RFB has no word for it: the server's programs find an empty text.
+    fn empty_clipboard(&self) {
+        self.clip(Clip::Text(String::new()));
+    }
 }
 
 struct Host {

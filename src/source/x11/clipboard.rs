@@ -131,6 +131,18 @@ impl Clipboard {
         Ok(())
     }
 
+    /// The clipboard holds nothing from now on, whoever owned it.
+    pub fn empty(&mut self, connection: &XConnection) -> Result<(), X11Error> {
+        (self.owned, self.fetch, self.found) = (None, None, None);
+        self.takers.clear();
+        // Only who owns it can give it up.
+        for owner in [self.window, x11rb::NONE] {
+            connection.set_selection_owner(owner, self.atoms.CLIPBOARD, x11rb::CURRENT_TIME)?;
+        }
+        connection.flush()?;
+        Ok(())
+    }
+
     /// Hears what concerns the clipboard.
     pub fn note(&mut self, connection: &XConnection, event: &Event) -> Result<(), X11Error> {
         match event {

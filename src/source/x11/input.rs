@@ -18,6 +18,8 @@ use x11rb::protocol::xtest::{self, ConnectionExt as _};
 
 /// The most errands that may wait, when the server hangs.
 const MOST_WAITING: usize = 4_096;
+/// Of them, texts for the clipboard.
+const MOST_CLIPS: usize = 64;
 /// How soon after a failure another connection is tried, should input arrive.
 const RECONNECT: Duration = Duration::from_millis(500);
 /// How soon to try again to tell a session whose queue is full what was copied.
@@ -28,8 +30,8 @@ const NOTCH: i32 = 120;
 /// What the input thread is asked to do.
 pub(super) enum Errand {
     Input(InputEvent),
-    /// Before all input that follows, the clipboard is to hold this.
-    Clip(String),
+    /// Before all input that follows, the clipboard is to hold this, or nothing.
+    Clip(Option<String>),
     /// The server is there (again).
     Connect,
     Disconnect,
@@ -52,13 +54,18 @@ impl Inbox {
     pub(super) fn push(&self, errand: Errand) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let is_move = |errand: &Errand| matches!(errand, Errand::Input(InputEvent::PointerMove { .. }));
+        let is_clip = |errand: &Errand| matches!(errand, Errand::Clip(Some(_)));
+        let clips = |waiting: &VecDeque<Errand>| waiting.iter().filter(|errand| is_clip(errand)).count();
         if is_move(&errand) && waiting.back().is_some_and(is_move) {
             waiting.pop_back();
-        } else if waiting.len() >= MOST_WAITING {
-            waiting.retain(|errand| !matches!(errand, Errand::Input(_)));
+        } else if waiting.len() >= MOST_WAITING || is_clip(&errand) && clips(&waiting) >= MOST_CLIPS {
+            let emptied = waiting.iter().any(|errand| matches!(errand, Errand::Clip(None)));
+            waiting.retain(|errand| !matches!(errand, Errand::Input(_) | Errand::Clip(_)));
             // Connects and disconnects alternate: the last of them says it all.
             let superseded = waiting.len().saturating_sub(1);
             waiting.drain(..superseded);
+            // What the user before had copied is not there again because a server was slow.
+            waiting.extend(emptied.then_some(Errand::Clip(None)));
             waiting.push_back(Errand::Input(InputEvent::ReleaseAll));
             tracing::warn!("the X server takes no input; what waited was dropped");
         }
@@ -87,7 +94,10 @@ pub(super) fn run(shared: &Shared) {
                     tried = Some(Instant::now());
                 }
                 Errand::Clip(text) => {
-                    let done = hands.as_mut().map(|hands| hands.clipboard.own(&hands.connection, text));
+                    let done = hands.as_mut().map(|hands| match text {
+                        Some(text) => hands.clipboard.own(&hands.connection, text),
+                        None => hands.clipboard.empty(&hands.connection),
+                    });
                     if let Some(Err(error)) = done {
                         tracing::debug!(%error, "the clipboard could not be filled");
                     }

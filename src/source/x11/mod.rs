@@ -186,8 +186,12 @@ impl Source for X11Source {
 
     fn clip(&self, clip: Clip) {
         if let Clip::Text(text) = clip {
-            self.shared.inbox.push(Errand::Clip(text));
+            self.shared.inbox.push(Errand::Clip(Some(text)));
         }
+    }
+
+    fn empty_clipboard(&self) {
+        self.shared.inbox.push(Errand::Clip(None));
     }
 }
 

@@ -47,6 +47,11 @@ export class Paste {
     this.known = text;
   }
 
+  /** The session's desktop is another, or was away: what its clipboard has is not known. */
+  forget(): void {
+    this.known = null;
+  }
+
   private hold(events: InputEvent[], millis: number): void {
     this.held = events;
     const wait = ++this.waits;

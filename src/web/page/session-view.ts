@@ -187,6 +187,7 @@ export class SessionView {
         return this.cursor.sessionPointerAt(message.x, message.y);
       case "sessionState":
         this.session = message;
+        if (!message.live) this.paste.forget();
         return this.showPhase();
       case "announcement":
         return this.announcements.show(message.text);

@@ -72,6 +72,17 @@ test("what the session has already is not sent again, and what it copied itself 
   assert.deepEqual(log.slice(5), ["key 4", "clip x"], "what was refused is asked again");
 });
 
+test("a session whose desktop was away is given the text again", () => {
+  const { paste, log } = new Bench();
+  for (const away of [false, false, true]) {
+    if (away) paste.forget();
+    paste.input([key(1)], true);
+    paste.pasted("x");
+    paste.taken(true);
+  }
+  assert.deepEqual(log, ["clip x", "key 1", "key 1", "clip x", "key 1"]);
+});
+
 test("browsers paste at Control or Command with V, and at Shift with Insert", () => {
   const keys = { ctrlKey: false, metaKey: false, altKey: false, shiftKey: false };
   for (const pressed of [{ key: "v", ctrlKey: true }, { key: "V", ctrlKey: true, shiftKey: true }, { key: "v", metaKey: true }, { key: "Insert", shiftKey: true }]) {
