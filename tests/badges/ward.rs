@@ -3,9 +3,7 @@
 use chevet::client::seat::{How, Opened, Seat, SeatFile, Tapped};
 use chevet::client::{Address, Client, ClientError, Event, SignedIn, Site};
 use chevet::gateway::{Access, Config, Gateway, SeatsConfig, SignInConfig};
-#[cfg(feature = "pcsc")]
-use chevet::identity::Keys;
-use chevet::identity::{Hasher, add_user, badge_number, new_id, new_seat_code};
+use chevet::identity::{Hasher, Keys, add_user, badge_number, new_id, new_seat_code};
 use chevet::screen::HashKey;
 use chevet::session::Session;
 use chevet::source::{Canvas, Source, SourceEvent, SourceState};

@@ -159,7 +159,7 @@ fn jpeg_is_nearly_what_the_server_shows() {
 }
 
 #[test]
-fn the_console_of_an_emulated_machine_is_shown_and_takes_keys_by_their_place() {
+fn the_console_of_an_emulated_machine_is_shown_and_offers_keys_by_their_place_and_lights() {
     let server = Server::qemu();
     let shown = show(plain(server.address()));
     eventually("the BIOS has written something", || {
