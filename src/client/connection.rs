@@ -127,7 +127,6 @@ impl Client {
         let fresh = Attachment::new(Viewer::new(HashKey::default(), 0), Identity::default(), now);
         let (viewer, identity) = std::mem::replace(&mut self.attachment, fresh).into_parts();
         self.attachment = Attachment::new(viewer, identity, now);
-        self.attachment.hold_acknowledgements();
         link.control(&hello());
         let wish = self.wish(&link);
         link.control(&self.attachment.attach(wish));
@@ -165,8 +164,6 @@ impl Client {
                     None => std::future::pending().await,
                 }
             };
-            let due = self.attachment.due().map_or(0, |due| due.saturating_sub(clock::now_us()));
-            let due = Instant::now() + Duration::from_micros(due);
             let candidates = &mut self.candidates;
             let beside = async {
                 match candidates.is_empty() {
@@ -194,9 +191,6 @@ impl Client {
                 () = sleep_until(self.next_tick) => {
                     self.next_tick = Instant::now() + TICK;
                     self.on_tick();
-                }
-                () = sleep_until(due), if self.attachment.due().is_some() => {
-                    self.attachment.release(clock::now_us());
                 }
             }
             self.flush();
@@ -443,12 +437,6 @@ impl Client {
 
     /// Sends input. `false` if it was refused, because the viewer is not attached or the session does not answer.
     pub fn input(&mut self, event: InputEvent) -> bool {
-        if self.link.is_none() {
-            return false;
-        }
-        // What waits goes in the same packet.
-        self.attachment.release(clock::now_us());
-        self.flush();
         let Some((link, _)) = &self.link else { return false };
         match self.attachment.input(event) {
             Some(bytes) => link.input(bytes),

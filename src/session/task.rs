@@ -280,12 +280,13 @@ impl Task {
                 if let Err(error) = result {
                     self.part(id, CloseCode::PROTOCOL, &error.to_string());
                 } else {
-                    viewer.acknowledged(update, decode_us, now);
+                    viewer.acknowledged(update, now);
                 }
             }
             Control::Proof { update, root } => {
                 if let Some(agreed) = viewer.delivery.prove(scene, update, root) {
-                    viewer.proof(update, agreed, now);
+                    viewer.link.control(&Control::Verdict { update, agreed });
+                    viewer.proof(agreed, now);
                     if !agreed {
                         viewer.hashes_wanted = true;
                         viewer.link.control(&Control::HashesWanted { update });
@@ -360,7 +361,7 @@ impl Task {
             }
             self.source.input(event);
         }
-        viewer.input_taken(self.ledger.next(&viewer.token), now);
+        viewer.link.control(&Control::InputAck { next: self.ledger.next(&viewer.token) });
         if points {
             self.tell_pointer(id);
         }
@@ -506,8 +507,6 @@ impl Task {
     fn deliver(&mut self, only: Option<ViewerId>) {
         let shared = self.viewers.len() > 1;
         let now = clock::now_us();
-        // Time has come for somebody, perhaps for another.
-        let only = only.filter(|_| self.wake_at.is_none_or(|at| at > now));
         let rests_at = self.scene.look_for_motion(now);
         self.plain_viewers().for_each(|(scene, viewer)| viewer.delivery.follow_motion(scene, now));
         let frame_at = self.videos.run(&mut self.scene, &mut self.viewers, self.captured_us, now);
@@ -539,12 +538,8 @@ impl Task {
                 viewer.link.control(&Control::Busy { busy });
             }
             let now = clock::now_us();
-            if viewer.due().is_some_and(|due| due <= now) {
-                viewer.tell_later();
-            }
             // Pacing may let more go soon.
-            self.wake_at =
-                self.wake_at.into_iter().chain(viewer.delivery.next_at(now)).chain(viewer.due()).min();
+            self.wake_at = self.wake_at.into_iter().chain(viewer.delivery.next_at(now)).min();
         }
         if self.rested() < rested {
             // It woke to show a viewer what had been there.

@@ -8,18 +8,6 @@ use crate::wire::{Control, Path, Token, UpdateHeader};
 use bytes::BytesMut;
 use std::time::Duration;
 
-/// What is not urgent waits this long for an update to go with: less than the 25 ms after which QUIC acknowledges
-/// what the viewer sent in a packet of its own.
-const LATER: Micros = 20_000;
-
-/// What a viewer is told with the next update, or when it is due.
-#[derive(Default)]
-struct Later {
-    due: Option<Micros>,
-    input: Option<u64>,
-    agreed: Option<u64>,
-}
-
 /// One attached viewer, as the session sees it.
 pub(super) struct Viewer {
     pub link: Link,
@@ -49,7 +37,6 @@ pub(super) struct Viewer {
     /// When it last could not keep step with others of a video.
     pub parted_us: Micros,
     path_told: (Path, Micros),
-    later: Later,
     _counted: metrics::Attached,
 }
 
@@ -87,7 +74,6 @@ impl Viewer {
             video_failures: 0,
             parted_us: 0,
             path_told: (Path::default(), 0),
-            later: Later::default(),
             _counted,
         }
     }
@@ -99,8 +85,6 @@ impl Viewer {
         let mut stream = BytesMut::with_capacity(head.len() + payload.len());
         stream.extend_from_slice(&head);
         stream.extend_from_slice(payload);
-        self.later.agreed = None;
-        self.tell_later();
         self.delivery.sent(header, stream.len(), now);
         self.proven = false;
         metrics::UPDATES.sent(header.video.is_some(), stream.len());
@@ -108,47 +92,14 @@ impl Viewer {
         self.link.update(header.number, stream.freeze());
     }
 
-    /// Its input up to here has been handed to the source: told with the next update, which is often the answer to it.
-    pub fn input_taken(&mut self, next: u64, now: Micros) {
-        self.later.input = Some(next);
-        self.later.due.get_or_insert(now + LATER);
-    }
-
-    /// Its screen is proven: told with nothing else, unless a newer state comes first, of which this says nothing.
-    fn agreed(&mut self, update: u64, now: Micros) {
-        match self.proven_once {
-            true => {
-                self.later.agreed = Some(update);
-                self.later.due.get_or_insert(now + LATER);
-            }
-            false => self.link.control(&Control::Verdict { update, agreed: true }),
-        }
-    }
-
-    /// When [`Viewer::tell_later`] is to be called.
-    pub fn due(&self) -> Option<Micros> {
-        self.later.due
-    }
-
-    /// Tells what could wait for an update.
-    pub fn tell_later(&mut self) {
-        let Later { input, agreed, .. } = std::mem::take(&mut self.later);
-        if let Some(next) = input {
-            self.link.control(&Control::InputAck { next });
-        }
-        if let Some(update) = agreed {
-            self.link.control(&Control::Verdict { update, agreed: true });
-        }
-    }
-
-    /// It applied an update; an Ack that waited for others says so as part of the decoding's time.
-    pub fn acknowledged(&mut self, update: u64, decode_us: Micros, now: Micros) {
+    /// It applied an update.
+    pub fn acknowledged(&mut self, update: u64, now: Micros) {
         let (first, tap) = self.watched.acknowledged(update, now);
         if first {
             metrics::ATTACH.screen.observe(self.link.age());
             self.grant.first_screen.came(now);
         }
-        if let Some(tap) = tap.map(|tap| tap.saturating_sub(decode_us)) {
+        if let Some(tap) = tap {
             metrics::TAP.observe(Duration::from_micros(tap));
             if let Some(taps) = &self.grant.taps {
                 taps.took(tap);
@@ -164,11 +115,7 @@ impl Viewer {
     }
 
     /// Its proof of the newest state came.
-    pub fn proof(&mut self, update: u64, agreed: bool, now: Micros) {
-        match agreed {
-            true => self.agreed(update, now),
-            false => self.link.control(&Control::Verdict { update, agreed }),
-        }
+    pub fn proof(&mut self, agreed: bool, now: Micros) {
         self.proven = agreed;
         metrics::PROOFS.count(agreed);
         if agreed && !std::mem::replace(&mut self.proven_once, true) {

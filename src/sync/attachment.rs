@@ -18,10 +18,6 @@ pub const PING_AFTER: Micros = 500_000;
 pub const SILENT_AFTER: Micros = 2_000_000;
 /// A screen that changed this recently is moving.
 const MOVING_FOR: Micros = 300_000;
-/// An Ack that nobody waits for waits this long for others.
-const HELD_FOR: Micros = 75_000;
-/// Updates of more bytes in all are acknowledged at once: on a slow path the session would wait for that.
-const HELD_BYTES: usize = 2_048;
 /// Input events that may wait for their acknowledgement.
 const MAX_UNACKNOWLEDGED: usize = 4_096;
 
@@ -111,14 +107,6 @@ pub struct Identity {
     unacknowledged: VecDeque<(u64, InputEvent)>,
 }
 
-/// Acks that wait for others, each with the time when its update had been decoded and how long that took.
-struct Held {
-    since: Micros,
-    bytes: usize,
-    acks: Vec<(u64, Micros, Micros)>,
-    proof: (u64, u64),
-}
-
 /// A viewer on a link.
 pub struct Attachment {
     viewer: Viewer,
@@ -130,8 +118,6 @@ pub struct Attachment {
     /// Updates that overtook Attached: on QUIC, each has a stream of its own.
     early: Vec<Bytes>,
     replies: VecDeque<Control>,
-    held: Option<Held>,
-    holds: bool,
     resend: Vec<(u64, InputEvent)>,
     input_begun: bool,
     heard_at: Micros,
@@ -155,8 +141,6 @@ impl Attachment {
             next_input_there: 0,
             early: Vec::new(),
             replies: VecDeque::new(),
-            held: None,
-            holds: false,
             resend: Vec::new(),
             input_begun: false,
             heard_at: now,
@@ -338,14 +322,10 @@ impl Attachment {
     /// Every Ack goes before the proof: the session must know of what is missing first. What settles a
     /// screen may also be that an update will not come, so the proof does not depend on one applied.
     fn acknowledge(&mut self, all: &[Applied], decode_us: Micros, now: Micros) {
-        if all.iter().any(|applied| !applied.tiles.is_empty() || applied.new_screen) {
-            self.changed_at = now;
-        }
-        if self.hold(all, decode_us, now) {
-            return;
-        }
-        self.release(now);
         for applied in all {
+            if !applied.tiles.is_empty() || applied.new_screen {
+                self.changed_at = now;
+            }
             let missing = applied.missing.clone();
             self.replies.push_back(Control::Ack { update: applied.number, decode_us, missing });
         }
@@ -356,53 +336,8 @@ impl Attachment {
         }
     }
 
-    /// From now on an Ack that nobody waits for waits for others: each packet costs as much as what a letter takes, and
-    /// so does what acknowledges it. Whoever moves the bytes must look at [`Attachment::due`].
-    pub fn hold_acknowledgements(&mut self) {
-        self.holds = true;
-    }
-
-    /// Keeps the Ack of a small update that was all that the session had. Of larger ones, and until the first screen is
-    /// proven, the session wants to know at once.
-    fn hold(&mut self, all: &[Applied], decode_us: Micros, now: Micros) -> bool {
-        let [applied] = all else { return false };
-        let bytes = applied.bytes + self.held.as_ref().map_or(0, |held| held.bytes);
-        let small = bytes <= HELD_BYTES && applied.missing.is_empty() && !applied.new_screen;
-        if !self.holds || self.agreed == 0 || !small || !applied.complete {
-            return false;
-        }
-        let Some(proof) = self.viewer.proof() else { return false };
-        let held = self.held.get_or_insert_with(|| Held { since: now, bytes: 0, acks: Vec::new(), proof });
-        held.acks.push((applied.number, now, decode_us));
-        (held.bytes, held.proof) = (bytes, proof);
-        if now >= held.since + HELD_FOR {
-            self.release(now);
-        }
-        true
-    }
-
-    /// When [`Attachment::release`] is to be called.
-    pub fn due(&self) -> Option<Micros> {
-        self.held.as_ref().map(|held| held.since + HELD_FOR)
-    }
-
-    /// Acks that wait go now. The time for which they waited counts as the decoding's.
-    pub fn release(&mut self, now: Micros) {
-        let Some(Held { acks, proof: (update, root), .. }) = self.held.take() else { return };
-        for (update, decoded_at, decode_us) in acks {
-            let decode_us = decode_us + now.saturating_sub(decoded_at);
-            self.replies.push_back(Control::Ack { update, decode_us, missing: Vec::new() });
-        }
-        if update == self.viewer.newest() {
-            self.replies.push_back(Control::Proof { update, root });
-        }
-    }
-
     /// What time alone brings about; call it about ten times a second.
     pub fn tick(&mut self, now: Micros) {
-        if self.due().is_some_and(|due| due <= now) {
-            self.release(now);
-        }
         let quiet = now.saturating_sub(self.heard_at);
         if quiet >= PING_AFTER && now.saturating_sub(self.pinged_at) >= PING_AFTER {
             self.ping(now);
@@ -535,52 +470,6 @@ mod tests {
         let scene = Scene::new(key, 100, 50).unwrap();
         let proof = Control::Proof { update: 1, root: root(scene.hashes().iter().copied()) };
         assert!(replies.contains(&proof), "{replies:?}");
-    }
-
-    #[test]
-    fn acks_of_small_changes_go_together_and_those_of_others_at_once() {
-        let mut attachment = Attachment::new(Viewer::new(HashKey::default(), 0), Identity::default(), 0);
-        attachment.hold_acknowledgements();
-        let key = HashKey(7);
-        let attached = Attached {
-            token: Token([0; 16]),
-            key,
-            width: 100,
-            height: 50,
-            next_input: 0,
-            title: String::new(),
-            policy: Policy::default(),
-        };
-        attachment.control(Control::Attached(attached), 0).unwrap();
-        let update = |number, complete| {
-            let header =
-                UpdateHeader { number, epoch: 1, width: 100, height: 50, complete, ..Default::default() };
-            let mut stream = Vec::new();
-            header.write(&mut stream);
-            Bytes::from(stream)
-        };
-        let replies = |attachment: &mut Attachment| -> Vec<Control> {
-            std::iter::from_fn(|| attachment.reply()).collect()
-        };
-        // Until the first screen is proven, nothing waits.
-        attachment.update(update(1, true), || 0).unwrap();
-        assert_eq!(replies(&mut attachment).len(), 2);
-        attachment.control(Control::Verdict { update: 1, agreed: true }, 0).unwrap();
-        for number in [2, 3] {
-            attachment.update(update(number, true), || number * 1_000).unwrap();
-        }
-        assert_eq!(attachment.due(), Some(2_000 + HELD_FOR));
-        assert!(replies(&mut attachment).is_empty());
-        attachment.tick(2_000 + HELD_FOR);
-        let told = replies(&mut attachment);
-        let ack = |update, decode_us| Control::Ack { update, decode_us, missing: Vec::new() };
-        assert_eq!(told[..2], [ack(2, HELD_FOR), ack(3, HELD_FOR - 1_000)]);
-        assert!(matches!(told[2..], [Control::Proof { update: 3, .. }]), "{told:?}");
-        // One that says that more will come takes along what waited.
-        attachment.update(update(4, true), || 200_000).unwrap();
-        attachment.update(update(5, false), || 210_000).unwrap();
-        assert_eq!(replies(&mut attachment), [ack(4, 10_000), ack(5, 0)]);
-        assert_eq!(attachment.due(), None);
     }
 
     #[test]

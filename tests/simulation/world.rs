@@ -350,9 +350,6 @@ impl World {
         let (mut viewer, identity) = seat.attachment.take().unwrap().into_parts();
         assert!(viewer.hashes().len() == seat.shown.len());
         let mut attachment = Attachment::new(viewer, identity, self.now);
-        if id.is_multiple_of(2) {
-            attachment.hold_acknowledgements();
-        }
         let hello = attachment.attach(Attach {
             session: "simulated".into(),
             ticket: vec![],
@@ -494,9 +491,6 @@ impl World {
         let link = self.connections.get_mut(&id).unwrap();
         if self.now % TICK < STEP {
             attachment.tick(self.now);
-        }
-        if attachment.due().is_some_and(|due| due <= self.now) {
-            attachment.release(self.now);
         }
         while let Some(reply) = attachment.reply() {
             link.up_control.send(&reply.to_bytes(), self.now, &seat.conditions, &mut self.random);

@@ -127,7 +127,6 @@ impl Client {
         }
         let replaced = std::mem::replace(&mut self.attachment, candidate.attachment);
         self.attachment.inherit(replaced.into_parts().1);
-        self.attachment.hold_acknowledgements();
         self.link = Some((candidate.link, candidate.inbox));
         self.flow = candidate.flow;
         (self.motions, self.silent, self.lost_at) = (0, false, None);
