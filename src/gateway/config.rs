@@ -231,9 +231,11 @@ pub struct SessionConfig {
 impl SessionConfig {
     /// How many sources of pixels it names.
     fn sources(&self) -> usize {
-        let mut named = vec![self.display.is_some(), self.pattern.is_some(), self.vnc.is_some()];
         #[cfg(feature = "rdp")]
-        named.push(self.rdp.is_some());
+        let rdp = self.rdp.is_some();
+        #[cfg(not(feature = "rdp"))]
+        let rdp = false;
+        let named = [self.display.is_some(), self.pattern.is_some(), self.vnc.is_some(), rdp];
         named.into_iter().filter(|&named| named).count()
     }
 }
