@@ -30,7 +30,7 @@ demo: packages-demo build ## show a real desktop in your browser, with everythin
 test: packages-test web $(TEST_PROVIDER)/node_modules/.installed $(TEST_COLLECTOR)/.installed ## run every test: the page's checks and tests, then cargo's
 	cd $(WEB) && npm run check
 	cd $(WEB) && npm run test
-	$(CARGO) test --features pcsc
+	$(CARGO) test --features pcsc --no-fail-fast
 
 bench: packages-bench packages-peers web ## run all benchmarks
 	$(CARGO) bench
