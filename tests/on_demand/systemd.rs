@@ -5,11 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const SYSTEMD: &str = "/lib/systemd/systemd";
-/// Folders of the machine that systemd must not touch are covered before it starts; its only target wants nothing.
+/// Folders of the machine that systemd must not touch are covered before it starts, but for what is tested, should that lie
+/// there; its only target wants nothing.
 const BOOT: &str = "set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
+mkdir /run/tested
+mount --bind \"$TESTED\" /run/tested
 mount -t tmpfs tmpfs /tmp
+mkdir -p \"$TESTED\"
+mount --move /run/tested \"$TESTED\"
 mkdir -p /run/systemd/system
 printf '[Unit]\\nDefaultDependencies=no\\n' > /run/systemd/system/nothing.target
 export container=test
@@ -59,8 +64,15 @@ fn where_there_is_systemd_a_session_is_a_scope_with_its_applications_limits() {
         cgroup.enter(),
         BOOT.replace('\'', "'\\''")
     );
-    let mut booted =
-        Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    // Where this program lies, and chevet's own.
+    let tested = std::env::current_exe().unwrap().parent().and_then(Path::parent).unwrap().to_owned();
+    let mut booted = Command::new("sh")
+        .args(["-c", &line])
+        .env("TESTED", tested)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     // unshare's only child is systemd.
     let children = format!("/proc/{0}/task/{0}/children", booted.id());
     let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
