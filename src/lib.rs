@@ -20,6 +20,8 @@ pub mod demo;
 #[cfg(feature = "net")]
 pub mod doctor;
 #[cfg(feature = "net")]
+pub mod edge;
+#[cfg(feature = "net")]
 pub mod gateway;
 #[cfg(feature = "net")]
 pub mod host;

@@ -1,5 +1,8 @@
 use super::{Failure, interrupted, notify};
-use chevet::gateway::{Config, DEFAULT_CONFIG, Gateway as Running, Predecessor, SessionConfig};
+use chevet::gateway::{
+    Config, DEFAULT_CONFIG, Gateway as Running, Predecessor, SessionConfig, identity, make_state_directory,
+};
+use chevet::link::fingerprint_text;
 use chevet::telemetry::Telemetry;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,6 +32,9 @@ pub struct Gateway {
     /// Print the defaults, with comments, and exit
     #[arg(long)]
     print_config: bool,
+    /// Print the fingerprint by which edges know this gateway, and exit
+    #[arg(long)]
+    identity: bool,
     /// Show this X display as the session "desk", beside those of the configuration
     #[arg(long, value_name = ":N")]
     display: Option<String>,
@@ -47,6 +53,9 @@ impl Gateway {
             print!("{DEFAULT_CONFIG}");
             return Ok(ExitCode::SUCCESS);
         }
+        if self.identity {
+            return self.print_identity();
+        }
         let before = Predecessor::of_this_process()?;
         let config = self.config()?;
         let runtime = super::runtime()?;
@@ -54,6 +63,16 @@ impl Gateway {
         let telemetry = config.telemetry.as_ref().map(begin).transpose()?;
         log.with(telemetry.as_ref().map(Telemetry::layer)).init();
         runtime.block_on(run(&config, before))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn print_identity(self) -> Result<ExitCode, Failure> {
+        let config = self.config()?;
+        let directory = config
+            .state_directory
+            .ok_or("the configuration has no `state_directory`, where the key is kept")?;
+        make_state_directory(&directory)?;
+        println!("{}", fingerprint_text(&identity(&directory)?.fingerprint()));
         Ok(ExitCode::SUCCESS)
     }
 

@@ -3,6 +3,7 @@
 mod audit;
 mod badge;
 mod demo;
+mod edge;
 mod gateway;
 mod heap;
 mod host;
@@ -54,6 +55,7 @@ CHEVET_LOG sets what is logged: error, warn, info, debug, or finer as in `chevet
 enum Command {
     Demo(demo::Demo),
     Gateway(gateway::Gateway),
+    Edge(edge::Edge),
     Host(Box<host::Host>),
     Hosts(hosts::Hosts),
     /// Keeps one session of a host's; `chevet host` starts it
@@ -120,6 +122,7 @@ impl Cli {
         match self.command {
             Command::Demo(demo) => runtime()?.block_on(demo.run())?,
             Command::Gateway(_) => unreachable!("it has started above"),
+            Command::Edge(edge) => runtime()?.block_on(edge.run())?,
             Command::Host(host) => runtime()?.block_on(host.run())?,
             Command::View(view) => runtime()?.block_on(view.run())?,
             Command::Hosts(hosts) => runtime()?.block_on(hosts.run())?,

@@ -1,6 +1,7 @@
 //! Who is let in: the first messages of a link, and what must be shown.
 
 use super::config::Config;
+use super::listen::Way;
 use super::recordings::{Hold, person};
 use super::{Shared, availability, hosts, is_name, lock, share, traces};
 use crate::audit::{Event, Record};
@@ -138,7 +139,7 @@ enum Wish {
 }
 
 /// Hears what a new link wants, and hands it to its session; or closes it with the reason.
-pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, peer: IpAddr) {
+pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, peer: IpAddr, way: &Way) {
     let road = link.road().name();
     let mut role = None;
     let span = traces::attaching(road);
@@ -149,6 +150,7 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
             let seen = traces::goes_on(span, &of.session, of.claims.as_ref());
             match view(shared, &of, &grant, &link).instrument(seen.clone()).await {
                 Ok((session, _recorded)) => {
+                    way.admit(peer);
                     traces::until_screen(&seen, &link, &grant);
                     drop(seen);
                     availability::follow(shared, &session, &link, &mut grant);
@@ -172,6 +174,9 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
                     (refused, Some(of.session))
                 }
             }
+        }
+        Ok(Ok(Wish::Offer { .. } | Wish::Host(..))) if way.is_edge() => {
+            (refusal(CloseCode::REFUSED, "hosts are let in from inside alone".into()), None)
         }
         Ok(Ok(Wish::Offer { session, title })) => {
             return offer(shared, &session, &title, link, inbox, peer).await;

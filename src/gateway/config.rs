@@ -1,5 +1,6 @@
 //! The gateway's configuration: one TOML file.
 
+use super::edges::EdgeConfig;
 use super::origins::is_origin;
 use crate::audit;
 use crate::broker::{Application, Publication};
@@ -80,6 +81,10 @@ pub enum ConfigError {
     Recording(#[from] recording::ConfigError),
     #[error("a [[policy]] says recording = true, and there is no [recording] that says where and for whom")]
     NoRecording,
+    #[error("[[edge]] {0:?}: {1}")]
+    Edge(String, &'static str),
+    #[error("[[edge]] needs `state_directory`, where the gateway keeps the key by which edges know it")]
+    EdgeState,
     #[error("session {0:?}: its `vnc`: {1}")]
     Vnc(String, String),
     #[error("session {0:?} needs one of `display`, `vnc`, `rdp` and `pattern`")]
@@ -111,6 +116,8 @@ pub struct Config {
     pub zones: Vec<Zone>,
     #[serde(rename = "policy")]
     pub rules: Vec<Rule>,
+    #[serde(rename = "edge")]
+    pub edges: Vec<EdgeConfig>,
     pub audit: audit::Config,
     pub recording: Option<recording::Config>,
     pub metrics: MetricsConfig,
@@ -278,6 +285,7 @@ impl Default for Config {
             applications: Vec::new(),
             zones: Vec::new(),
             rules: Vec::new(),
+            edges: Vec::new(),
             audit: audit::Config::default(),
             recording: None,
             metrics: MetricsConfig::default(),
@@ -344,6 +352,14 @@ impl Config {
         }
         if let Some(telemetry) = &self.telemetry {
             telemetry.check()?;
+        }
+        if !self.edges.is_empty() && self.state_directory.is_none() {
+            return Err(ConfigError::EdgeState);
+        }
+        for edge in &self.edges {
+            if let Some(fault) = edge.fault() {
+                return Err(ConfigError::Edge(edge.address.clone(), fault));
+            }
         }
         self.check_applications()?;
         for (index, session) in self.sessions.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! The listeners: UDP for QUIC and WebTransport, TCP for the page and WebSocket, on the same port numbers.
 
+use super::edges::Edges;
 use super::handover::Predecessor;
 use super::handshakes::{Handshake, Handshakes};
 use super::{Config, GatewayError, Shared, admit, cards, page};
@@ -14,7 +15,8 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
@@ -27,15 +29,48 @@ const UNSENT: u32 = 16 << 10;
 /// A TLS or HTTP head must come within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Which way a connection came.
+#[derive(Clone)]
+pub(super) enum Way {
+    Straight,
+    /// Through an edge, whose UDP port clients dial.
+    Edge {
+        edges: Arc<Edges>,
+        udp_port: Option<u16>,
+    },
+}
+
+impl Way {
+    /// Somebody who came this way is known.
+    pub fn admit(&self, address: IpAddr) {
+        if let Way::Edge { edges, .. } = self {
+            edges.admit(address);
+        }
+    }
+
+    pub fn is_edge(&self) -> bool {
+        matches!(self, Way::Edge { .. })
+    }
+}
+
 /// A TCP connection's place among those that there may be, for as long as somebody holds it; and where it comes from.
 #[derive(Clone)]
 pub(super) struct Place {
     _permit: Arc<OwnedSemaphorePermit>,
     from: IpAddr,
+    way: Way,
     exporter: Option<Exporter>,
 }
 
 impl Place {
+    pub fn new(permit: OwnedSemaphorePermit, from: IpAddr, way: Way) -> Place {
+        Place { _permit: Arc::new(permit), from, way, exporter: None }
+    }
+
+    pub fn way(&self) -> &Way {
+        &self.way
+    }
+
     pub fn from(&self) -> IpAddr {
         self.from
     }
@@ -65,6 +100,8 @@ pub(super) enum Entrance {
     Page,
     /// Clients are asked for a certificate.
     Cards,
+    /// The page, for those who come through an edge.
+    Edge,
 }
 
 impl Sockets {
@@ -135,7 +172,7 @@ fn tcp_listener(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-pub(super) async fn serve_udp(endpoint: quinn::Endpoint, shared: Arc<Shared>) {
+pub(super) async fn serve_udp(endpoint: quinn::Endpoint, shared: Arc<Shared>, way: Way) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let handshakes = Handshakes::default();
     while let Some(incoming) = endpoint.accept().await {
@@ -152,13 +189,13 @@ pub(super) async fn serve_udp(endpoint: quinn::Endpoint, shared: Arc<Shared>) {
             incoming.refuse();
             continue;
         };
-        let shared = shared.clone();
+        let (shared, way) = (shared.clone(), way.clone());
         tokio::spawn(async move {
             let _place = place;
             let shaken = tokio::time::timeout(PATIENCE, async { incoming.await }).await;
             drop(handshake);
             match shaken {
-                Ok(Ok(connection)) => serve_quic(connection, &shared).await,
+                Ok(Ok(connection)) => serve_quic(connection, &shared, &way).await,
                 Ok(Err(error)) => tracing::debug!(%error, "QUIC handshake failed"),
                 Err(_) => tracing::debug!("QUIC handshake took too long"),
             }
@@ -167,14 +204,16 @@ pub(super) async fn serve_udp(endpoint: quinn::Endpoint, shared: Arc<Shared>) {
 }
 
 /// Serves a connection to its end.
-async fn serve_quic(connection: quinn::Connection, shared: &Arc<Shared>) {
+async fn serve_quic(connection: quinn::Connection, shared: &Arc<Shared>, way: &Way) {
     match tokio::time::timeout(
         PATIENCE,
         link::accept(connection.clone(), |origin, host| shared.origins.admit(origin, host)),
     )
     .await
     {
-        Ok(Ok((link, inbox))) => admit::admit(shared, link, inbox, connection.remote_address().ip()).await,
+        Ok(Ok((link, inbox))) => {
+            admit::admit(shared, link, inbox, connection.remote_address().ip(), way).await;
+        }
         Ok(Err(reason)) => {
             tracing::debug!(%reason, "a connection made no link");
             let reason = reason.to_string().into();
@@ -190,7 +229,7 @@ async fn serve_quic(connection: quinn::Connection, shared: &Arc<Shared>) {
 pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>, entrance: Entrance) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let router = match entrance {
-        Entrance::Page => page::router(shared.clone()),
+        Entrance::Page | Entrance::Edge => page::router(shared.clone()),
         Entrance::Cards => cards::card_router(shared.clone()),
     };
     let handshakes = Handshakes::default();
@@ -214,22 +253,23 @@ pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>, entran
             // What is urgent must not wait behind what the kernel has taken long before the path does.
             let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
             // A WebSocket keeps its place after HTTP has let it go.
-            let place = Place { _permit: Arc::new(place), from, exporter: None };
-            let _ = serve_connection(stream, &shared, router, entrance, place, handshake).await;
+            let place = Place::new(place, from, Way::Straight);
+            let _ = serve_connection(stream, &shared, router, entrance, place, Some(handshake)).await;
         });
     }
 }
 
-async fn serve_connection(
-    stream: TcpStream,
+/// Serves a client's bytes to their end. `handshake` is over with the first request.
+pub(super) async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     shared: &Shared,
     router: axum::Router,
     entrance: Entrance,
     mut place: Place,
-    handshake: Handshake,
+    handshake: Option<Handshake>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // The handshake is over with the first request's head.
-    let begun = Arc::new(Mutex::new(Some(handshake)));
+    let begun = Arc::new(Mutex::new(handshake));
     let router = router.layer(axum::middleware::map_request(move |request: axum::extract::Request| {
         drop(begun.lock().unwrap_or_else(PoisonError::into_inner).take());
         std::future::ready(request)
@@ -251,7 +291,7 @@ async fn serve_connection(
         let service = TowerToHyperService::new(router.layer(Extension(place)).layer(Extension(shown)));
         // Each sign-in is a handshake of its own, for which the card must be there.
         http.keep_alive(false).serve_connection(TokioIo::new(stream), service).await?;
-    } else if shared.tls {
+    } else if shared.tls || entrance == Entrance::Edge {
         let acceptor = TlsAcceptor::from(Arc::new(shared.certificate().tcp_server()?));
         let stream = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await??;
         place.exporter = link::exporter_of(stream.get_ref().1);

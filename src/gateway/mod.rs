@@ -7,6 +7,7 @@ mod applications;
 mod availability;
 mod cards;
 mod config;
+mod edges;
 mod handover;
 mod handshakes;
 mod hosts;
@@ -31,6 +32,7 @@ pub use config::{
     Access, AvailabilityConfig, Config, ConfigError, DEFAULT_CONFIG, MetricsConfig, PatternConfig,
     SeatsConfig, SessionConfig, SignInConfig, StoreConfig, Tls, is_name,
 };
+pub use edges::{EdgeConfig, identity};
 pub use handover::{HandoverError, Predecessor};
 pub use people::PeopleError;
 pub use recordings::RecordingsError;
@@ -39,8 +41,9 @@ pub use registry::{Registry, RegistryError};
 use crate::audit::{Audit, AuditError, Event, Record};
 use crate::availability::Recorder;
 use crate::broker::Applications;
-use crate::link::{Certificate, Gate, TlsError, fingerprint_text};
-use listen::{Entrance, Place, Sockets};
+use crate::link::{Certificate, Gate, IdentityError, TlsError, fingerprint_text};
+use edges::Edges;
+use listen::{Entrance, Place, Sockets, Way};
 use people::People;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -65,6 +68,8 @@ pub enum GatewayError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
@@ -97,6 +102,7 @@ pub struct Gateway {
     addresses: Vec<SocketAddr>,
     tasks: JoinSet<()>,
     endpoints: Vec<(quinn::Endpoint, Arc<Gate>)>,
+    edges: Option<(Arc<Edges>, quinn::Endpoint)>,
     /// For a successor.
     sockets: Vec<OwnedFd>,
     successor: Option<handover::Successor>,
@@ -196,7 +202,7 @@ impl Gateway {
         tasks.spawn(availability::record(shared.clone()));
         tasks.spawn(hosts::watch(shared.clone()));
         for (endpoint, _) in &listeners.udp {
-            tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone()));
+            tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone(), Way::Straight));
         }
         for listener in listeners.tcp {
             tasks.spawn(listen::serve_tcp(listener, shared.clone(), Entrance::Page));
@@ -205,8 +211,10 @@ impl Gateway {
             tasks.spawn(listen::serve_tcp(listener, shared.clone(), Entrance::Cards));
         }
         tasks.spawn(cards::watch(shared.clone()));
+        let edges = dial_edges(config, &shared, &key_secret, &mut tasks)?;
         if certificate.is_self_signed() {
-            let endpoints = listeners.udp.iter().map(|(endpoint, _)| endpoint.clone()).collect();
+            let endpoints = listeners.udp.iter().map(|(endpoint, _)| endpoint);
+            let endpoints = endpoints.chain(edges.iter().map(|(_, endpoint)| endpoint)).cloned().collect();
             tasks.spawn(renew(config.clone(), shared.clone(), endpoints));
         }
         Ok(Gateway {
@@ -214,6 +222,7 @@ impl Gateway {
             addresses,
             tasks,
             endpoints: listeners.udp,
+            edges,
             sockets: copies,
             successor: None,
             farewell: FAREWELL,
@@ -296,10 +305,12 @@ impl Gateway {
         {
             tracing::warn!(%error, "what was applied could not be handed over");
         }
+        self.edges.iter().for_each(|(edges, _)| edges.leave());
         self.shared.registry.clear();
         tokio::time::sleep(self.farewell).await;
         self.tasks.abort_all();
-        for (endpoint, _) in &self.endpoints {
+        let endpoints = self.endpoints.iter().map(|(endpoint, _)| endpoint);
+        for endpoint in endpoints.chain(self.edges.iter().map(|(_, endpoint)| endpoint)) {
             endpoint.close(crate::wire::CloseCode::GOING_AWAY.0.into(), b"the gateway is stopping");
             let _ = tokio::time::timeout(self.farewell, endpoint.wait_idle()).await;
         }
@@ -310,6 +321,27 @@ impl Gateway {
             tracing::error!("the gateway's end is not in the audit journal");
         }
     }
+}
+
+/// Begins to keep tunnels to the edges of the configuration, if it names any.
+fn dial_edges(
+    config: &Config,
+    shared: &Arc<Shared>,
+    secret: &aws_lc_rs::hmac::Key,
+    tasks: &mut JoinSet<()>,
+) -> Result<Option<(Arc<Edges>, quinn::Endpoint)>, GatewayError> {
+    let Some(directory) = config.state_directory.as_deref().filter(|_| !config.edges.is_empty()) else {
+        return Ok(None);
+    };
+    let (identity, edges) = (identity(directory)?, Edges::new(secret, config.policies()));
+    let endpoint = edges.endpoint(shared, secret)?;
+    let way = Way::Edge { edges: edges.clone(), udp_port: None };
+    tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone(), way));
+    for edge in &config.edges {
+        let client = edges::client(edge, &identity)?;
+        tasks.spawn(edges::keep(edge.clone(), client, shared.clone(), edges.clone()));
+    }
+    Ok(Some((edges, endpoint)))
 }
 
 async fn forget_gone(shared: Arc<Shared>) {

@@ -1,5 +1,6 @@
 //! The page that browsers load, what it asks, and its WebSocket.
 
+use super::listen::Way;
 use super::{Place, Shared, admin, admit, api, traces};
 use crate::audit::{Event, Record};
 use crate::link::{self, WebSocketFault, Written, fingerprint_text};
@@ -75,7 +76,11 @@ fn file(name: &str) -> Response {
 }
 
 /// How this gateway is reached. Nothing secret.
-async fn connect(State(shared): State<Arc<Shared>>) -> Json<Value> {
+async fn connect(State(shared): State<Arc<Shared>>, Extension(place): Extension<Place>) -> Json<Value> {
+    let udp_port = match place.way() {
+        Way::Straight => shared.udp_port,
+        Way::Edge { udp_port, .. } => *udp_port,
+    };
     let certificate = shared.certificate();
     let pins = match certificate.is_self_signed() {
         true => vec![fingerprint_text(&certificate.fingerprint())],
@@ -85,7 +90,7 @@ async fn connect(State(shared): State<Arc<Shared>>) -> Json<Value> {
         serde_json::from_str(include_str!("../web/known-bad.json")).unwrap_or_else(|_| json!([]));
     Json(json!({
         "version": format!("{}.{}", wire::MAJOR, wire::MINOR),
-        "udp_port": shared.udp_port,
+        "udp_port": udp_port,
         "certificate_sha256": pins,
         "websocket": wire::PATH,
         "known_bad": known_bad,
@@ -115,7 +120,7 @@ async fn websocket(
         .write_buffer_size(0)
         .on_upgrade(async move |socket| {
             let (link, inbox) = join(socket, place.exporter());
-            admit::admit(&shared, link.clone(), inbox, place.from()).await;
+            admit::admit(&shared, link.clone(), inbox, place.from(), place.way()).await;
             link.ended().await;
             drop(place);
         })

@@ -5,15 +5,21 @@ mod congestion;
 mod dial;
 mod dialler;
 mod inside;
+mod pinned;
 mod quic;
 mod tls;
+mod tunnel;
 mod websocket;
 
 pub use dial::{DialError, Target, dial, udp_socket};
 pub use dialler::Dialler;
 pub use inside::{Outlet, Sent, inside};
+pub use pinned::{Identity, IdentityError};
 pub use quic::{Gate, accept, listen, server_config};
 pub use tls::{Certificate, TlsError, fingerprint_text, parse_fingerprint, tcp_client_config};
+pub use tunnel::{
+    Tag, TunnelSocket, listen_in_tunnels, next_tunnel_message, peer_fingerprint, tunnel_transport,
+};
 pub use websocket::{WebSocketFault, Written, exporter_of, join};
 
 use crate::wire::limits::MAX_UPDATE;

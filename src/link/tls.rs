@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// Browsers accept a certificate by its hash only if it is valid for less than 14 days.
 const SELF_SIGNED_DAYS: u64 = 13;
+/// What is known by its hash alone and kept.
+const LASTING_DAYS: u64 = 100 * 365;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -56,12 +58,21 @@ impl Certificate {
     /// A new ECDSA P-256 certificate for these names, valid for 13 days, which browsers take by its hash. The
     /// text is the same in PEM, the key after the certificate.
     pub fn self_signed(names: &[String]) -> Result<(Self, String), TlsError> {
+        Certificate::own(names, SELF_SIGNED_DAYS)
+    }
+
+    /// The same with no end that matters, for a peer that knows its hash.
+    pub(super) fn lasting(names: &[String]) -> Result<(Self, String), TlsError> {
+        Certificate::own(names, LASTING_DAYS)
+    }
+
+    fn own(names: &[String], days: u64) -> Result<(Self, String), TlsError> {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let mut params = rcgen::CertificateParams::new(names)?;
         let now = std::time::SystemTime::now();
         let hour = Duration::from_secs(3_600);
         params.not_before = (now - hour).into();
-        params.not_after = (now - hour + SELF_SIGNED_DAYS as u32 * 24 * hour).into();
+        params.not_after = (now - hour + days as u32 * 24 * hour).into();
         let certificate = params.self_signed(&key)?;
         let text = certificate.pem() + &key.serialize_pem();
         let key = PrivateKeyDer::try_from(key.serialize_der())
@@ -74,6 +85,10 @@ impl Certificate {
         let certificate = CertificateDer::from_pem_slice(text.as_bytes()).ok()?;
         let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).ok()?;
         Some(Certificate { chain: vec![certificate], key, self_signed: true })
+    }
+
+    pub(super) fn parts(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        (self.chain.clone(), self.key.clone_key())
     }
 
     pub fn is_self_signed(&self) -> bool {
@@ -129,7 +144,7 @@ impl Certificate {
     }
 }
 
-fn fingerprint(certificate: &CertificateDer) -> [u8; 32] {
+pub(super) fn fingerprint(certificate: &CertificateDer) -> [u8; 32] {
     let digest = digest::digest(&digest::SHA256, certificate);
     let mut fingerprint = [0; 32];
     fingerprint.copy_from_slice(digest.as_ref());
@@ -229,9 +244,9 @@ impl ClientCertVerifier for Asking {
 
 /// Accepts exactly the certificates whose hash is known; that they hold the key is checked as always.
 #[derive(Debug)]
-struct Pinned {
-    pins: Vec<[u8; 32]>,
-    provider: Arc<CryptoProvider>,
+pub(super) struct Pinned {
+    pub(super) pins: Vec<[u8; 32]>,
+    pub(super) provider: Arc<CryptoProvider>,
 }
 
 impl ServerCertVerifier for Pinned {

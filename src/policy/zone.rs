@@ -30,7 +30,7 @@ pub struct Network {
 pub struct NotANetwork(String);
 
 impl Network {
-    fn holds(&self, address: IpAddr) -> bool {
+    pub fn holds(&self, address: IpAddr) -> bool {
         // On an IPv6 socket an IPv4 client is still one.
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(ours), IpAddr::V4(theirs)) => {

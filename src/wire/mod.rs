@@ -9,6 +9,7 @@ pub mod limits;
 mod parts;
 mod policy;
 mod share;
+mod tunnel;
 mod update;
 mod value;
 mod websocket;
@@ -19,6 +20,9 @@ pub use host::{EndReason, HostLoad, HostMessage, HostOffers, RunningSession, Sta
 pub use input::{Button, InputEvent, InputReader, Motion, write_event, write_input_start};
 pub use policy::{Policy, UnknownPolicy};
 pub use share::{Marking, Terms, Watcher, WatcherOrder};
+pub use tunnel::{
+    CONNECTION_ID, MAX_HEAD, Outside, TAG_KEY, TUNNEL_ALPN, TunnelMessage, outside, put_head, read_head,
+};
 pub use update::{CachedTile, CopyRect, TilePart, UpdateHeader, VideoFrame, read_update};
 pub use value::{Reader, WireError};
 pub(crate) use value::{put_bytes, put_text, put_u64, put_varint};
