@@ -18,6 +18,8 @@ mod chevet;
 mod clipboard;
 #[path = "end_to_end/drawing.rs"]
 mod drawing;
+#[path = "end_to_end/edge.rs"]
+mod edge;
 #[path = "end_to_end/exact.rs"]
 mod exact;
 #[path = "end_to_end/film.rs"]

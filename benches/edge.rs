@@ -1,0 +1,215 @@
+//! What an edge costs: the same gateway straight and through an edge on the loopback, by turns, each a process of its own: from
+//! an event to its update with two viewers, and with more than the machine can serve.
+//!
+//! `cargo bench --bench edge`
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const ROUNDS: usize = 3;
+const SECONDS: u32 = 5;
+/// Stacks of slices, 15 a second: the most that a viewer is brought.
+const PROFILE: &str = "imaging";
+const TICKET: &str = "the ticket of this bench";
+
+fn main() {
+    if std::env::args().any(|word| word == "--test") {
+        return;
+    }
+    measure(&Stage::set());
+}
+
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn chevet(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chevet"));
+    command.args(arguments).stdin(Stdio::null()).env("CHEVET_LOG", "error");
+    command
+}
+
+fn start(arguments: &[&str]) -> Program {
+    Program(chevet(arguments).stdout(Stdio::null()).spawn().expect("chevet"))
+}
+
+fn said(arguments: &[&str]) -> String {
+    String::from_utf8(chevet(arguments).output().expect("chevet").stdout).expect("text").trim().to_owned()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path of text")
+}
+
+struct Stage {
+    folder: PathBuf,
+    inside: u16,
+    outside: u16,
+    programs: Vec<Program>,
+}
+
+impl Stage {
+    fn set() -> Stage {
+        let folder = std::env::temp_dir().join(format!("chevet-bench-edge-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let free = || {
+            std::net::UdpSocket::bind("127.0.0.1:0")
+                .and_then(|socket| socket.local_addr())
+                .expect("a port")
+                .port()
+        };
+        let (inside, outside, between) = (free(), free(), free());
+        let (gateway, edge) = (folder.join("gateway.toml"), folder.join("edge.toml"));
+        let base = format!(
+            "listen = [\"127.0.0.1:{inside}\"]\nstate_directory = {:?}\n[access]\nticket = {TICKET:?}\nhost_secret = {TICKET:?}\n",
+            folder.join("gateway")
+        );
+        std::fs::write(&gateway, &base).expect("a file");
+        let ours = said(&["gateway", "--config", text(&gateway), "--identity"]);
+        let outer = format!(
+            "listen = [\"127.0.0.1:{outside}\"]\ninside = \"127.0.0.1:{between}\"\nstate_directory = {:?}\ngateways = [{ours:?}]\n",
+            folder.join("edge")
+        );
+        std::fs::write(&edge, outer).expect("a file");
+        let theirs = said(&["edge", "--config", text(&edge), "--identity"]);
+        let all = format!("{base}[[edge]]\naddress = \"127.0.0.1:{between}\"\nfingerprint = {theirs:?}\n");
+        std::fs::write(&gateway, all).expect("a file");
+        let mut programs =
+            vec![start(&["edge", "--config", text(&edge)]), start(&["gateway", "--config", text(&gateway)])];
+        let gateway = format!("127.0.0.1:{inside}");
+        let offered = ["load", "--serve", "--sessions", "8", "--profile", PROFILE, "--gateway", &gateway];
+        let offering = chevet(&offered).env("CHEVET_HOST_SECRET", TICKET).stdout(Stdio::null()).spawn();
+        programs.push(Program(offering.expect("chevet")));
+        Stage { folder, inside, outside, programs }
+    }
+
+    /// The sessions' address, straight or through the edge.
+    fn address(&self, through: bool) -> Option<String> {
+        let told = ask(self.inside)?;
+        let pin = told.split("certificate_sha256\":[\"").nth(1)?.split('"').next()?;
+        let (port, tls) = if through { (self.outside, "&tls=1") } else { (self.inside, "") };
+        Some(format!(
+            "chevet://127.0.0.1:{port}/imaging-*?ticket={}&pin={pin}{tls}",
+            TICKET.replace(' ', "+")
+        ))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.programs.clear();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// How the gateway is reached, as its page is told.
+fn ask(port: u16) -> Option<String> {
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+    write!(stream, "GET /api/connect HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// Processor time of a process so far, in seconds.
+fn processor_s(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let after = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: f64 =
+        after.split_whitespace().skip(11).take(2).filter_map(|word| word.parse::<f64>().ok()).sum();
+    ticks / 100.0
+}
+
+struct Run {
+    latency: [f64; 3],
+    megabytes_a_second: f64,
+    edge_cores: f64,
+    gateway_cores: f64,
+}
+
+impl Stage {
+    fn load(&self, through: bool, road: &str, viewers: usize, seconds: u32) -> Option<Run> {
+        let report = self.folder.join("report.json");
+        let _ = std::fs::remove_file(&report);
+        let address = self.address(through)?;
+        let (viewers, time) = (viewers.to_string(), format!("{seconds}s"));
+        let before = [0, 1].map(|at: usize| processor_s(self.programs[at].0.id()));
+        let began = std::time::Instant::now();
+        let words = [
+            "load",
+            "--profile",
+            PROFILE,
+            "--sessions",
+            "8",
+            "--viewers",
+            &viewers,
+            "--road",
+            road,
+            "--ramp",
+            "1s",
+            "--duration",
+            &time,
+            "--parse-only",
+            "--json",
+            text(&report),
+            &address,
+        ];
+        let output = chevet(&words).output().expect("chevet");
+        let took = began.elapsed().as_secs_f64();
+        let after = [0, 1].map(|at: usize| processor_s(self.programs[at].0.id()));
+        let figures = std::fs::read_to_string(&report).ok();
+        let Some(figures) = figures.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
+        else {
+            eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+            return None;
+        };
+        let latency =
+            ["p50", "p90", "p99"].map(|name| figures["latency_us"][name].as_f64().unwrap_or(f64::NAN) / 1e3);
+        let megabytes_a_second = figures["bytes"].as_f64()? / figures["seconds"].as_f64()? / 1e6;
+        let [edge_cores, gateway_cores] = [0, 1].map(|at| (after[at] - before[at]) / took);
+        Some(Run { latency, megabytes_a_second, edge_cores, gateway_cores })
+    }
+}
+
+fn measure(stage: &Stage) {
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    // Whoever was let in over TCP may come by QUIC. Until all sessions are offered, somebody is refused.
+    while stage.load(true, "websocket", 8, 1).is_none() || stage.load(true, "quic", 8, 1).is_none() {
+        assert!(std::time::Instant::now() < end, "the sessions do not come");
+    }
+    println!("| road | viewers | way | p50, ms | p90 | p99 | MB/s | edge, cores | gateway, cores |");
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for road in ["quic", "websocket"] {
+        for viewers in [2, 64] {
+            let mut runs: [Vec<Run>; 2] = [Vec::new(), Vec::new()];
+            for _ in 0..ROUNDS {
+                for through in [false, true] {
+                    runs[usize::from(through)].extend(stage.load(through, road, viewers, SECONDS));
+                }
+            }
+            for (way, runs) in ["straight", "edge"].into_iter().zip(&runs) {
+                let middle = |of: &dyn Fn(&Run) -> f64| {
+                    let mut all: Vec<f64> = runs.iter().map(of).collect();
+                    all.sort_by(f64::total_cmp);
+                    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+                };
+                println!(
+                    "| {road} | {viewers} | {way} | {:.2} | {:.2} | {:.2} | {:.1} | {:.2} | {:.2} |",
+                    middle(&|run| run.latency[0]),
+                    middle(&|run| run.latency[1]),
+                    middle(&|run| run.latency[2]),
+                    middle(&|run| run.megabytes_a_second),
+                    middle(&|run| run.edge_cores),
+                    middle(&|run| run.gateway_cores),
+                );
+            }
+        }
+    }
+}
