@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u64, u8, &[u8])| {
     let (kind, piece, bytes) = input;
-    if let Ok(Some(message)) = Control::read(kind % 32, bytes) {
+    if let Ok(Some(message)) = Control::read(kind % 64, bytes) {
         let mut reader = ControlReader::new();
         reader.push(&message.to_bytes());
         assert_eq!(reader.next(), Ok(Some(message)));
