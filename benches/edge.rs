@@ -1,11 +1,16 @@
 //! What an edge costs: the same gateway straight and through an edge on the loopback, by turns, each a process of its own: from
-//! an event to its update with two viewers, and with more than the machine can serve.
+//! an event to its update with two viewers, and with more than the machine can serve; and through an edge that strangers at another
+//! address flood with first packets of QUIC and with TCP connections.
 //!
 //! `cargo bench --bench edge`
 
 use std::io::{Read, Write};
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 const ROUNDS: usize = 3;
@@ -178,6 +183,57 @@ impl Stage {
     }
 }
 
+/// Strangers at an address of their own, who never stop.
+struct Flood {
+    stop: Arc<AtomicBool>,
+    packets: JoinHandle<u64>,
+    connections: JoinHandle<u64>,
+    began: std::time::Instant,
+}
+
+impl Flood {
+    fn start(port: u16) -> Flood {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (ended, to) = (stop.clone(), SocketAddr::from(([127, 0, 0, 1], port)));
+        let packets = std::thread::spawn(move || {
+            let socket = UdpSocket::bind("127.0.0.3:0").expect("an address of the loopback");
+            let mut packet = [7; 1_200];
+            packet[..6].copy_from_slice(&[0xC0, 0, 0, 0, 1, 8]);
+            let mut sent = 0;
+            while !ended.load(Ordering::Relaxed) {
+                for _ in 0..100 {
+                    sent += u64::from(socket.send_to(&packet, to).is_ok());
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            sent
+        });
+        let ended = stop.clone();
+        let connections = std::thread::spawn(move || {
+            let mut made = 0;
+            while !ended.load(Ordering::Relaxed) {
+                let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+                let socket = socket.expect("a socket");
+                let here = SocketAddr::from(([127, 0, 0, 3], 0));
+                made +=
+                    u64::from(socket.bind(&here.into()).and_then(|()| socket.connect(&to.into())).is_ok());
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            made
+        });
+        Flood { stop, packets, connections, began: std::time::Instant::now() }
+    }
+
+    /// What came in a second.
+    fn stop(self) -> String {
+        self.stop.store(true, Ordering::Relaxed);
+        let seconds = self.began.elapsed().as_secs_f64();
+        let [packets, connections] = [self.packets, self.connections]
+            .map(|thread| thread.join().map_or(f64::NAN, |count| count as f64 / seconds));
+        format!("<!-- a flood of {packets:.0} packets and {connections:.0} connections a second -->")
+    }
+}
+
 fn measure(stage: &Stage) {
     let end = std::time::Instant::now() + Duration::from_secs(60);
     // Whoever was let in over TCP may come by QUIC. Until all sessions are offered, somebody is refused.
@@ -188,13 +244,15 @@ fn measure(stage: &Stage) {
     println!("|---|---|---|---|---|---|---|---|---|");
     for road in ["quic", "websocket"] {
         for viewers in [2, 64] {
-            let mut runs: [Vec<Run>; 2] = [Vec::new(), Vec::new()];
+            let mut runs: [Vec<Run>; 3] = Default::default();
             for _ in 0..ROUNDS {
-                for through in [false, true] {
-                    runs[usize::from(through)].extend(stage.load(through, road, viewers, SECONDS));
-                }
+                runs[0].extend(stage.load(false, road, viewers, SECONDS));
+                runs[1].extend(stage.load(true, road, viewers, SECONDS));
+                let flood = Flood::start(stage.outside);
+                runs[2].extend(stage.load(true, road, viewers, SECONDS));
+                println!("{}", flood.stop());
             }
-            for (way, runs) in ["straight", "edge"].into_iter().zip(&runs) {
+            for (way, runs) in ["straight", "edge", "edge, flooded"].into_iter().zip(&runs) {
                 let middle = |of: &dyn Fn(&Run) -> f64| {
                     let mut all: Vec<f64> = runs.iter().map(of).collect();
                     all.sort_by(f64::total_cmp);

@@ -47,6 +47,7 @@ pub struct Config {
     pub names: Vec<String>,
     pub proxies: Vec<Network>,
     pub mtu: u16,
+    pub metrics: Option<SocketAddr>,
     pub limits: Limits,
 }
 
@@ -80,6 +81,7 @@ impl Default for Config {
             names: Vec::new(),
             proxies: Vec::new(),
             mtu: 1_452,
+            metrics: None,
             limits: Limits::default(),
         }
     }

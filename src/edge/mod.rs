@@ -6,6 +6,7 @@
 mod admissions;
 mod config;
 mod guard;
+mod health;
 mod hello;
 mod tcp;
 mod tunnels;
@@ -14,10 +15,10 @@ mod udp;
 pub use config::{Config, ConfigError, DEFAULT_CONFIG, Limits};
 
 use crate::link::{Identity, IdentityError, TlsError, udp_socket};
+use crate::metrics::{Counter, Gauge};
 use guard::Guard;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tunnels::Tunnels;
@@ -54,15 +55,12 @@ pub struct Edge {
 /// What was refused, and let through.
 #[derive(Default)]
 struct Counters {
-    packets_refused: AtomicU64,
-    connections_refused: AtomicU64,
-    connections: AtomicU64,
-}
-
-impl Counters {
-    fn add(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
+    packets: Counter,
+    packets_refused: Counter,
+    connections: Counter,
+    connections_refused: Counter,
+    /// TCP connections that are being carried.
+    carried: Gauge,
 }
 
 impl Edge {
@@ -104,6 +102,10 @@ impl Edge {
         for listener in listeners {
             tasks.spawn(tcp::serve(listener, entrance.clone()));
         }
+        if let Some(address) = config.metrics {
+            let listener = tcp::listen(address).map_err(|source| EdgeError::Listen { address, source })?;
+            tasks.spawn(health::serve(listener, tunnels.clone(), counters.clone()));
+        }
         tasks.spawn(tell(counters));
         Ok(Edge { addresses, inside, identity, tunnels, tasks, endpoint })
     }
@@ -140,9 +142,8 @@ async fn tell(counters: Arc<Counters>) {
     let mut told = [0; 3];
     loop {
         tokio::time::sleep(TELL_EVERY).await;
-        let Counters { packets_refused, connections_refused, connections } = &*counters;
-        let now =
-            [packets_refused, connections_refused, connections].map(|each| each.load(Ordering::Relaxed));
+        let Counters { packets_refused, connections_refused, connections, .. } = &*counters;
+        let now = [packets_refused, connections_refused, connections].map(Counter::counted);
         if now[..2] != told[..2] {
             let [packets_refused, connections_refused, connections] = [0, 1, 2].map(|at| now[at] - told[at]);
             tracing::info!(packets_refused, connections_refused, connections, "in the last minute");

@@ -63,13 +63,13 @@ pub(super) async fn serve(listener: TcpListener, entrance: Arc<Entrance>) {
         // Of whom a proxy speaks for is counted once it is known.
         let place = if by_proxy { None } else { entrance.guard.connect(from.ip(), Instant::now()) };
         if place.is_none() && !by_proxy {
-            Counters::add(&entrance.counters.connections_refused);
+            entrance.counters.connections_refused.count();
             continue;
         }
         let entrance = entrance.clone();
         tokio::spawn(async move {
             if pass(&entrance, stream, from, place).await.is_none() {
-                Counters::add(&entrance.counters.connections_refused);
+                entrance.counters.connections_refused.count();
             }
         });
     }
@@ -100,13 +100,15 @@ async fn pass(
     let tunnel = entrance.tunnels.for_connection_of(client.ip())?;
     let opened = tokio::time::timeout(PATIENCE, tunnel.connection.open_bi()).await;
     let (mut send, receive) = opened.ok()?.ok()?;
-    Counters::add(&entrance.counters.connections);
+    entrance.counters.connections.count();
     let mut head = Vec::new();
     put_head(&mut head, client);
     send.write_all(&head).await.ok()?;
     send.write_all(&begun).await.ok()?;
     drop((head, begun));
+    entrance.counters.carried.more();
     relay(stream, send, receive).await;
+    entrance.counters.carried.less();
     Some(())
 }
 

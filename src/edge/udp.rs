@@ -89,7 +89,8 @@ impl Relay {
             Some(Outside::Short(id)) => self.of_connection(id),
             None => None,
         };
-        let Some(tunnel) = tunnel else { return Counters::add(&self.counters.packets_refused) };
+        let Some(tunnel) = tunnel else { return self.counters.packets_refused.count() };
+        self.counters.packets.count();
         let mut datagram = Vec::with_capacity(MAX_HEAD + packet.len());
         put_head(&mut datagram, client);
         datagram.extend_from_slice(packet);

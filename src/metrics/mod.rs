@@ -3,11 +3,10 @@
 
 mod instruments;
 
-pub use instruments::{Counter, Gauge, Histogram, Text};
+pub use instruments::{Counter, Gauge, Histogram, Kind, Text};
 
 use crate::audit::Event;
 use crate::link::Road;
-use instruments::Kind;
 
 /// From an accepted link to a stage of it.
 pub struct Attach {

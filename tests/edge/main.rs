@@ -1,5 +1,6 @@
 //! Clients that come through an edge, on real sockets: what is let in sees its session exactly, what is not never reaches the gateway.
 
+mod moving;
 mod stage;
 mod strangers;
 
@@ -213,4 +214,45 @@ async fn an_edge_with_two_gateways_keeps_each_viewer_where_it_is_known() {
     second.close().await;
     gateway.stop().await;
     stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_says_whether_it_is_ready_and_counts_what_it_carried_and_refused() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let stage = Stage::open_with(|settings, _| settings.metrics = Some(free)).await.ready().await;
+    let ask = async |path: &str| {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::TcpStream::connect(free).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    assert!(ask("/readyz").await.starts_with("HTTP/1.1 200"));
+    let client = stage.view(Roads::OnlyWebSocket).await.unwrap();
+    let strange = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    strange.send_to(&[0x40; 60], stage.outside()).await.unwrap();
+    let counted = async {
+        loop {
+            let text = ask("/metrics").await;
+            if text.contains("chevet_edge_packets_refused_total 1") {
+                return text;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let text = tokio::time::timeout(SOON, counted).await.expect("the packet is counted");
+    for line in
+        ["chevet_edge_tunnels 1", "chevet_edge_connections 1", "chevet_edge_connections_refused_total 0"]
+    {
+        assert!(text.lines().any(|each| each == line), "{line} in {text}");
+    }
+    client.close().await;
+    stage.gateway.stop().await;
+    let end = std::time::Instant::now() + SOON;
+    while !ask("/readyz").await.starts_with("HTTP/1.1 503") {
+        assert!(std::time::Instant::now() < end, "it says that it is ready without a gateway");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
