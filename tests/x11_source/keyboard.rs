@@ -3,7 +3,7 @@
 use crate::server::{Program, Server, eventually};
 use crate::terminal::Terminal;
 use crate::viewer::{Row, rows};
-use crate::{Shown, show};
+use crate::{Shown, show, show_early};
 use chevet::source::Source;
 use chevet::wire::{Button, InputEvent};
 use x11rb::connection::Connection;
@@ -312,4 +312,19 @@ fn buttons_and_the_wheels_whole_notches_arrive() {
         heard.iter().filter(|(kind, _)| *kind == "button down").map(|&(_, button)| button).collect();
     assert_eq!(downs, [8, 5, 4, 6, 6, 7]);
     assert_eq!(heard.len(), 12);
+}
+
+#[test]
+fn what_is_typed_before_the_server_has_been_reached_arrives_once_it_has() {
+    let server = Server::start(Program::Tigervnc, 800, 600, 24);
+    let mut terminal = Terminal::open(&server);
+    // The source has not had the time to say hello to the server.
+    let shown = show_early(&server.display);
+    shown.source.input(InputEvent::PointerMove { x: 50, y: 50 });
+    let typed: String = ('a'..='z').collect();
+    for (number, letter) in typed.chars().enumerate() {
+        shown.source.input(down(KEY_A + number as u16, letter as u32));
+        shown.source.input(up(KEY_A + number as u16));
+    }
+    assert_eq!(terminal.receive(&typed), typed);
 }

@@ -22,6 +22,9 @@ const MOST_WAITING: usize = 4_096;
 const MOST_CLIPS: usize = 64;
 /// How soon after a failure another connection is tried, should input arrive.
 const RECONNECT: Duration = Duration::from_millis(500);
+/// What comes within this time of the source's start waits for the server: viewers of a gateway that follows another are there
+/// before its connection is.
+const EARLY: Duration = Duration::from_secs(3);
 /// How soon to try again to tell a session whose queue is full what was copied.
 const HANDOVER: Duration = Duration::from_millis(5);
 /// A notch of the wheel, in the unit of [`InputEvent::Wheel`].
@@ -83,8 +86,10 @@ impl Inbox {
 pub(super) fn run(shared: &Shared) {
     let mut hands: Option<Hands> = None;
     let mut tried: Option<Instant> = None;
+    let (started, mut early) = (Instant::now(), VecDeque::new());
     loop {
-        for errand in shared.inbox.take() {
+        let mut errands = shared.inbox.take();
+        while let Some(errand) = errands.pop_front() {
             match errand {
                 Errand::Stop => return let_go(hands),
                 Errand::Disconnect => let_go(hands.take()),
@@ -92,6 +97,18 @@ pub(super) fn run(shared: &Shared) {
                     let_go(hands.take());
                     hands = connect(shared);
                     tried = Some(Instant::now());
+                    let kept = std::mem::take(&mut early).into_iter().rev();
+                    if started.elapsed() < EARLY {
+                        kept.for_each(|errand| errands.push_front(errand));
+                    }
+                }
+                Errand::Input(_) | Errand::Clip(_)
+                    if tried.is_none() && started.elapsed() < EARLY && early.len() < MOST_WAITING =>
+                {
+                    if matches!(errand, Errand::Clip(_)) {
+                        early.retain(|kept| !matches!(kept, Errand::Clip(_)));
+                    }
+                    early.push_back(errand);
                 }
                 Errand::Clip(text) => {
                     let done = hands.as_mut().map(|hands| match text {
