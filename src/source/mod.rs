@@ -17,6 +17,7 @@ pub use x11::{X11Error, X11Source, XServer, authority_entry};
 
 use crate::codec::Packed;
 use crate::screen::{Framebuffer, Grid, Rect, SizeError, TILE, TileSet};
+use crate::sound::Pcm;
 use crate::wire::{Clip, InputEvent, Policy};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -168,6 +169,8 @@ pub enum SourceEvent {
     },
     /// Somebody copied something in the session.
     Clip(Clip),
+    /// A program plays this. It is told as it is played, and left out where there is no room for it.
+    Plays(Pcm),
 }
 
 /// What a session asks of its source. Every call returns at once.

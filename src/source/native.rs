@@ -267,7 +267,7 @@ impl Host {
                 }
             }
             // A host has no user of its own that types or points.
-            Incoming::Input(..) | Incoming::Motion(_) => {}
+            Incoming::Input(..) | Incoming::Motion(_) | Incoming::Sound(_) => {}
         }
         Ok(())
     }

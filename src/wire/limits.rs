@@ -52,3 +52,5 @@ pub const MAX_ARGUMENT: usize = 4_096;
 pub const MAX_CLIP_TEXT: usize = 512 << 10;
 /// The picture of a clipboard, in bytes.
 pub const MAX_CLIP_PICTURE: usize = 8 << 20;
+/// One packet of sound, in bytes: it fits a datagram on every path.
+pub const MAX_SOUND: usize = 1_000;
