@@ -99,8 +99,13 @@ enum Outgoing {
     Datagram(Bytes),
     /// A datagram of sound.
     Sound(Bytes),
-    Update { number: u64, stream: Bytes },
-    Reset { number: u64 },
+    Update {
+        number: u64,
+        stream: Bytes,
+    },
+    Reset {
+        number: u64,
+    },
 }
 
 /// The sending half of a link, and its end. Clones are the same link.

@@ -28,7 +28,8 @@ impl Pcm {
         }
         let (pairs, _) = bytes.as_chunks::<2>();
         let count = pairs.len().min(MOST_SAMPLES);
-        let samples = pairs[..count - count % channels].iter().map(|&pair| i16::from_le_bytes(pair)).collect();
+        let samples =
+            pairs[..count - count % channels].iter().map(|&pair| i16::from_le_bytes(pair)).collect();
         Some(Pcm { rate, channels, samples })
     }
 

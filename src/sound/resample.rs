@@ -114,7 +114,10 @@ mod tests {
             input.chunks(97).for_each(|piece| by_pieces.convert(piece.iter().copied(), &mut pieces));
             assert!(whole == pieces, "{rate}");
             let long = whole.len() / 2;
-            assert!(long.abs_diff(RATE as usize / 2) <= TAPS * RATE as usize / rate as usize, "{rate}: {long}");
+            assert!(
+                long.abs_diff(RATE as usize / 2) <= TAPS * RATE as usize / rate as usize,
+                "{rate}: {long}"
+            );
             // In the middle it is a sine: what is left when the best one is taken away is small.
             let left: Vec<f64> = whole.iter().step_by(2).map(|&sample| f64::from(sample)).collect();
             assert!(whole.iter().skip(1).step_by(2).all(|&sample| sample == 0));

@@ -17,7 +17,7 @@ use x11rb::rust_connection::RustConnection;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn gateway(xrdp_port: u16, folder: &Folder) -> Gateway {
+pub async fn gateway(xrdp_port: u16, folder: &Folder) -> Gateway {
     let password = folder.write("password", "secret\n");
     let text = format!(
         "listen = ['127.0.0.1:0']\nstate_directory = '{}'\n[[session]]\nname = 'ward'\n\
