@@ -1,7 +1,13 @@
 //! What programs on a host play, as viewers of its session hear it.
 
-use crate::peers::{Channels, Desktop, Folder, Xrdp};
-use crate::through::gateway;
+use crate::peers::{Channels, Desktop, Folder, Xrdp, free_port};
+use crate::through::{gateway, until, view};
+use chevet::client::{Address, Client, Event, Roads, SignedIn, Site};
+use chevet::gateway::{Config, Gateway};
+use chevet::identity::{Hasher, add_user};
+use chevet::link::{Incoming, Road, dial};
+use chevet::store::{Role, Store};
+use chevet::wire::{Attach, Control, Role as Peer, features};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -99,5 +105,157 @@ async fn a_tone_that_is_played_on_a_host_is_heard_as_that_tone_on_every_road() {
         let loudest = second.iter().fold(0.0_f64, |most, sample| most.max(sample.abs()));
         assert!((6_000.0..10_000.0).contains(&loudest), "{road}: {loudest}");
     }
+    gateway.stop().await;
+}
+
+fn is_sound(event: Option<&Event>) -> bool {
+    matches!(event, Some(Event::Heard(_)))
+}
+
+/// Drives two clients until the first has heard so much more; how often the second did meanwhile.
+async fn hear(first: &mut Client, second: &mut Client, packets: usize) -> usize {
+    let (mut heard, mut other) = (0, 0);
+    let end = Instant::now() + Duration::from_secs(20);
+    while heard < packets {
+        assert!(Instant::now() < end, "{heard} packets were heard, not {packets}");
+        tokio::select! {
+            event = first.next() => heard += usize::from(is_sound(Some(&event.unwrap()))),
+            event = second.next() => other += usize::from(is_sound(Some(&event.unwrap()))),
+        }
+    }
+    other
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_is_told_that_there_is_sound_and_sent_it_only_while_it_wants_to_hear() {
+    let desktop = Desktop::start(640, 480);
+    let channels = Channels::start(&desktop);
+    let xrdp = Xrdp::start_with_sound(&desktop, &channels);
+    let folder = Folder::new("muted");
+    let gateway = gateway(xrdp.port, &folder).await;
+    let (mut quiet, mut loud) = (view(&gateway).await, view(&gateway).await);
+    let player = tokio::task::spawn_blocking(move || (channels.play(440.0), channels));
+    loud.hear(true);
+    let told = |event: Option<&Event>, _: &Client| matches!(event, Some(Event::Sound(Some(_))));
+    until(&mut quiet, "who is muted is told that there is sound", told).await;
+    assert_eq!(hear(&mut loud, &mut quiet, 50).await, 0);
+    quiet.hear(true);
+    until(&mut quiet, "who is muted no longer hears", |event, _| is_sound(event)).await;
+    assert!(hear(&mut loud, &mut quiet, 50).await > 10);
+    quiet.hear(false);
+    // What was on its way arrives first.
+    hear(&mut loud, &mut quiet, 50).await;
+    assert_eq!(hear(&mut loud, &mut quiet, 50).await, 0);
+    // Who comes later is told, too.
+    let mut late = view(&gateway).await;
+    until(&mut late, "who comes later is told that there is sound", told).await;
+    drop(player.await.unwrap());
+    gateway.stop().await;
+}
+
+/// Attaches by hand as a viewer of an earlier version, which yet asks for sound; `true` if it was told of any or sent some
+/// before it was answered so many times.
+async fn is_heard_of(address: &Address, answers: usize) -> bool {
+    let (link, mut inbox) = dial(&address.target, Road::Quic).await.unwrap();
+    link.welcome_updates();
+    link.control(&Control::Hello { major: 1, minor: 4, role: Peer::Viewer, software: "old".into() });
+    link.control(&Control::Attach(Attach {
+        session: address.session.clone(),
+        ticket: address.ticket.clone(),
+        width: 0,
+        height: 0,
+        cache_bytes: 0,
+        features: features::PARTS | features::CLIP,
+        token: None,
+        screen: None,
+    }));
+    link.control(&Control::SoundWanted { wanted: true });
+    for number in 0..answers as u64 {
+        link.control(&Control::Ping { number, time_us: 1 });
+        loop {
+            match tokio::time::timeout(Duration::from_secs(20), inbox.next()).await.unwrap().unwrap() {
+                Incoming::Control(Control::Pong { number: answered, .. }) if answered == number => break,
+                Incoming::Sound(_) | Incoming::Control(Control::Sound(_)) => return true,
+                _ => {}
+            }
+        }
+    }
+    false
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_of_an_earlier_version_is_served_without_sound() {
+    let desktop = Desktop::start(640, 480);
+    let channels = Channels::start(&desktop);
+    let xrdp = Xrdp::start_with_sound(&desktop, &channels);
+    let folder = Folder::new("earlier");
+    let gateway = gateway(xrdp.port, &folder).await;
+    let mut loud = view(&gateway).await;
+    loud.hear(true);
+    let player = tokio::task::spawn_blocking(move || (channels.play(440.0), channels));
+    until(&mut loud, "the others hear", |event, _| is_sound(event)).await;
+    let address = Address::find(&gateway.page_url("ward")).await.unwrap();
+    let earlier = tokio::spawn(async move { is_heard_of(&address, 200).await });
+    while !earlier.is_finished() {
+        until(&mut loud, "the others still hear", |event, _| is_sound(event)).await;
+    }
+    assert!(!earlier.await.unwrap());
+    drop(player.await.unwrap());
+    gateway.stop().await;
+}
+
+async fn sign_in(port: u16, name: &str) -> Client {
+    let site = Site { host: "127.0.0.1".into(), port, tls: false, pins: Vec::new() };
+    let person = SignedIn::with_password(site, name, "a long enough password", None, "").await.unwrap();
+    let address = person.address("ward").await.unwrap();
+    let mut client = Client::connect_by(address, Roads::default(), (0, 0)).await.unwrap();
+    client.hear(true);
+    client
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_hear_by_policy_is_neither_told_nor_sent_anything() {
+    let desktop = Desktop::start(640, 480);
+    let channels = Channels::start(&desktop);
+    let xrdp = Xrdp::start_with_sound(&desktop, &channels);
+    let folder = Folder::new("policy");
+    let (port, password) = (free_port(), folder.write("password", "secret\n"));
+    let text = format!(
+        "listen = ['127.0.0.1:{port}']\nstate_directory = '{}'\n[sign_in]\n[[session]]\nname = 'ward'\n\
+         groups = ['nurses']\n\
+         rdp = {{ address = 'localhost:{}', user = 'nurse', password_file = '{}', screen_sign_in = true }}\n\
+         [[policy]]\nusers = ['paul']\nsound = false\n",
+        folder.path().join("state").display(),
+        xrdp.port,
+        password.display(),
+    );
+    let config = Config::read(&folder.write("gateway.toml", &text)).unwrap();
+    let gateway = Gateway::start(&config).await.unwrap();
+    let store = Store::open(&config.store_url().unwrap()).await.unwrap();
+    let hash = Hasher::default().hash("a long enough password").await.unwrap();
+    for name in ["anne", "paul"] {
+        let id = add_user(&store, name, name, Role::User, &["nurses".into()], 0).await.unwrap();
+        store.set_password(&id, &hash).await.unwrap();
+    }
+    let mut anne = sign_in(port, "anne").await;
+    let player = tokio::task::spawn_blocking(move || (channels.play(440.0), channels));
+    until(&mut anne, "Anne hears", |event, _| is_sound(event)).await;
+    anne.close().await;
+    let mut paul = sign_in(port, "paul").await;
+    let (mut sounds, mut rounds) = (0, 0);
+    until(&mut paul, "Paul sees the session for a while", |event, client| {
+        sounds += usize::from(is_sound(event) || matches!(event, Some(Event::Sound(_))));
+        if event.is_none() && client.screen().is_some() {
+            rounds += 1;
+        }
+        rounds > 40
+    })
+    .await;
+    assert_eq!(sounds, 0);
+    paul.close().await;
+    // Nothing was wrong with the sound.
+    let mut anne = sign_in(port, "anne").await;
+    until(&mut anne, "Anne hears again", |event, _| is_sound(event)).await;
+    drop(player.await.unwrap());
     gateway.stop().await;
 }
