@@ -8,6 +8,7 @@ use chevet::identity::{Hasher, add_user};
 use chevet::link::{Incoming, Road, dial};
 use chevet::store::{Role, Store};
 use chevet::wire::{Attach, Control, Role as Peer, features};
+use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -258,4 +259,64 @@ async fn who_may_not_hear_by_policy_is_neither_told_nor_sent_anything() {
     until(&mut anne, "Anne hears again", |event, _| is_sound(event)).await;
     drop(player.await.unwrap());
     gateway.stop().await;
+}
+
+/// What a browser's driver said, run against a page in a scenario (src/web/e2e).
+fn browse(browser: &str, url: &str, web_transport: &str, folder: &Path) -> Vec<Value> {
+    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web");
+    assert!(web.join("node_modules/esbuild").exists(), "the page's packages are missing: run `make web` first");
+    let node = |arguments: &[&str]| {
+        let mut command = Command::new("node");
+        command.args(arguments).current_dir(&web).stdin(Stdio::null());
+        command
+    };
+    assert!(node(&["build.mjs", "--e2e"]).status().unwrap().success());
+    let mut driver = node(&["e2e/dist/run.mjs", browser, url, "sound"]);
+    driver.env("CHEVET_WEBTRANSPORT", web_transport).env("CHEVET_LANGUAGE", "fr").env("TMPDIR", folder);
+    let output = driver.stderr(Stdio::inherit()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{browser} failed: {text}");
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+async fn a_tone_is_heard_in(browser: &'static str, web_transport: &'static str) {
+    let desktop = Desktop::start(640, 480);
+    let channels = Channels::start(&desktop);
+    let xrdp = Xrdp::start_with_sound(&desktop, &channels);
+    let folder = Folder::new(&format!("browser-{browser}-{web_transport}"));
+    let gateway = gateway(xrdp.port, &folder).await;
+    // The tone is there when the page comes, or comes meanwhile: the button does when it is.
+    let mut first = view(&gateway).await;
+    until(&mut first, "the session is there", |_, client| client.screen().is_some()).await;
+    let (url, place) = (gateway.page_url("ward"), folder.path().to_owned());
+    let steps = tokio::task::spawn_blocking(move || {
+        let _player = channels.play(440.0);
+        browse(browser, &url, web_transport, &place)
+    });
+    let steps = steps.await.unwrap();
+    let step = |name: &str| {
+        let found = steps.iter().find(|step| step["step"] == name);
+        found.unwrap_or_else(|| panic!("{browser} said no {name:?}: {steps:?}"))
+    };
+    assert_eq!(step("offered")["decoded"], 0);
+    let heard = step("heard");
+    println!("{browser}: {heard}");
+    let number = |name: &str| heard[name].as_f64().unwrap();
+    assert!((number("hertz") - 440.0).abs() < 5.0 && number("loudness") > 0.1, "{heard}");
+    assert!(heard["player"] == "running" && number("played") > number("decoded") / 2.0, "{heard}");
+    let (muted, unmuted) = (step("muted"), step("unmuted"));
+    assert_eq!((&muted["loud"], &muted["word"], &muted["kept"]), (&"Couper le son".into(), &"Remettre le son".into(), &"1".into()));
+    assert_eq!((&unmuted["word"], &unmuted["kept"]), (&"Couper le son".into(), &Value::Null));
+    first.close().await;
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_chromium_a_tone_is_heard_once_its_user_does_something_and_can_be_muted() {
+    a_tone_is_heard_in("chromium", "on").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_chromium_without_webtransport_a_tone_is_heard_too() {
+    a_tone_is_heard_in("chromium", "off").await;
 }
