@@ -110,6 +110,12 @@ pub async fn run_headless(
                         write_clip(path, &text)?;
                     }
                 }
+                // Another gateway's session counts anew.
+                Event::Sound(_) => {
+                    if let Some(wave) = &mut wave {
+                        wave.begin_anew();
+                    }
+                }
                 Event::Heard(packet) => {
                     if let Some(wave) = &mut wave {
                         wave.hear(packet)?;

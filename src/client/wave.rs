@@ -40,6 +40,11 @@ impl Wave {
         Ok(Wave { path: path.to_owned(), file, listener, bytes: 0, samples: Vec::new() })
     }
 
+    /// What comes now counts from another number.
+    pub fn begin_anew(&mut self) {
+        self.listener.begin_anew();
+    }
+
     /// Appends what a packet brings. Beyond four gigabytes nothing is written any more.
     pub fn hear(&mut self, packet: SoundPacket) -> Result<(), WaveError> {
         self.samples.clear();

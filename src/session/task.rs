@@ -320,7 +320,10 @@ impl Task {
                 picture => self.marks.video_failed(id, video, picture, &mut self.viewers, now),
             },
             Control::Clip(text) => self.pasted(id, text, clock::now_us()),
-            Control::SoundWanted { wanted } => viewer.wants_sound = wanted,
+            Control::SoundWanted { wanted } => {
+                viewer.wants_sound = wanted;
+                self.ask_for_sound();
+            }
             Control::WatchAnswer { ask, admitted } => self.on_watch_answer(id, ask, admitted),
             Control::WatcherOrder { watcher, order } => self.on_watcher_order(id, watcher, order),
             // Known messages that mean nothing to a session change nothing.
@@ -422,6 +425,8 @@ impl Task {
             }
             SourceEvent::Clip(clip) => return self.copied(clip, clock::now_us()),
             SourceEvent::Plays(pcm) => return self.plays(&pcm, clock::now_us()),
+            SourceEvent::HasSound => return self.has_sound(),
+            SourceEvent::PlaysCoded(packet) => return self.plays_coded(packet),
         };
         self.viewers.values().for_each(|viewer| viewer.link.control(&message));
     }
@@ -570,6 +575,7 @@ impl Task {
         if let Some(mut viewer) = self.viewers.remove(&id) {
             viewer.held.release().into_iter().for_each(|event| self.source.input(event));
             self.left(&viewer.grant, clock::now_us());
+            self.ask_for_sound();
         }
     }
 }

@@ -22,6 +22,12 @@ impl Listener {
         Ok(Listener { decoder: Decoder::new()?, next: None, waiting: BTreeMap::new(), lost: 0 })
     }
 
+    /// The next packet is the first of others, whatever its number.
+    pub fn begin_anew(&mut self) {
+        self.next = None;
+        self.waiting.clear();
+    }
+
     /// Packets that never came, or could not be decoded.
     pub fn lost(&self) -> u64 {
         self.lost

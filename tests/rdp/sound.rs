@@ -264,7 +264,10 @@ async fn who_may_not_hear_by_policy_is_neither_told_nor_sent_anything() {
 /// What a browser's driver said, run against a page in a scenario (src/web/e2e).
 fn browse(browser: &str, url: &str, web_transport: &str, folder: &Path) -> Vec<Value> {
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web");
-    assert!(web.join("node_modules/esbuild").exists(), "the page's packages are missing: run `make web` first");
+    assert!(
+        web.join("node_modules/esbuild").exists(),
+        "the page's packages are missing: run `make web` first"
+    );
     let node = |arguments: &[&str]| {
         let mut command = Command::new("node");
         command.args(arguments).current_dir(&web).stdin(Stdio::null());
@@ -305,7 +308,10 @@ async fn a_tone_is_heard_in(browser: &'static str, web_transport: &'static str) 
     assert!((number("hertz") - 440.0).abs() < 5.0 && number("loudness") > 0.1, "{heard}");
     assert!(heard["player"] == "running" && number("played") > number("decoded") / 2.0, "{heard}");
     let (muted, unmuted) = (step("muted"), step("unmuted"));
-    assert_eq!((&muted["loud"], &muted["word"], &muted["kept"]), (&"Couper le son".into(), &"Remettre le son".into(), &"1".into()));
+    assert_eq!(
+        (&muted["loud"], &muted["word"], &muted["kept"]),
+        (&"Couper le son".into(), &"Remettre le son".into(), &"1".into())
+    );
     assert_eq!((&unmuted["word"], &unmuted["kept"]), (&"Couper le son".into(), &Value::Null));
     first.close().await;
     gateway.stop().await;

@@ -237,7 +237,11 @@ impl Outbox {
             SourceEvent::Cursor(_) => self.cursor = Some(event),
             SourceEvent::CursorMoved { .. } => self.moved = Some(event),
             // An X server promises nothing of its pixels, and has no sound; what is copied the input thread tells.
-            SourceEvent::Policy(_) | SourceEvent::Clip(_) | SourceEvent::Plays(_) => {}
+            SourceEvent::Policy(_)
+            | SourceEvent::Clip(_)
+            | SourceEvent::Plays(_)
+            | SourceEvent::HasSound
+            | SourceEvent::PlaysCoded(_) => {}
         }
         self.flush();
     }

@@ -61,6 +61,8 @@ export class Sound {
   /** The session plays something, or nothing any more. */
   offered(format: SoundFormat | null): void {
     this.format = format;
+    // Each link says it: another gateway's session counts from another number.
+    this.beginAnew();
     this.button.hidden = format === null;
     this.speakAgain();
     this.begin(navigator.userActivation?.hasBeenActive ?? false);
@@ -102,11 +104,13 @@ export class Sound {
     if (wanted === this.wanted) return;
     this.wanted = wanted;
     this.tell(wanted);
-    if (wanted) {
-      this.playout = new Playout();
-      this.newest = -1;
-      this.lastPlayed = null;
-    }
+    if (wanted) this.beginAnew();
+  }
+
+  private beginAnew(): void {
+    this.playout = new Playout();
+    this.newest = -1;
+    this.lastPlayed = null;
   }
 
   hear(packet: SoundPacket): void {
