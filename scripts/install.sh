@@ -6,8 +6,8 @@ set -eu
 
 packages_of() {
     case "$1" in
-    # A C compiler and nasm: zstd, aws-lc and OpenH264 are built from source.
-    build) echo gcc libc6-dev make nasm ;;
+    # A C compiler, nasm and cmake: zstd, aws-lc, OpenH264 and libopus are built from source.
+    build) echo gcc libc6-dev make nasm cmake ;;
     demo) echo tigervnc-standalone-server x11-xkb-utils xkb-data openbox xterm netsurf-gtk viewnior l3afpad \
         adwaita-icon-theme fonts-dejavu-core fonts-cantarell fonts-jetbrains-mono ;;
     test) echo xvfb xauth xclip x11-utils x11-xserver-utils xserver-xorg-core xserver-xorg-video-dummy \

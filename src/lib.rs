@@ -1,5 +1,5 @@
 //! **chevet** brings a running desktop session to whichever screen its user stands at, exact to the
-//! pixel. This crate is the whole of it: the pure rooms (`screen`, `codec`, `mark`, `rfb`, `wire`, `sync`), which know
+//! pixel. This crate is the whole of it: the pure rooms (`screen`, `codec`, `mark`, `rfb`, `sound`, `wire`, `sync`), which know
 //! no socket, clock or task, and the thin rooms around them that do the input and output.
 //!
 //! `docs/architecture.md` is the map, `docs/protocol.md` the wire.
@@ -45,6 +45,7 @@ pub mod screen;
 pub mod seat;
 #[cfg(feature = "net")]
 pub mod session;
+pub mod sound;
 #[cfg(feature = "net")]
 pub mod source;
 #[cfg(feature = "net")]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chevet::screen::{HashKey, MAX_PIXELS, MAX_SIDE};
 use chevet::sync::{Viewer, ViewerError};
 use chevet::wire::limits::*;
-use chevet::wire::{Control, ControlReader, InputReader, Motion, UpdateHeader, WireError};
+use chevet::wire::{Control, ControlReader, InputReader, Motion, SoundPacket, UpdateHeader, WireError};
 use chevet::wire::{read_frame, read_update};
 
 /// RFC 9000's integer, always in eight bytes: the wire takes any length.
@@ -274,4 +274,22 @@ fn what_hosts_and_gateways_list_is_bounded() {
     assert_limit(MAX_REASON, ended, |body| Control::read(41, body));
     let unknown = Control::read(40, &[sized(1), varints(&[99])].concat());
     assert!(matches!(unknown, Err(WireError::Meaningless { .. })), "{unknown:?}");
+}
+
+#[test]
+fn a_packet_of_sound_is_at_most_1000_bytes_and_a_format_is_one_that_can_be_played() {
+    let packet = |length| [vec![SoundPacket::KIND], varints(&[1, 2]), vec![0; length]].concat();
+    assert!(packet(MAX_SOUND).len() <= MAX_DATAGRAM);
+    assert_limit(MAX_SOUND, packet, SoundPacket::read);
+    let format = |rate: usize, channels, frame: usize| {
+        [varints(&[1, rate as u64]), vec![channels], varints(&[frame as u64])].concat()
+    };
+    assert_limit(192_000, |rate| format(rate, 2, 960), |body| Control::read(44, body));
+    assert_limit(11_520, |frame| format(48_000, 2, frame), |body| Control::read(44, body));
+    for channels in [0, 9] {
+        let read = Control::read(44, &format(48_000, channels, 960));
+        assert!(matches!(read, Err(WireError::Meaningless { .. })), "{read:?}");
+    }
+    // A coding of a later version is one that cannot be played.
+    assert_eq!(Control::read(44, &varints(&[2, 1])), Ok(Some(Control::Sound(None))));
 }

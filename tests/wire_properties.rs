@@ -41,6 +41,14 @@ fn watcher_order() -> impl Strategy<Value = WatcherOrder> {
     prop_oneof![Just(WatcherOrder::GiveControl), Just(WatcherOrder::TakeControl), Just(WatcherOrder::Dismiss)]
 }
 
+fn sound_format() -> impl Strategy<Value = SoundFormat> {
+    (0u32..=192_000, 1u8..=8, 0u32..=11_520).prop_map(|(rate, channels, frame)| SoundFormat {
+        rate,
+        channels,
+        frame,
+    })
+}
+
 fn hashes() -> impl Strategy<Value = Vec<TileHash>> {
     vec(any::<u64>().prop_map(TileHash), 0..40)
 }
@@ -199,6 +207,8 @@ fn from_sessions() -> impl Strategy<Value = Control> {
         any::<bool>().prop_map(|recorded| Control::Recorded { recorded }),
         name().prop_map(|text| Control::Clip(ClipText(text))),
         any::<bool>().prop_map(|taken| Control::ClipTaken { taken }),
+        option::of(sound_format()).prop_map(Control::Sound),
+        any::<bool>().prop_map(|wanted| Control::SoundWanted { wanted }),
         (any::<[bool; 4]>(), number(), marking(), name()).prop_map(|(flags, idle_lock_ms, marking, mark)| {
             let [clipboard_in, clipboard_out, resize, share] = flags;
             Control::Terms(Terms { clipboard_in, clipboard_out, resize, share, idle_lock_ms, marking, mark })
@@ -398,7 +408,12 @@ proptest! {
 
     #[test]
     fn any_bytes_are_a_datagram_or_an_error(bytes in vec(any::<u8>(), 0..40)) {
-        for datagram in [bytes.clone(), [&[1], &bytes[..]].concat()] {
+        for datagram in [bytes.clone(), [&[1], &bytes[..]].concat(), [&[4], &bytes[..]].concat()] {
+            if let Ok(Some(packet)) = SoundPacket::read(&datagram) {
+                let mut written = Vec::new();
+                packet.write(&mut written);
+                prop_assert_eq!(SoundPacket::read(&written), Ok(Some(packet)));
+            }
             if let Ok(Some(motion)) = Motion::read(&datagram) {
                 let mut written = Vec::new();
                 motion.write(&mut written);
@@ -460,6 +475,17 @@ proptest! {
         events.iter().for_each(|event| write_event(&mut stream, event));
         let numbered: Vec<(u64, InputEvent)> = (first..).zip(events).collect();
         prop_assert!(read_events(&stream, pieces) == Ok(numbered));
+    }
+
+    #[test]
+    fn packets_of_sound_read_back_as_they_were_written(
+        number in number(), time_us in number(), opus in vec(any::<u8>(), 0..=1_000),
+    ) {
+        let packet = SoundPacket { number, time_us, opus: opus.into() };
+        let mut datagram = Vec::new();
+        packet.write(&mut datagram);
+        prop_assert_eq!(SoundPacket::read(&datagram), Ok(Some(packet)));
+        prop_assert_eq!(Motion::read(&datagram), Ok(None));
     }
 
     #[test]

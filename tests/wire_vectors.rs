@@ -160,6 +160,13 @@ fn controls() -> Vec<(&'static str, Control, Value)> {
         ("Clip", Control::Clip(ClipText("Œdème\n🩺".into())), json!({"text": "Œdème\n🩺"})),
         ("ClipTaken", Control::ClipTaken { taken: true }, json!({"taken": true})),
         (
+            "Sound",
+            Control::Sound(Some(SoundFormat { rate: 48_000, channels: 2, frame: 960 })),
+            json!({"format": {"rate": 48_000, "channels": 2, "frame": 960}}),
+        ),
+        ("Sound", Control::Sound(None), json!({"format": null})),
+        ("SoundWanted", Control::SoundWanted { wanted: true }, json!({"wanted": true})),
+        (
             "Terms",
             Control::Terms(Terms {
                 clipboard_out: true,
@@ -364,6 +371,13 @@ fn updates_motions_and_frames_are_written_and_read_as_recorded() {
     let value = json!({"counter": 300, "next_input": 2, "x": 100, "y": 16_000});
     let listed = check("motion.json", vec![json!({"name": "Motion", "hex": hex(&bytes), "value": value})]);
     assert_eq!(Motion::read(&listed[0]), Ok(Some(motion)));
+
+    let packet = SoundPacket { number: 70_000, time_us: 1_234_567, opus: vec![0xFC, 0xFF, 0xFE].into() };
+    let mut bytes = Vec::new();
+    packet.write(&mut bytes);
+    let value = json!({"number": 70_000, "time_us": 1_234_567, "opus": "fcfffe"});
+    let listed = check("sound.json", vec![json!({"name": "Sound", "hex": hex(&bytes), "value": value})]);
+    assert_eq!(SoundPacket::read(&listed[0]), Ok(Some(packet)));
 
     let frames = [
         (Frame::Control(&[1, 2]), json!({"kind": "control", "data": "0102"})),

@@ -1,7 +1,7 @@
 //! Arbitrary bytes as an input stream and as a datagram; pieces make no difference.
 #![no_main]
 
-use chevet::wire::{InputEvent, InputReader, Motion, write_event};
+use chevet::wire::{InputEvent, InputReader, Motion, SoundPacket, write_event};
 use libfuzzer_sys::fuzz_target;
 
 fn read(bytes: &[u8], piece: usize) -> (Vec<(u64, InputEvent)>, bool) {
@@ -33,5 +33,10 @@ fuzz_target!(|input: (u8, &[u8])| {
         let mut written = Vec::new();
         motion.write(&mut written);
         assert_eq!(Motion::read(&written), Ok(Some(motion)));
+    }
+    if let Ok(Some(packet)) = SoundPacket::read(bytes) {
+        let mut written = Vec::new();
+        packet.write(&mut written);
+        assert_eq!(SoundPacket::read(&written), Ok(Some(packet)));
     }
 });

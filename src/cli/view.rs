@@ -42,6 +42,9 @@ pub struct View {
     /// Write what is copied in the session to a file of its owner alone, the newest text alone
     #[arg(long, value_name = "FILE")]
     clipboard: Option<PathBuf>,
+    /// Write what is heard to a WAV file of its owner alone; until the end it says that it is empty
+    #[arg(long, value_name = "FILE.wav")]
+    sound: Option<PathBuf>,
     /// Type and point by a script of timed events, one a line: see the end of --help
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
@@ -112,7 +115,7 @@ impl View {
             true => self.as_somebody().await?,
             false => (Address::find(&self.url).await?, None),
         };
-        let left = [self.mirror.clone(), self.clipboard.clone()];
+        let left = [self.mirror.clone(), self.clipboard.clone(), self.sound.clone()];
         let job = Headless {
             roads: match self.road.as_deref() {
                 Some("quic") => Roads::OnlyQuic,
@@ -123,6 +126,7 @@ impl View {
             mirror: self.mirror,
             screenshot: self.screenshot,
             clipboard: self.clipboard,
+            sound: self.sound,
             script,
             duration,
             stats: self.stats.is_some(),

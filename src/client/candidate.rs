@@ -55,7 +55,8 @@ impl Candidate {
                 let all = self.attachment.update(stream, clock::now_us)?;
                 self.note_applied(all, clock::now_us() - now);
             }
-            Incoming::Input(..) | Incoming::Motion(_) => {}
+            // What is heard is heard on the link that is shown.
+            Incoming::Input(..) | Incoming::Motion(_) | Incoming::Sound(_) => {}
         }
         self.flow.whole = self.attachment.viewer().is_caught_up();
         self.flush();

@@ -31,6 +31,7 @@ const CACHE_BYTES: u64 = 64 << 20;
 const FEATURES: u64 = wire::features::PARTS
     | wire::features::SHARE
     | wire::features::CLIP
+    | if crate::sound::IS_THERE { wire::features::SOUND } else { 0 }
     | if crate::codec::video::IS_THERE { wire::features::H264 } else { 0 };
 
 /// What came of dialling a road.
@@ -52,6 +53,8 @@ pub struct Client {
     dialled_at: Micros,
     silent: bool,
     recorded: bool,
+    /// Whether what the session plays is wanted.
+    hears: bool,
     /// Since when the session has not been had, once it was.
     lost_at: Option<Micros>,
     events: VecDeque<Event>,
@@ -86,6 +89,7 @@ impl Client {
             dialled_at: now,
             silent: false,
             recorded: false,
+            hears: false,
             lost_at: None,
             events: VecDeque::new(),
             motions: 0,
@@ -216,6 +220,10 @@ impl Client {
         let result = match message {
             Incoming::Control(control) => self.attachment.control(control, clock::now_us()),
             Incoming::Update(stream) => self.on_update(stream).map(|()| None),
+            Incoming::Sound(packet) => {
+                self.events.push_back(Event::Heard(packet));
+                return Ok(());
+            }
             Incoming::Input(..) | Incoming::Motion(_) => Ok(None),
         };
         match result {
@@ -336,6 +344,12 @@ impl Client {
             }
             News::WatchOver { ask } => Event::WatchOver { ask },
             News::Watchers(watchers) => Event::Watchers(watchers),
+            News::Sound(format) => {
+                if format.is_some() {
+                    self.ask_for_sound();
+                }
+                Event::Sound(format)
+            }
             News::Clip(text) => Event::Clip(text),
             News::ClipTaken(taken) => Event::ClipTaken(taken),
             News::Closing { code, reason } => return self.on_closed(Closed::by_peer(code, &reason)),
@@ -464,6 +478,21 @@ impl Client {
     pub fn clip(&mut self, text: String) {
         if let Some((link, _)) = &self.link {
             link.control(&Control::Clip(ClipText(text)));
+        }
+    }
+
+    /// Whether to be sent what the session plays, from now on: see [`Event::Heard`].
+    pub fn hear(&mut self, hears: bool) {
+        self.hears = hears;
+        if let Some((link, _)) = &self.link {
+            link.control(&Control::SoundWanted { wanted: hears });
+        }
+    }
+
+    /// Each link says so anew, once the session has said that there is something to hear.
+    fn ask_for_sound(&mut self) {
+        if self.hears {
+            self.hear(true);
         }
     }
 

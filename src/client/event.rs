@@ -2,7 +2,7 @@
 
 use crate::link::{Closed, DialError, Road};
 use crate::sync::{Applied, Micros};
-use crate::wire::{ClipText, Cursor, Path, Policy, Terms, Watcher};
+use crate::wire::{ClipText, Cursor, Path, Policy, SoundFormat, SoundPacket, Terms, Watcher};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -76,6 +76,10 @@ pub enum Event {
     },
     /// All who watch now.
     Watchers(Vec<Watcher>),
+    /// The session plays something, so coded: see [`super::Client::hear`]. `None`: nothing any more.
+    Sound(Option<SoundFormat>),
+    /// What it plays.
+    Heard(SoundPacket),
     /// A program of the session has copied this.
     Clip(ClipText),
     /// Whether the session has what was copied here, before all input from now on.

@@ -1,6 +1,7 @@
 //! The viewer without a window: it decodes, measures, mirrors, types by script, takes a picture.
 
 use super::script::Act;
+use super::wave::{Wave, WaveError};
 use super::{Address, Client, ClientError, Event, Mirror, MirrorError, Report, Roads, Script};
 use crate::clock;
 use crate::screen::Framebuffer;
@@ -25,6 +26,8 @@ pub struct Headless {
     pub script: Option<Script>,
     /// Where to write what is copied in the session, the newest alone.
     pub clipboard: Option<PathBuf>,
+    /// Where to write what is heard, as a WAV file.
+    pub sound: Option<PathBuf>,
     /// How long to stay; without it, until the screen is exact if a screenshot is wanted, else for ever.
     pub duration: Option<Duration>,
     /// Whether to print a JSON object a second, and one at the end.
@@ -41,6 +44,8 @@ pub enum HeadlessError {
     Screenshot { path: PathBuf, reason: String },
     #[error("writing what was copied to {path}: {source}")]
     Clipboard { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Wave(#[from] WaveError),
     #[error("there was no screen to take a picture of")]
     NoScreen,
 }
@@ -55,6 +60,8 @@ pub async fn run_headless(
     let mut report = Report::new(clock::now_us());
     let mut mirror = job.mirror.as_deref().map(Mirror::create).transpose()?;
     let mut client = Client::connect_by(address, job.roads, job.size).await?;
+    let mut wave = job.sound.as_deref().map(Wave::create).transpose()?;
+    client.hear(wave.is_some());
     let script = job.script.as_ref().map_or(&[][..], Script::acts);
     let mut typed = 0;
     // What follows a text that was copied here waits until the session has it, or for this long.
@@ -103,6 +110,17 @@ pub async fn run_headless(
                         write_clip(path, &text)?;
                     }
                 }
+                // Another gateway's session counts anew.
+                Event::Sound(_) => {
+                    if let Some(wave) = &mut wave {
+                        wave.begin_anew();
+                    }
+                }
+                Event::Heard(packet) => {
+                    if let Some(wave) = &mut wave {
+                        wave.hear(packet)?;
+                    }
+                }
                 Event::ClipTaken(taken) => {
                     copying_until = None;
                     if !taken {
@@ -136,6 +154,9 @@ pub async fn run_headless(
     }
     if job.stats {
         println!("{}", report.json(&client, clock::now_us(), true));
+    }
+    if let Some(wave) = wave {
+        wave.finish()?;
     }
     if let Some(path) = &job.screenshot {
         write_png(path, client.screen().ok_or(HeadlessError::NoScreen)?)?;

@@ -39,6 +39,7 @@ mod report;
 mod script;
 pub mod seat;
 mod signed_in;
+mod wave;
 
 pub use address::{Address, AddressError, ask_target, page_of};
 pub use card::{CardChoice, CardProblem, PinFrom, SmartCard};

@@ -283,7 +283,7 @@ async fn hear(
     loop {
         let message = match inbox.next().await? {
             Incoming::Control(message) => message,
-            Incoming::Motion(_) => continue,
+            Incoming::Motion(_) | Incoming::Sound(_) => continue,
             Incoming::Input(..) | Incoming::Update(_) => {
                 return Err(refusal(CloseCode::PROTOCOL, "the first message must be Hello".into()));
             }

@@ -69,6 +69,7 @@ impl Outlet {
                 Outgoing::Update { number, stream } => return Ok(Sent::Update { number, stream }),
                 // What was handed over cannot be taken back; the Dropped that goes with it says what it means.
                 Outgoing::Reset { .. } | Outgoing::Input(_) | Outgoing::Datagram(_) => {}
+                Outgoing::Sound(_) => self.link.sound_left(),
             }
         }
     }

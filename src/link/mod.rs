@@ -23,7 +23,7 @@ pub use tunnel::{
 pub use websocket::{WebSocketFault, Written, exporter_of, join};
 
 use crate::wire::limits::MAX_UPDATE;
-use crate::wire::{CloseCode, Control, InputEvent, Motion, Path, WireError};
+use crate::wire::{CloseCode, Control, InputEvent, Motion, Path, SoundPacket, WireError};
 use bytes::Bytes;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,6 +36,9 @@ const INBOX: usize = 256;
 /// Messages that wait to be sent before the sender is held to be stuck, and bytes of control messages.
 const OUTBOX: usize = 4_096;
 const OUTBOX_BYTES: usize = 4 << 20;
+
+/// Packets of sound that may wait to be sent: what is a quarter of a second late is not worth its place.
+const MOST_SOUND_WAITING: usize = 12;
 
 /// How a link is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +67,7 @@ pub enum Incoming {
     /// An event of the input stream and its number.
     Input(u64, InputEvent),
     Motion(Motion),
+    Sound(SoundPacket),
     /// A whole update stream, its kind included.
     Update(Bytes),
 }
@@ -99,8 +103,15 @@ enum Outgoing {
     Control(Bytes),
     Input(Bytes),
     Datagram(Bytes),
-    Update { number: u64, stream: Bytes },
-    Reset { number: u64 },
+    /// A datagram of sound.
+    Sound(Bytes),
+    Update {
+        number: u64,
+        stream: Bytes,
+    },
+    Reset {
+        number: u64,
+    },
 }
 
 /// The sending half of a link, and its end. Clones are the same link.
@@ -129,6 +140,8 @@ struct Shared {
     update_bytes: AtomicUsize,
     /// Bytes of control messages that were not given to the transport yet.
     unsent: AtomicUsize,
+    /// Packets of sound that were not.
+    unsent_sound: AtomicUsize,
     begun: std::time::Instant,
     transport: Box<dyn Transport>,
 }
@@ -163,6 +176,7 @@ impl Link {
             gathering: AtomicUsize::new(0),
             update_bytes: AtomicUsize::new(0),
             unsent: AtomicUsize::new(0),
+            unsent_sound: AtomicUsize::new(0),
             begun: std::time::Instant::now(),
             transport: Box::new(transport),
         });
@@ -205,6 +219,14 @@ impl Link {
         self.send(Outgoing::Datagram(datagram.into()));
     }
 
+    /// A packet of sound, as a datagram. It is left out if others wait: nothing waits for sound.
+    pub fn sound(&self, datagram: Bytes) {
+        let waiting = self.shared.unsent_sound.fetch_add(1, Ordering::Relaxed);
+        if waiting >= MOST_SOUND_WAITING || self.outbox.try_send(Outgoing::Sound(datagram)).is_err() {
+            self.sound_left();
+        }
+    }
+
     /// A whole update on a stream of its own. Lower numbers go first.
     pub fn update(&self, number: u64, stream: Bytes) {
         self.send(Outgoing::Update { number, stream });
@@ -229,6 +251,11 @@ impl Link {
     /// A control message of this many bytes went to the transport.
     fn control_left(&self, bytes: usize) {
         self.shared.unsent.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// A packet of sound went to the transport, or was left out.
+    fn sound_left(&self) {
+        self.shared.unsent_sound.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Ends the link; what was sent before and the reason are still tried for a moment.

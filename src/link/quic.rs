@@ -246,6 +246,11 @@ async fn send_all(
                 let _ = session.send_datagram(bytes);
                 Ok(())
             }
+            Some(Outgoing::Sound(bytes)) => {
+                link.sound_left();
+                let _ = session.send_datagram(bytes);
+                Ok(())
+            }
             Some(Outgoing::Update { number, stream }) => {
                 updates.start(number, stream).await;
                 Ok(())

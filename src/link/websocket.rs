@@ -3,7 +3,7 @@
 
 use super::{Closed, EXPORTER_LABEL, Exporter, Inbox, Incoming, Link, Outgoing, Road, Transport};
 use crate::wire::limits::MAX_STREAMS;
-use crate::wire::{CloseCode, ControlReader, Frame, InputReader, Motion, Path};
+use crate::wire::{CloseCode, ControlReader, Frame, InputReader, Motion, Path, SoundPacket};
 use crate::wire::{read_frame, stream_kind, write_frame};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
@@ -121,7 +121,9 @@ impl Queue {
                 self.input_stream = Some(stream);
                 write_frame(&mut frame, &Frame::Stream { stream, end: false, data: &bytes });
             }
-            Outgoing::Datagram(bytes) => write_frame(&mut frame, &Frame::Datagram(&bytes)),
+            Outgoing::Datagram(bytes) | Outgoing::Sound(bytes) => {
+                write_frame(&mut frame, &Frame::Datagram(&bytes));
+            }
             Outgoing::Update { number, stream: bytes } => {
                 let stream = self.new_stream();
                 self.updates.insert(number, Update { stream, bytes, written: 0 });
@@ -178,10 +180,17 @@ async fn write_all(
             break Ok(());
         }
         let written = match queue.next() {
-            Some(frame) => tokio::select! {
-                written = sink.send(Written::Frame(frame.into())) => written,
-                _ = ended.wait_for(Option::is_some) => break Ok(()),
-            },
+            Some(frame) => {
+                let sound = is_sound(&frame);
+                let written = tokio::select! {
+                    written = sink.send(Written::Frame(frame.into())) => written,
+                    _ = ended.wait_for(Option::is_some) => break Ok(()),
+                };
+                if sound {
+                    link.sound_left();
+                }
+                written
+            }
             None => tokio::select! {
                 biased;
                 message = to_send.recv() => match message {
@@ -214,6 +223,11 @@ async fn write_all(
         sink.close().await
     };
     let _ = tokio::time::timeout(FAREWELL, farewell).await;
+}
+
+/// Whether a frame is a datagram of sound.
+fn is_sound(frame: &[u8]) -> bool {
+    matches!(read_frame(frame), Ok(Some(Frame::Datagram([SoundPacket::KIND, ..]))))
 }
 
 fn closing(closed: Option<Closed>) -> Written {
@@ -274,6 +288,10 @@ async fn take_frame(
             if let Some(motion) = Motion::read(bytes).map_err(violation)? {
                 // A motion that finds no room is out of date by the time there is.
                 let _ = arrived.try_send(Incoming::Motion(motion));
+            } else if link.expects_updates()
+                && let Some(packet) = SoundPacket::read(bytes).map_err(violation)?
+            {
+                let _ = arrived.try_send(Incoming::Sound(packet));
             }
         }
         Frame::Reset { stream, .. } => {

@@ -240,7 +240,7 @@ impl Viewer<'_> {
                 }
                 self.note(&heard.seen);
             }
-            Incoming::Input(..) | Incoming::Motion(_) => {}
+            Incoming::Input(..) | Incoming::Motion(_) | Incoming::Sound(_) => {}
         }
         Ok(())
     }

@@ -73,6 +73,9 @@ pub struct Allowed {
     pub share: bool,
     #[serde(rename = "a", skip_serializing_if = "is_usual")]
     pub shadow: Shadow,
+    /// Whether the viewer hears what the session plays.
+    #[serde(rename = "h", skip_serializing_if = "is_true")]
+    pub sound: bool,
 }
 
 fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
@@ -94,6 +97,7 @@ impl Default for Allowed {
             recording: false,
             share: true,
             shadow: Shadow::default(),
+            sound: true,
         }
     }
 }
@@ -112,6 +116,7 @@ mod tests {
             recording: true,
             share: false,
             shadow: Shadow::Never,
+            sound: false,
         };
         for allowed in [all, Allowed::default()] {
             let text = serde_json::to_string(&allowed).unwrap();

@@ -39,6 +39,7 @@ pub struct Rule {
     pub recording: Option<bool>,
     pub share: Option<bool>,
     pub shadow: Option<Shadow>,
+    pub sound: Option<bool>,
 }
 
 /// Who asks, for what, from where.
@@ -136,6 +137,7 @@ impl Policies {
             recording: first(&rules, |rule| rule.recording).unwrap_or(usual.recording),
             share: first(&rules, |rule| rule.share).unwrap_or(usual.share),
             shadow: first(&rules, |rule| rule.shadow).unwrap_or(usual.shadow),
+            sound: first(&rules, |rule| rule.sound).unwrap_or(usual.sound),
         }
     }
 }

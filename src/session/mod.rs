@@ -11,6 +11,7 @@ mod marks;
 mod orders;
 mod sharing;
 mod snapshot;
+mod sound;
 mod task;
 mod video;
 mod viewer;

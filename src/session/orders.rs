@@ -98,10 +98,12 @@ impl Task {
         }
         viewer.shows_watchers = attach.features & features::SHARE != 0;
         viewer.takes_clips = attach.features & features::CLIP != 0;
+        viewer.plays_sound = attach.features & features::SOUND != 0;
         self.viewers.insert(id, viewer);
         inboxes.0.push((id, inbox));
         self.tell_terms(id, now);
         self.tell_clip_to(id);
+        self.tell_sound_to(id);
     }
 
     /// The picture that viewers of this grant see, which is made if it is not there.

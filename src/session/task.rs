@@ -5,6 +5,7 @@ use super::encoding::Encoding;
 use super::input::Ledger;
 use super::marks::{Marks, PLAIN};
 use super::sharing::Sharing;
+use super::sound::Sound;
 use super::video::{Made, Videos};
 use super::viewer::Viewer;
 use super::{Grant, HeldBy, Order, Status};
@@ -96,6 +97,7 @@ pub(super) struct Task {
     pub(super) resized_us: Micros,
     pub(super) sharing: Sharing,
     pub(super) clips: Clips,
+    pub(super) sound: Sound,
 }
 
 impl Task {
@@ -139,6 +141,7 @@ impl Task {
             resized_us: 0,
             sharing: Sharing::default(),
             clips: Clips::default(),
+            sound: Sound::default(),
         };
         Ok((task, frames))
     }
@@ -264,6 +267,7 @@ impl Task {
             Ok(Incoming::Update(_)) => {
                 self.part(id, CloseCode::PROTOCOL, "a viewer does not send updates");
             }
+            Ok(Incoming::Sound(_)) => {}
             Err(closed) => {
                 tracing::info!(viewer = id, session = self.title, reason = %closed, "viewer left");
                 self.forget(id);
@@ -316,6 +320,10 @@ impl Task {
                 picture => self.marks.video_failed(id, video, picture, &mut self.viewers, now),
             },
             Control::Clip(text) => self.pasted(id, text, clock::now_us()),
+            Control::SoundWanted { wanted } => {
+                viewer.wants_sound = wanted;
+                self.ask_for_sound();
+            }
             Control::WatchAnswer { ask, admitted } => self.on_watch_answer(id, ask, admitted),
             Control::WatcherOrder { watcher, order } => self.on_watcher_order(id, watcher, order),
             // Known messages that mean nothing to a session change nothing.
@@ -416,6 +424,9 @@ impl Task {
                 Control::CursorAt { x: x.into(), y: y.into() }
             }
             SourceEvent::Clip(clip) => return self.copied(clip, clock::now_us()),
+            SourceEvent::Plays(pcm) => return self.plays(&pcm, clock::now_us()),
+            SourceEvent::HasSound => return self.has_sound(),
+            SourceEvent::PlaysCoded(packet) => return self.plays_coded(packet),
         };
         self.viewers.values().for_each(|viewer| viewer.link.control(&message));
     }
@@ -564,6 +575,7 @@ impl Task {
         if let Some(mut viewer) = self.viewers.remove(&id) {
             viewer.held.release().into_iter().for_each(|event| self.source.input(event));
             self.left(&viewer.grant, clock::now_us());
+            self.ask_for_sound();
         }
     }
 }

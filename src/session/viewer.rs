@@ -33,6 +33,9 @@ pub(super) struct Viewer {
     pub shows_watchers: bool,
     /// It has a clipboard.
     pub takes_clips: bool,
+    /// It can play what the session does, and whether it wants to.
+    pub plays_sound: bool,
+    pub wants_sound: bool,
     pub video_failures: u32,
     /// When it last could not keep step with others of a video.
     pub parted_us: Micros,
@@ -71,6 +74,8 @@ impl Viewer {
             decodes_video,
             shows_watchers: false,
             takes_clips: false,
+            plays_sound: false,
+            wants_sound: false,
             video_failures: 0,
             parted_us: 0,
             path_told: (Path::default(), 0),

@@ -17,7 +17,8 @@ pub use x11::{X11Error, X11Source, XServer, authority_entry};
 
 use crate::codec::Packed;
 use crate::screen::{Framebuffer, Grid, Rect, SizeError, TILE, TileSet};
-use crate::wire::{Clip, InputEvent, Policy};
+use crate::sound::Pcm;
+use crate::wire::{Clip, InputEvent, Policy, SoundPacket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -168,6 +169,12 @@ pub enum SourceEvent {
     },
     /// Somebody copied something in the session.
     Clip(Clip),
+    /// A program plays this. It is told as it is played, and left out where there is no room for it.
+    Plays(Pcm),
+    /// There is something to hear, which is told once somebody wants it: see [`Source::hear`].
+    HasSound,
+    /// The same, coded already.
+    PlaysCoded(SoundPacket),
 }
 
 /// What a session asks of its source. Every call returns at once.
@@ -176,6 +183,8 @@ pub trait Source: Send + Sync {
     fn input(&self, event: InputEvent);
     /// A viewer wants the screen to have this size in pixels; a source that cannot, does not.
     fn resize(&self, width: u32, height: u32);
+    /// Whether anybody hears what is played; a source that is told of it anyway does nothing.
+    fn hear(&self, _wanted: bool) {}
     /// The host's clipboard is to hold this; a source that cannot, does nothing.
     fn clip(&self, _clip: Clip) {}
     /// The session is somebody else's from now on, who must not find what was copied before; a source that cannot

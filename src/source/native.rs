@@ -26,6 +26,7 @@ enum Errand {
     Resize(u32, u32),
     Clip(String),
     EmptyClipboard,
+    Hear(bool),
 }
 
 /// A session on another machine, through its agent's link.
@@ -48,6 +49,7 @@ impl NativeSource {
             clip_on_its_way: None,
             clips_unanswered: 0,
             emptied_after: None,
+            hears: false,
         };
         tokio::spawn(host.run(arriving, to_do));
         NativeSource { errands, links }
@@ -74,6 +76,10 @@ impl Source for NativeSource {
         }
     }
 
+    fn hear(&self, wanted: bool) {
+        let _ = self.errands.try_send(Errand::Hear(wanted));
+    }
+
     fn empty_clipboard(&self) {
         // However much waits, this is not dropped.
         if let Err(TrySendError::Full(errand)) = self.errands.try_send(Errand::EmptyClipboard) {
@@ -97,6 +103,8 @@ struct Host {
     clips_unanswered: u32,
     /// The host is to empty its clipboard. What it tells of one before so many more answers is of the user before.
     emptied_after: Option<u32>,
+    /// Whether anybody hears what the host plays.
+    hears: bool,
 }
 
 impl Host {
@@ -114,6 +122,7 @@ impl Host {
                             Some(Errand::Input(_) | Errand::Clip(_)) => {}
                             // It may return with what was copied before.
                             Some(Errand::EmptyClipboard) => self.emptied_after = Some(1),
+                            Some(Errand::Hear(wanted)) => self.hears = wanted,
                             None => return,
                         },
                     }
@@ -154,7 +163,7 @@ impl Host {
             width,
             height,
             cache_bytes: 0,
-            features: features::PARTS | features::CLIP,
+            features: features::PARTS | features::CLIP | features::SOUND,
             token: None,
             screen: None,
         };
@@ -199,6 +208,10 @@ impl Host {
                             self.clip_on_its_way = Some(Instant::now() + CLIP_PATIENCE);
                         }
                         Errand::EmptyClipboard => self.empty_clipboard(link),
+                        Errand::Hear(wanted) => {
+                            self.hears = wanted;
+                            link.control(&Control::SoundWanted { wanted });
+                        }
                         Errand::Input(event) => {
                             if let Some(bytes) = attachment.input(event) {
                                 link.input(bytes);
@@ -254,6 +267,9 @@ impl Host {
                     })
                 })?;
                 let attached = matches!(news, Some(News::Attached { .. }));
+                if let Some(News::Sound(Some(_))) = &news {
+                    link.control(&Control::SoundWanted { wanted: self.hears });
+                }
                 if let Some(news) = news {
                     self.on_news(news).await?;
                 }
@@ -268,6 +284,8 @@ impl Host {
             }
             // A host has no user of its own that types or points.
             Incoming::Input(..) | Incoming::Motion(_) => {}
+            // What finds no room would be heard too late.
+            Incoming::Sound(packet) => drop(self.events.try_send(SourceEvent::PlaysCoded(packet))),
         }
         Ok(())
     }
@@ -297,6 +315,7 @@ impl Host {
                 self.clip_on_its_way = self.clip_on_its_way.filter(|_| self.clips_unanswered > 0);
                 return Ok(());
             }
+            News::Sound(Some(_)) => SourceEvent::HasSound,
             News::State { live: true, .. } => SourceEvent::State(SourceState::Live),
             News::State { live: false, text } => SourceEvent::State(SourceState::Waiting(text)),
             News::Closing { code, reason } => return Err(Closed::by_peer(code, &reason)),
@@ -437,5 +456,32 @@ mod tests {
         source.relink(link, inbox).await;
         assert!(outlet.answer(copied("of who came, again")));
         assert_eq!(next_clip(&mut told).await, Clip::Text("of who came, again".into()));
+    }
+
+    #[tokio::test]
+    async fn what_a_host_plays_is_asked_for_while_somebody_hears_and_again_on_its_next_link() {
+        let (events, mut told) = mpsc::channel(64);
+        let source = NativeSource::start("desk", Arc::new(Canvas::new(64, 64).unwrap()), events);
+        let format = crate::wire::SoundFormat { rate: 48_000, channels: 2, frame: 960 };
+        for wanted in [false, true] {
+            let (link, inbox, mut outlet) = inside();
+            source.relink(link, inbox).await;
+            assert!(outlet.answer(Control::Sound(Some(format))));
+            until_asked_for_sound(&mut outlet, wanted).await;
+            let heard = async { while !matches!(told.recv().await.unwrap(), SourceEvent::HasSound) {} };
+            tokio::time::timeout(SOON, heard).await.expect("the session learns that there is sound");
+            if !wanted {
+                source.hear(true);
+                until_asked_for_sound(&mut outlet, true).await;
+            }
+        }
+    }
+
+    async fn until_asked_for_sound(outlet: &mut Outlet, wanted: bool) {
+        let asked = Control::SoundWanted { wanted }.to_bytes();
+        let sent = async {
+            while !matches!(outlet.next().await.unwrap(), Sent::Control(bytes) if bytes[..] == asked[..]) {}
+        };
+        tokio::time::timeout(SOON, sent).await.expect("the host is asked for sound");
     }
 }

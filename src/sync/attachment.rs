@@ -6,7 +6,8 @@ use super::viewer::{Applied, Viewer, ViewerError};
 use super::{Clocks, Micros};
 use crate::wire::limits::{MAX_WAITING, MAX_WAITING_BYTES};
 use crate::wire::{
-    Attach, Attached, ClipText, CloseCode, Control, Cursor, InputEvent, Path, Policy, Terms, Token, Watcher,
+    Attach, Attached, ClipText, CloseCode, Control, Cursor, InputEvent, Path, Policy, SoundFormat, Terms,
+    Token, Watcher,
 };
 use crate::wire::{write_event, write_input_start};
 use bytes::Bytes;
@@ -89,6 +90,8 @@ pub enum News {
     },
     /// All who watch now.
     Watchers(Vec<Watcher>),
+    /// The session plays something, so coded.
+    Sound(Option<SoundFormat>),
     /// A program has copied this.
     Clip(ClipText),
     /// Whether the session has what was copied here.
@@ -222,6 +225,7 @@ impl Attachment {
             }
             Control::WatchOver { ask } => Some(News::WatchOver { ask }),
             Control::Watchers(watchers) => Some(News::Watchers(watchers)),
+            Control::Sound(format) => Some(News::Sound(format)),
             Control::Clip(text) => Some(News::Clip(text)),
             Control::ClipTaken { taken } => Some(News::ClipTaken(taken)),
             Control::Policy { policy } => {

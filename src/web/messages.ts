@@ -5,6 +5,7 @@ import type { Exactness, Phase } from "./viewer/viewer.ts";
 import type { Road } from "./link/link.ts";
 import type { Message, Policy } from "./wire/control.ts";
 import type { InputEvent } from "./wire/input.ts";
+import type { SoundFormat, SoundPacket } from "./wire/sound.ts";
 
 export interface StartOptions {
   session: string;
@@ -34,6 +35,8 @@ export type ToWorker =
   /** The answer to ticketWanted; null if the gateway gave none. */
   | { type: "ticket"; ticket: string | null }
   | { type: "decided"; message: Decided }
+  /** Whether what the session plays is wanted. */
+  | { type: "hear"; wanted: boolean }
   | { type: "stop" };
 
 export interface Status {
@@ -71,6 +74,9 @@ export type FromWorker =
   | { type: "clip"; text: string }
   /** Whether the session has what was copied here. */
   | { type: "clipTaken"; taken: boolean }
+  /** The session plays something, so coded; null: nothing any more. */
+  | { type: "sound"; format: SoundFormat | null }
+  | { type: "heard"; packet: SoundPacket }
   | { type: "ticketWanted" }
   | { type: "roadMemory"; memory: RoadMemory | null }
   | { type: "pixels"; request: number; width: number; height: number; rgba: ArrayBuffer }

@@ -5,10 +5,12 @@ import { dialWebSocket } from "./link/websocket.ts";
 import { dialWebTransport } from "./link/webtransport.ts";
 import type { FromWorker, StartOptions, Status, ToWorker } from "./messages.ts";
 import { h264Decoders } from "./viewer/h264.ts";
+import { opusPlays } from "./viewer/opus.ts";
 import { Presenter } from "./viewer/presenter.ts";
 import { type Environment, Viewer } from "./viewer/viewer.ts";
 import { CloseCode, type Message, type Policy } from "./wire/control.ts";
 import { utf8 } from "./wire/bytes.ts";
+import type { SoundPacket } from "./wire/sound.ts";
 import type { Codec } from "./viewer/screen.ts";
 import type { OpenDecoder } from "./viewer/videos.ts";
 
@@ -72,11 +74,19 @@ function forwardMessage(message: Message): void {
     post({ type: "announcement", text: message.text });
   } else if (message.type === "Clip") {
     post({ type: "clip", text: message.text });
+  } else if (message.type === "Sound") {
+    post({ type: "sound", format: message.format });
   } else if (message.type === "ClipTaken") {
     post({ type: "clipTaken", taken: message.taken });
   } else if (message.type === "Terms" || message.type === "WatchAsked" || message.type === "WatchOver" || message.type === "Watchers") {
     post({ type: "told", message });
   }
+}
+
+/** A packet with bytes of its own: those that it came in may hold much else. */
+function forwardSound({ number, timeMicros, opus }: SoundPacket): void {
+  const own = opus.slice();
+  post({ type: "heard", packet: { number, timeMicros, opus: own } }, [own.buffer]);
 }
 
 /** Asks whether the gateway answers. One that was started anew may have another certificate: that is learnt, too. */
@@ -106,11 +116,13 @@ function environmentOf(
   options: StartOptions,
   codec: Codec,
   openDecoder: OpenDecoder | null,
+  playsSound: boolean,
   painter: Presenter,
 ): Environment {
   return {
     codec,
     openDecoder,
+    playsSound,
     now: () => performance.now(),
     wallClock: () => Date.now(),
     dial: (road, listener) =>
@@ -122,6 +134,7 @@ function environmentOf(
     present: (screen) => painter.present(screen),
     changed: postStatus,
     message: forwardMessage,
+    sound: forwardSound,
     inputRefused: (count) => post({ type: "inputRefused", count }),
     ticketWanted: () => post({ type: "ticketWanted" }),
     wipe: () => painter.wipe(),
@@ -131,11 +144,11 @@ function environmentOf(
 
 async function start(canvas: OffscreenCanvas, options: StartOptions): Promise<void> {
   const painter = new Presenter(canvas, () => queueMicrotask(postStatus));
-  const [codec, openDecoder] = await Promise.all([loadCodec(), h264Decoders()]);
+  const [codec, openDecoder, playsSound] = await Promise.all([loadCodec(), h264Decoders(), opusPlays()]);
   presenter = painter;
   const { session, ticket, secret, width, height } = options;
   const target = { session, ticket: utf8(ticket), secret, width, height };
-  const environment = environmentOf(options, codec, openDecoder, painter);
+  const environment = environmentOf(options, codec, openDecoder, playsSound, painter);
   viewer = new Viewer(environment, target, options.webTransportUrl !== null, options.roadMemory);
   setInterval(() => viewer?.tick(), TICK_MS);
   setInterval(postStatus, STATUS_MS);
@@ -167,6 +180,8 @@ scope.onmessage = (event: MessageEvent<ToWorker>) => {
       return viewer?.renewed(message.ticket === null ? null : utf8(message.ticket));
     case "decided":
       return viewer?.say(message.message);
+    case "hear":
+      return viewer?.hear(message.wanted);
     case "stop":
       return viewer?.end(CloseCode.done, "");
   }

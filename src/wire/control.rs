@@ -3,6 +3,7 @@
 use super::clip::ClipText;
 use super::limits::*;
 use super::share::{self, Terms, Watcher, WatcherOrder};
+use super::sound::{self, SoundFormat};
 use super::value::*;
 use super::{CloseCode, HostMessage, Policy, WireError};
 use crate::screen::{HashKey, TileHash};
@@ -215,6 +216,12 @@ pub enum Control {
     ClipTaken {
         taken: bool,
     },
+    /// The session plays something, so coded; `None`: nothing any more. Since 1.5.
+    Sound(Option<SoundFormat>),
+    /// Whether the viewer is to be sent what the session plays; until it says so, it is not. Since 1.5.
+    SoundWanted {
+        wanted: bool,
+    },
 }
 
 /// A secret that a peer shows; it never reaches a log.
@@ -422,6 +429,14 @@ impl Control {
                 out.push((*taken).into());
                 43
             }
+            Control::Sound(format) => {
+                sound::write_format(*format, out);
+                44
+            }
+            Control::SoundWanted { wanted } => {
+                out.push((*wanted).into());
+                45
+            }
         }
     }
 
@@ -545,6 +560,8 @@ impl Control {
             },
             42 => Control::Clip(ClipText(r.text(MAX_CLIP_TEXT, "Clip's text")?)),
             43 => Control::ClipTaken { taken: r.flag("ClipTaken")? },
+            44 => Control::Sound(sound::read_format(r)?),
+            45 => Control::SoundWanted { wanted: r.flag("SoundWanted")? },
             _ => return Ok(None),
         }))
     }

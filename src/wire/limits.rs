@@ -54,3 +54,5 @@ pub const MAX_CLIP_TEXT: usize = 512 << 10;
 pub const MAX_CLIP_PICTURE: usize = 8 << 20;
 /// A message between a gateway and an edge, in bytes.
 pub const MAX_TUNNEL_MESSAGE: usize = 1 << 10;
+/// One packet of sound, in bytes: it fits a datagram on every path.
+pub const MAX_SOUND: usize = 1_000;

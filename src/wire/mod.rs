@@ -9,6 +9,7 @@ pub mod limits;
 mod parts;
 mod policy;
 mod share;
+mod sound;
 mod tunnel;
 mod update;
 mod value;
@@ -20,6 +21,7 @@ pub use host::{EndReason, HostLoad, HostMessage, HostOffers, RunningSession, Sta
 pub use input::{Button, InputEvent, InputReader, Motion, write_event, write_input_start};
 pub use policy::{Policy, UnknownPolicy};
 pub use share::{Marking, Terms, Watcher, WatcherOrder};
+pub use sound::{SoundFormat, SoundPacket};
 pub use tunnel::{
     CONNECTION_ID, MAX_HEAD, Outside, TAG_KEY, TUNNEL_ALPN, TunnelMessage, outside, put_head, read_head,
 };
@@ -31,7 +33,7 @@ pub use websocket::{Frame, read_frame, write_frame};
 /// The major version: both sides must have the same.
 pub const MAJOR: u64 = 1;
 /// The minor version: the lower of both sides' is in use.
-pub const MINOR: u64 = 4;
+pub const MINOR: u64 = 5;
 /// The ALPN of native QUIC.
 pub const ALPN: &[u8] = b"chevet/1";
 /// The WebSocket subprotocol.
@@ -49,6 +51,8 @@ pub mod stream_kind {
 pub mod features {
     /// It decodes H.264, and so may be sent video.
     pub const H264: u64 = 1;
+    /// It plays Opus, and so may be sent what the session plays.
+    pub const SOUND: u64 = 2;
     /// It takes updates that give only a part of a tile.
     pub const PARTS: u64 = 4;
     /// It tells its user who watches, and asks whether somebody may.

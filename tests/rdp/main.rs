@@ -8,6 +8,7 @@ mod peers;
 #[path = "../x11_source/server.rs"]
 mod server;
 mod session;
+mod sound;
 #[allow(dead_code, reason = "shared with the X11 source's tests")]
 #[path = "../x11_source/terminal.rs"]
 mod terminal;

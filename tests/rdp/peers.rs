@@ -1,10 +1,13 @@
 //! Real RDP servers, started and stopped by the tests: xrdp in front of Xtigervnc, and FreeRDP's shadow of an Xvfb.
 
 use crate::server::spawn;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat};
@@ -94,7 +97,6 @@ impl Desktop {
 impl Desktop {
     /// Some program there owns the clipboard with this text, for as long as it lives.
     pub fn copy(&self, text: &str) -> Running {
-        use std::io::Write;
         let mut command = Command::new("xclip");
         command.args(["-selection", "clipboard", "-quiet"]).env("DISPLAY", &self.display);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -127,6 +129,15 @@ pub struct Xrdp {
 
 impl Xrdp {
     pub fn start(desktop: &Desktop) -> Xrdp {
+        Xrdp::start_with(desktop, "", "")
+    }
+
+    /// With the channels of `channels`, which play what programs there do.
+    pub fn start_with_sound(desktop: &Desktop, channels: &Channels) -> Xrdp {
+        Xrdp::start_with(desktop, "rdpsnd=true\n", &format!("chansrvport=DISPLAY({})\n", channels.display))
+    }
+
+    fn start_with(desktop: &Desktop, channels: &str, shown: &str) -> Xrdp {
         let port = free_port();
         let folder = Folder::new(&format!("xrdp-{port}"));
         certificate(folder.path());
@@ -136,8 +147,8 @@ impl Xrdp {
              certificate={path}/cert.pem\nkey_file={path}/key.pem\nautorun=shown\nallow_channels=true\n\
              bitmap_cache=true\nbitmap_compression=true\nbulk_compression=true\nmax_bpp=32\nnew_cursors=true\n\
              use_fastpath=both\n[Logging]\nLogFile={path}/xrdp.log\nLogLevel=DEBUG\nEnableSyslog=false\n[Channels]\n\
-             drdynvc=true\ncliprdr=true\n[shown]\nname=shown\nlib=libvnc.so\nip=127.0.0.1\nport={}\nusername=na\n\
-             password=none\n",
+             drdynvc=true\ncliprdr=true\n{channels}[shown]\nname=shown\nlib=libvnc.so\nip=127.0.0.1\nport={}\nusername=na\n\
+             password=none\n{shown}",
             desktop.rfb_port
         );
         folder.write("xrdp.ini", &ini);
@@ -168,6 +179,76 @@ impl Xrdp {
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("xrdp.log")).unwrap_or_default()
     }
+}
+
+/// xrdp's channel server beside a desktop: what plays there writes its samples to its socket, as PulseAudio's sink for xrdp does.
+pub struct Channels {
+    _server: Running,
+    _folder: Folder,
+    display: String,
+}
+
+impl Channels {
+    pub fn start(desktop: &Desktop) -> Channels {
+        let display = desktop.display.trim_start_matches(':').to_owned();
+        let folder = Folder::new(&format!("channels-{display}"));
+        // Where Debian's looks for its sockets; its service makes the folder when it is started.
+        let _ = std::fs::create_dir_all(SOCKETS);
+        let mut command = Command::new("xrdp-chansrv");
+        command.env("DISPLAY", &desktop.display).env("HOME", folder.path()).env_remove("XDG_DATA_HOME");
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let server = Running::start(&mut command, "xrdp");
+        Channels { _server: server, _folder: folder, display }
+    }
+
+    /// A program that plays a tone from when a client is there until it is dropped, as loud left as right.
+    pub fn play(&self, hertz: f64) -> Player {
+        let path = Path::new(SOCKETS).join(format!("xrdp_chansrv_audio_out_socket_{}", self.display));
+        let end = Instant::now() + Duration::from_secs(20);
+        let socket = loop {
+            match UnixStream::connect(&path) {
+                Ok(socket) => break socket,
+                Err(error) => assert!(Instant::now() < end, "nobody takes sound at {path:?}: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let playing = Arc::new(AtomicBool::new(true));
+        let goes_on = playing.clone();
+        std::thread::spawn(move || play(socket, hertz, &goes_on));
+        Player(playing)
+    }
+}
+
+const SOCKETS: &str = "/run/xrdp/sockdir";
+
+pub struct Player(Arc<AtomicBool>);
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Messages are a kind (0: samples, 1: an end) and a length, which counts these eight bytes too; samples are of 44,100 Hz.
+fn play(mut socket: UnixStream, hertz: f64, goes_on: &AtomicBool) {
+    const AT_ONCE: u64 = 2_205;
+    let begun = Instant::now();
+    let mut played = 0_u64;
+    while goes_on.load(Ordering::Relaxed) {
+        let sample =
+            |at: u64| ((at as f64 / 44_100.0 * hertz * std::f64::consts::TAU).sin() * 8_000.0) as i16;
+        let samples: Vec<u8> =
+            (played..played + AT_ONCE).flat_map(|at| [sample(at); 2]).flat_map(i16::to_le_bytes).collect();
+        let head = [0_u32.to_le_bytes(), (samples.len() as u32 + 8).to_le_bytes()].concat();
+        if socket.write_all(&[head, samples].concat()).is_err() {
+            return;
+        }
+        played += AT_ONCE;
+        // As fast as it is heard.
+        let due = begun + Duration::from_micros(played * 1_000_000 / 44_100);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+    let _ = socket.write_all(&[1_u32.to_le_bytes(), 8_u32.to_le_bytes()].concat());
 }
 
 /// A key and a certificate of RSA, as RDP hosts make them.

@@ -17,7 +17,7 @@ use x11rb::rust_connection::RustConnection;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn gateway(xrdp_port: u16, folder: &Folder) -> Gateway {
+pub async fn gateway(xrdp_port: u16, folder: &Folder) -> Gateway {
     let password = folder.write("password", "secret\n");
     let text = format!(
         "listen = ['127.0.0.1:0']\nstate_directory = '{}'\n[[session]]\nname = 'ward'\n\
@@ -29,13 +29,13 @@ async fn gateway(xrdp_port: u16, folder: &Folder) -> Gateway {
     Gateway::start(&Config::read(&path).unwrap()).await.unwrap()
 }
 
-async fn view(gateway: &Gateway) -> Client {
+pub async fn view(gateway: &Gateway) -> Client {
     let address = Address::find(&gateway.page_url("ward")).await.unwrap();
     Client::connect_by(address, Roads::default(), (0, 0)).await.unwrap()
 }
 
 /// Drives a client until something is so, and says how long that took.
-async fn until(
+pub async fn until(
     client: &mut Client,
     what: &str,
     mut so: impl FnMut(Option<&Event>, &Client) -> bool,

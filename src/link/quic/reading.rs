@@ -4,7 +4,7 @@ use super::line::{Copy, Known, Which};
 use super::parity::{Mending, Piece};
 use super::{CHUNK, closed, lost_reading};
 use crate::link::{Closed, Incoming, Link};
-use crate::wire::{CloseCode, Control, ControlReader, InputReader, Motion, stream_kind};
+use crate::wire::{CloseCode, Control, ControlReader, InputReader, Motion, SoundPacket, stream_kind};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -166,6 +166,10 @@ pub(super) async fn read_datagrams(
             // A motion that finds no room is out of date by the time there is.
             let sent = arrived.try_send(Incoming::Motion(motion));
             !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
+        } else if let Some(packet) = SoundPacket::read(&datagram).map_err(violation)? {
+            // Only a viewer hears; and what finds no room would be played too late.
+            let sent = link.expects_updates().then(|| arrived.try_send(Incoming::Sound(packet)));
+            !matches!(sent, Some(Err(mpsc::error::TrySendError::Closed(_))))
         } else {
             true
         };

@@ -5,6 +5,7 @@ use super::failure::{Failure, Stage, Target};
 use super::layout::Layout;
 use super::report::{PipelineEar, Tally};
 use super::settings::{Login, RdpSettings, host_and_port};
+use super::sound::SoundEar;
 use super::trust::{Examiner, KnownHosts, Verdict, fingerprint};
 use super::{Notice, Notify};
 use crate::source::rdp::settings::CertificatePolicy;
@@ -55,6 +56,7 @@ pub struct Order<'a> {
     pub known: &'a Arc<KnownHosts>,
     pub tally: &'a Arc<Tally>,
     pub clipboard: &'a Clipboard,
+    pub sound: &'a SoundEar,
     pub notify: &'a Notify,
 }
 
@@ -273,6 +275,11 @@ fn channels(mut connector: ClientConnector, order: &Order<'_>) -> ClientConnecto
         let ear = Box::new(PipelineEar(order.tally.clone()));
         dynamic = dynamic.with_dynamic_channel(GraphicsPipelineClient::new(ear, None));
     }
+    if order.settings.sound {
+        // Newer hosts play by the dynamic channel, others by the static one.
+        dynamic = dynamic.with_dynamic_channel(order.sound.dynamic_channel());
+        connector.attach_static_channel(order.sound.static_channel());
+    }
     connector.attach_static_channel(dynamic);
     if order.settings.clipboard {
         let ear = Box::new(ClipboardEar::new(order.clipboard.clone()));
@@ -327,7 +334,7 @@ fn config(order: &Order<'_>) -> Config {
         hardware_id: None,
         request_data: None,
         autologon: true,
-        enable_audio_playback: false,
+        enable_audio_playback: order.settings.sound,
         enable_audio_capture: false,
         performance_flags: PerformanceFlags::ENABLE_FONT_SMOOTHING | PerformanceFlags::DISABLE_FULLWINDOWDRAG,
         license_cache: None,

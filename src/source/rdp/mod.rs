@@ -14,6 +14,7 @@ mod paint;
 mod picture;
 mod report;
 mod settings;
+mod sound;
 mod trust;
 
 pub use report::Report;
@@ -31,6 +32,7 @@ use inbox::Inbox;
 use ironrdp_displaycontrol::pdu::MonitorLayoutEntry;
 use layout::Layout;
 use report::Tally;
+use sound::SoundEar;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -236,6 +238,7 @@ async fn attempt(shared: &Shared, memory: &mut Memory) -> Failure {
     }
     shared.tally.begin();
     shared.clipboard.begin();
+    let sound = SoundEar::new(shared.events.clone());
     let order = connect::Order {
         settings: &shared.config.settings,
         layout: &shared.layout,
@@ -246,6 +249,7 @@ async fn attempt(shared: &Shared, memory: &mut Memory) -> Failure {
         known: &shared.config.known,
         tally: &shared.tally,
         clipboard: &shared.clipboard,
+        sound: &sound,
         notify: &shared.config.notify,
     };
     let (host, user) = (shared.host.clone(), login.user.clone());

@@ -38,6 +38,8 @@ pub struct RdpSettings {
     /// What the load balancer of a farm wants to be told.
     pub routing_token: Option<String>,
     pub clipboard: bool,
+    /// Whether what the host plays is asked for.
+    pub sound: bool,
 }
 
 impl Default for RdpSettings {
@@ -58,6 +60,7 @@ impl Default for RdpSettings {
             pipeline: true,
             routing_token: None,
             clipboard: true,
+            sound: true,
         }
     }
 }

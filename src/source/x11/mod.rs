@@ -236,8 +236,12 @@ impl Outbox {
             SourceEvent::State(_) => self.state = Some(event),
             SourceEvent::Cursor(_) => self.cursor = Some(event),
             SourceEvent::CursorMoved { .. } => self.moved = Some(event),
-            // An X server promises nothing of its pixels; what is copied the input thread tells.
-            SourceEvent::Policy(_) | SourceEvent::Clip(_) => {}
+            // An X server promises nothing of its pixels, and has no sound; what is copied the input thread tells.
+            SourceEvent::Policy(_)
+            | SourceEvent::Clip(_)
+            | SourceEvent::Plays(_)
+            | SourceEvent::HasSound
+            | SourceEvent::PlaysCoded(_) => {}
         }
         self.flush();
     }

@@ -28,6 +28,32 @@ interface State {
   presentMicros: number;
 }
 
+/** What the page says of what it hears. */
+interface HeardSound {
+  decoded: number;
+  played: number;
+  lost: number;
+  muted: boolean;
+  player: string;
+  rate: number;
+  samples: number[];
+}
+
+/** The root of the mean square: 1 is as loud as can be. */
+function loudnessOf(samples: number[]): number {
+  return Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length);
+}
+
+/** The frequency of a tone, by where it rises through zero. */
+function hertzOf(samples: number[], rate: number): number {
+  const rises: number[] = [];
+  for (let at = 1; at < samples.length; at++) {
+    const [before, after] = [samples[at - 1] as number, samples[at] as number];
+    if (before < 0 && after >= 0) rises.push(at - after / (after - before));
+  }
+  return ((rises.length - 1) * rate) / ((rises.at(-1) ?? 0) - (rises[0] ?? 0));
+}
+
 const PATIENCE_MS = 30_000;
 const LOOK_EVERY_MS = 20;
 const QUIET_MS = 1000;
@@ -349,6 +375,38 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     await page.keyboard.up("v");
     await page.keyboard.up("Control");
     run.say({ step: "pasted" });
+  },
+
+  /** sound: does something, as browsers ask before a page may play, hears a tone, mutes it, and hears it again. */
+  async sound(run) {
+    const { page } = run;
+    const heard = async (): Promise<HeardSound> => (await page.evaluate("globalThis.chevet.sound()")) as HeardSound;
+    const decodedMoreThan = async (count: number): Promise<HeardSound> => {
+      await page.waitForFunction(`globalThis.chevet.sound().decoded > ${count}`, { polling: 50, timeout: PATIENCE_MS });
+      return heard();
+    };
+    await untilExact(run);
+    await page.bringToFront();
+    await page.waitForFunction("!document.querySelector('#mute').hidden", { polling: 50, timeout: PATIENCE_MS });
+    const before = await heard();
+    run.say({ step: "offered", player: before.player, decoded: before.decoded });
+    await page.mouse.click(200, 200);
+    const { samples, ...counts } = await decodedMoreThan(100);
+    run.say({ step: "heard", ...counts, loudness: loudnessOf(samples), hertz: hertzOf(samples, counts.rate) });
+    const press = (): Promise<unknown> => page.evaluate("document.querySelector('#mute').click()");
+    const word = (): Promise<unknown> => page.evaluate("document.querySelector('#mute').textContent");
+    const loud = await word();
+    await press();
+    const deadline = Date.now() + PATIENCE_MS;
+    for (let last = -1; last !== (await heard()).decoded; ) {
+      if (Date.now() > deadline) throw new Error("what is muted is still sent");
+      last = (await heard()).decoded;
+      await sleep(QUIET_MS);
+    }
+    run.say({ step: "muted", loud, word: await word(), kept: await page.evaluate("localStorage.getItem('chevet.muted')") });
+    await press();
+    await decodedMoreThan((await heard()).decoded + 50);
+    run.say({ step: "unmuted", word: await word(), kept: await page.evaluate("localStorage.getItem('chevet.muted')") });
   },
 
   administer,

@@ -13,6 +13,7 @@ export interface LinkListener {
   progress(bytes: number): void;
   /** An update stream has ended; these are all its bytes. */
   stream(bytes: Uint8Array): void;
+  datagram(bytes: Uint8Array): void;
   /** `code` is the protocol's close code, or null if the road broke without one. */
   closed(code: number | null, reason: string): void;
 }

@@ -61,6 +61,8 @@ export class WebSocketLink implements Link {
         if (whole !== null) this.listener.stream(whole);
       } else if (frame.type === "reset") {
         this.inbox.drop(frame.stream);
+      } else {
+        this.listener.datagram(frame.bytes);
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;

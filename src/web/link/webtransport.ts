@@ -53,6 +53,7 @@ class WebTransportLink implements Link {
     const broken = (error: unknown): void => this.fail(error);
     this.readControl(control.readable).catch(broken);
     this.readStreams().catch(broken);
+    this.readDatagrams().catch(broken);
   }
 
   private async readControl(readable: ReadableStream<Uint8Array>): Promise<void> {
@@ -91,6 +92,15 @@ class WebTransportLink implements Link {
       const whole = this.inbox.add(stream, bytes, part.done);
       if (whole !== null) this.listener.stream(whole);
       if (part.done) return;
+    }
+  }
+
+  private async readDatagrams(): Promise<void> {
+    const reader = (this.transport.datagrams.readable as ReadableStream<Uint8Array>).getReader();
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done || this.ended) return;
+      this.listener.datagram(value);
     }
   }
 

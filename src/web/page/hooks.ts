@@ -1,12 +1,15 @@
 // `window.chevet`: what tests and support may look at. Read-only, without secrets.
 
 import type { Pixels, SessionView } from "./session-view.ts";
+import type { Heard } from "./sound.ts";
 
 export interface Hooks {
   /** Null while no session is shown. */
   state(): object | null;
   /** The canvas' pixels, read back: R, G, B, A bytes row by row. */
   pixels(): Promise<ArrayBuffer>;
+  /** What is heard; null while no session is shown. */
+  sound(): Heard | null;
   readonly timings: { firstExactMillis: number | null };
 }
 
@@ -23,6 +26,9 @@ export function exposeHooks(view: () => SessionView | null): void {
     async pixels() {
       const pixels: Pixels | undefined = await view()?.pixels();
       return pixels?.rgba ?? new ArrayBuffer(0);
+    },
+    sound() {
+      return view()?.sound.heard ?? null;
     },
     get timings() {
       const at = view()?.status?.firstExactAt ?? null;

@@ -16,6 +16,7 @@ import { Pane } from "./pane.ts";
 import { Paste } from "./paste.ts";
 import { PointerEvents } from "./pointer-events.ts";
 import { Sharing } from "./sharing.ts";
+import { Sound } from "./sound.ts";
 import { StatusBar } from "./status-bar.ts";
 
 export const ROAD_MEMORY = "chevet.road";
@@ -51,6 +52,7 @@ export class SessionView {
   private readonly stopped = new AbortController();
   private readonly paste: Paste;
   private readonly clipNote: ClipNote;
+  readonly sound = new Sound((wanted) => this.tell({ type: "hear", wanted }), () => this.focusKeys());
   /** Whether the session takes what is copied here; without terms it does. */
   private clipboardIn = true;
   private toldOfClipboard = false;
@@ -202,6 +204,10 @@ export class SessionView {
         return void this.clipNote.take(message.text);
       case "clipTaken":
         return this.paste.taken(message.taken);
+      case "sound":
+        return this.sound.offered(message.format);
+      case "heard":
+        return this.sound.hear(message.packet);
       case "inputRefused":
         return this.showRefused();
       case "ticketWanted":
@@ -266,6 +272,7 @@ export class SessionView {
   /** The language changed. */
   speakAgain(): void {
     this.fullScreenChanged();
+    this.sound.speakAgain();
     if (this.status !== null) this.takeStatus(this.status);
   }
 
@@ -302,6 +309,7 @@ export class SessionView {
     this.sharing.clear();
     this.mark.clear();
     this.clipNote.clear();
+    this.sound.clear();
     this.stopped.abort();
     this.keys.stop();
     this.pointer.stop();

@@ -17,6 +17,7 @@ export class Bench {
   time = 1000;
   readonly dialled: Far[] = [];
   readonly messages: Message[] = [];
+  readonly heard: number[] = [];
   refused = 0;
   presented = 0;
   ticketsWanted = 0;
@@ -30,6 +31,7 @@ export class Bench {
     const environment: Environment = {
       codec: plainCodec,
       openDecoder,
+      playsSound: true,
       now: () => this.time,
       wallClock: () => this.time,
       dial: (road, listener) => {
@@ -42,6 +44,7 @@ export class Bench {
       present: () => this.presented++,
       changed: () => undefined,
       message: (message) => this.messages.push(message),
+      sound: (packet) => this.heard.push(packet.number),
       inputRefused: (count) => (this.refused += count),
       remember: (kept) => (this.memory = kept),
       ticketWanted: () => this.ticketsWanted++,

@@ -120,6 +120,10 @@ export class Far implements Link {
     this.near.stream(bytes);
   }
 
+  datagram(bytes: Uint8Array): void {
+    this.near.datagram(bytes);
+  }
+
   broken(code: number | null = null, reason = ""): void {
     this.near.closed(code, reason);
   }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Inbox, type LinkListener } from "../link/link.ts";
 import { type Socket, WebSocketLink } from "../link/websocket.ts";
 import { ProtocolError } from "../wire/bytes.ts";
-import { controlFrames, decodeFrame, resetFrame, streamFrames } from "../wire/frames.ts";
+import { datagramFrame, controlFrames, decodeFrame, resetFrame, streamFrames } from "../wire/frames.ts";
 import * as limits from "../wire/limits.ts";
 
 class FakeSocket implements Socket {
@@ -37,6 +37,7 @@ function linked(): { socket: FakeSocket; link: WebSocketLink; heard: string[]; s
     control: (bytes) => heard.push(`control ${bytes.length}`),
     progress: () => undefined,
     stream: (bytes) => streams.push(bytes),
+    datagram: (bytes) => heard.push(`datagram ${bytes.length}`),
     closed: (code) => heard.push(`closed ${code}`),
   };
   const link = new WebSocketLink(socket, listener);
@@ -150,4 +151,10 @@ test("room taken by streams that ended or were reset is given back", () => {
     if (stream % 2 === 0) inbox.drop(stream);
     else assert.equal(inbox.add(stream, bytes, true)?.length, 60 << 20);
   }
+});
+
+test("a datagram comes out as one", () => {
+  const { socket, heard } = linked();
+  socket.arrive(datagramFrame(Uint8Array.of(4, 1, 2, 3)));
+  assert.deepEqual(heard, ["opened", "datagram 4"]);
 });

@@ -7,6 +7,7 @@ import { ControlStream, type Message, encodeMessage } from "../wire/control.ts";
 import { controlFrames, decodeFrame, resetFrame, streamFrames, datagramFrame } from "../wire/frames.ts";
 import { type InputEvent, decodeInput, encodeInput, encodePointerDatagram, textEvents } from "../wire/input.ts";
 import * as limits from "../wire/limits.ts";
+import { decodeSound, encodeSound } from "../wire/sound.ts";
 import { type Update, decodeUpdate, encodeUpdate } from "../wire/update.ts";
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
@@ -102,6 +103,8 @@ const controlValue: { [N in Message["type"]]: (v: any) => Omit<Extract<Message, 
   WatcherOrder: (v) => v,
   Clip: (v) => v,
   ClipTaken: (v) => v,
+  Sound: (v) => v,
+  SoundWanted: (v) => v,
 };
 
 function updateValue(v: any): Update {
@@ -145,6 +148,11 @@ for (const [file, vectors] of vectorFiles()) {
       } else if (file === "motion.json") {
         const { counter, next_input, x, y } = vector.value as { counter: number; next_input: number; x: number; y: number };
         assert.equal(hex(encodePointerDatagram(counter, next_input, x, y)), vector.hex);
+      } else if (file === "sound.json") {
+        const { number, time_us: timeMicros, opus } = vector.value;
+        const packet = { number, timeMicros, opus: fromHex(opus) };
+        assert.deepEqual(decodeSound(bytes), packet);
+        assert.equal(hex(encodeSound(packet)), vector.hex);
       } else if (file === "frame.json") {
         const { kind, data, stream, end, code } = vector.value;
         const carried = data === undefined ? {} : { bytes: fromHex(data) };
@@ -333,6 +341,7 @@ test("random bytes never make anything but a ProtocolError", () => {
       () => new ControlStream().take(bytes),
       () => decodeUpdate(Uint8Array.of(2, ...bytes)),
       () => decodeFrame(bytes),
+      () => decodeSound(Uint8Array.of(4, ...bytes)),
       () => decodeInput(new Reader(bytes)),
     ]) {
       try {

@@ -3,6 +3,7 @@
 import { ProtocolError } from "../wire/bytes.ts";
 import { CloseCode, ControlStream, MAJOR, MINOR, type Message, type Policy, encodeMessage } from "../wire/control.ts";
 import { MAX_WAITING_BYTES, MAX_WAITING_UPDATES } from "../wire/limits.ts";
+import { type SoundFormat, type SoundPacket, decodeSound } from "../wire/sound.ts";
 import type { Link, LinkListener, Road } from "../link/link.ts";
 import { type Applied, type Codec, type ScreenListener, ViewerScreen } from "./screen.ts";
 import type { OpenDecoder } from "./videos.ts";
@@ -25,6 +26,7 @@ export interface AttachmentOwner {
   attached(attachment: Attachment, message: Attached): void;
   applied(attachment: Attachment): void;
   message(attachment: Attachment, message: Message): void;
+  sound(attachment: Attachment, packet: SoundPacket): void;
   closed(attachment: Attachment, code: number | null, reason: string): void;
 }
 
@@ -50,6 +52,8 @@ export class Attachment implements LinkListener, ScreenListener {
   /** Frames of video shown. */
   videoFrames = 0;
   policy: Policy = "balanced";
+  /** How what the session plays is coded, once it plays something. */
+  soundFormat: SoundFormat | null = null;
   private link: Link | null = null;
   private readonly messages = new ControlStream();
   private offered: { screen: ViewerScreen | null; cache: TileCache | null } = { screen: null, cache: null };
@@ -154,6 +158,9 @@ export class Attachment implements LinkListener, ScreenListener {
         this.policy = message.policy;
         this.screen?.setPolicy(message.policy, false);
         break;
+      case "Sound":
+        this.soundFormat = message.format;
+        break;
       case "Closing":
         this.shut();
         this.link?.close(CloseCode.done, "");
@@ -201,6 +208,12 @@ export class Attachment implements LinkListener, ScreenListener {
     const started = performance.now();
     const applied = this.screen.receive(bytes);
     this.afterApplying(applied, Math.round((performance.now() - started) * 1000));
+  }
+
+  datagram(bytes: Uint8Array): void {
+    if (this.isClosed) return;
+    const packet = bytes.length === 0 ? null : decodeSound(bytes);
+    if (packet !== null) this.owner.sound(this, packet);
   }
 
   private afterApplying(applied: Applied[], micros: number): void {

@@ -11,6 +11,7 @@ import { TicketInHand } from "./ticket.ts";
 import type { Codec, ViewerScreen } from "./screen.ts";
 import type { TileCache } from "./cache.ts";
 import type { OpenDecoder } from "./videos.ts";
+import type { SoundPacket } from "../wire/sound.ts";
 
 export const CACHE_BYTES = 64 << 20;
 const MOVING_MS = 300;
@@ -33,6 +34,8 @@ export type Exactness = "exact" | "settling" | "moving";
 export interface Environment {
   readonly codec: Codec;
   readonly openDecoder: OpenDecoder | null;
+  /** Whether Opus can be played. */
+  readonly playsSound: boolean;
   /** Milliseconds, monotonic. */
   now(): number;
   wallClock(): number;
@@ -45,6 +48,8 @@ export interface Environment {
   /** Phase, exactness or another part of the status has changed. */
   changed(): void;
   message(message: Message): void;
+  /** What the session plays. */
+  sound(packet: SoundPacket): void;
   inputRefused(count: number): void;
   remember(memory: RoadMemory | null): void;
   /** The ticket was refused: `renewed` takes another. */
@@ -88,6 +93,7 @@ export class Viewer implements AttachmentOwner {
   private pointerCounter = 0;
   private hashing = false;
   private releaseOwed = false;
+  private hears = false;
   private lastExactness: Exactness = "settling";
   firstExactAt: number | null = null;
 
@@ -305,7 +311,8 @@ export class Viewer implements AttachmentOwner {
       width,
       height,
       cacheBytes: CACHE_BYTES,
-      features: Feature.parts | Feature.share | Feature.clip | (this.openDecoder === null ? 0n : Feature.h264),
+      features: Feature.parts | Feature.share | Feature.clip | (this.openDecoder === null ? 0n : Feature.h264) |
+        (this.environment.playsSound ? Feature.sound : 0n),
       token: this.token,
       screen: screen?.shownHashes() ?? null,
     };
@@ -362,6 +369,9 @@ export class Viewer implements AttachmentOwner {
     else this.log.restart(attached.nextInput);
     attachment.sendInput(this.log.replay());
     previous?.close(CloseCode.done, "another road is taken");
+    // What it told while it was not shown; and each link is to be told anew.
+    if (attachment.soundFormat !== null) this.environment.message({ type: "Sound", format: attachment.soundFormat });
+    if (this.hears) this.hear(true);
     this.phase = "live";
     this.payRelease();
     attachment.screen?.damage.addAll();
@@ -380,6 +390,16 @@ export class Viewer implements AttachmentOwner {
     else if (message.type === "InputAck") this.log.acknowledge(message.next);
     else if (message.type === "Verdict" || message.type === "Busy") this.noteExactness(this.exactness);
     else this.environment.message(message);
+  }
+
+  /** Whether to be sent what the session plays. */
+  hear(wanted: boolean): void {
+    this.hears = wanted;
+    this.active?.send({ type: "SoundWanted", wanted });
+  }
+
+  sound(attachment: Attachment, packet: SoundPacket): void {
+    if (attachment === this.active && this.hears) this.environment.sound(packet);
   }
 
   closed(attachment: Attachment, code: number | null, reason: string): void {

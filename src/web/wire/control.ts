@@ -2,12 +2,13 @@
 
 import { ProtocolError, Reader, Writer, varintSize } from "./bytes.ts";
 import * as limits from "./limits.ts";
+import { type SoundFormat, readSoundFormat, writeSoundFormat } from "./sound.ts";
 
 export const MAJOR = 1;
-export const MINOR = 4;
+export const MINOR = 5;
 
 /** Bits of Attach's features: what a viewer can do. */
-export const Feature = { h264: 1n, parts: 4n, share: 8n, clip: 16n } as const;
+export const Feature = { h264: 1n, sound: 2n, parts: 4n, share: 8n, clip: 16n } as const;
 
 /** Who writes what over the picture, by the numbers of the wire. Since 1.3. */
 export const MARKINGS = ["none", "viewer", "burnt-in"] as const;
@@ -119,7 +120,10 @@ export type Message =
   | { type: "WatcherOrder"; watcher: number; order: number }
   /** Since 1.4. */
   | { type: "Clip"; text: string }
-  | { type: "ClipTaken"; taken: boolean };
+  | { type: "ClipTaken"; taken: boolean }
+  /** Since 1.5. */
+  | { type: "Sound"; format: SoundFormat | null }
+  | { type: "SoundWanted"; wanted: boolean };
 
 type Name = Message["type"];
 type Of<N extends Name> = Extract<Message, { type: N }>;
@@ -455,6 +459,16 @@ const layouts: { [N in Name]: Layout<N> } = {
     number: 43,
     read: (r) => ({ type: "ClipTaken", taken: r.flag() }),
     write: (w, m) => w.flag(m.taken),
+  },
+  Sound: {
+    number: 44,
+    read: (r) => ({ type: "Sound", format: readSoundFormat(r) }),
+    write: (w, m) => writeSoundFormat(w, m.format),
+  },
+  SoundWanted: {
+    number: 45,
+    read: (r) => ({ type: "SoundWanted", wanted: r.flag() }),
+    write: (w, m) => w.flag(m.wanted),
   },
 };
 

@@ -20,6 +20,8 @@ export const MAX_VIDEO_FRAME = 4 << 20;
 /** Videos that a viewer decodes at once. */
 export const MAX_VIDEOS = 8;
 export const MAX_DATAGRAM = 1200;
+/** One packet of sound. */
+export const MAX_SOUND = 1000;
 export const MAX_FRAME = 65_536;
 /** The tiles of the largest screen: a long thin one has the most. */
 export const MAX_TILES = 16_384;
