@@ -23,13 +23,14 @@ mod recordings;
 mod registry;
 mod seats;
 mod share;
+mod siblings;
 mod takeovers;
 mod traces;
 
 pub use admit::{AccessError, Door, kept_keys, make_state_directory};
 pub use config::{
     Access, AvailabilityConfig, Config, ConfigError, DEFAULT_CONFIG, MetricsConfig, PatternConfig,
-    SeatsConfig, SessionConfig, SignInConfig, StoreConfig, Tls, is_name,
+    SeatsConfig, SessionConfig, SiblingsConfig, SignInConfig, StoreConfig, Tls, is_name,
 };
 pub use handover::{HandoverError, Predecessor};
 pub use people::PeopleError;
@@ -119,6 +120,7 @@ pub(crate) struct Shared {
     availability: Option<Arc<Recorder>>,
     takeovers: takeovers::Takeovers,
     recordings: Option<Arc<recordings::Recordings>>,
+    siblings: Option<Arc<siblings::Siblings>>,
 }
 
 impl Shared {
@@ -140,6 +142,13 @@ impl Gateway {
         let (door, key_secret) = Door::new(config)?;
         let applications = Arc::new(Applications::new(config.applications.clone()));
         let people = People::open(config, &key_secret, &applications).await?;
+        let siblings = match (&config.gateways, config.store_url()) {
+            (Some(gateways), Some(url)) => {
+                let opened = siblings::Siblings::open(gateways, &url).await;
+                Some(Arc::new(opened.map_err(PeopleError::Store)?))
+            }
+            _ => None,
+        };
         let sockets = Sockets::open(config, before.as_mut())?;
         let addresses = sockets.addresses.clone();
         let availability = availability::recorder(config, people.as_deref(), &addresses);
@@ -158,6 +167,10 @@ impl Gateway {
         let recordings =
             recordings.map(|config| recordings::Recordings::open(config, audit.clone())).transpose()?;
         let registry = Registry::new(key_secret.clone());
+        let registry = match &siblings {
+            Some(siblings) => registry.telling(siblings.dismissals()),
+            None => registry,
+        };
         #[cfg(feature = "rdp")]
         let registry =
             registry.with_rdp(rdp::RdpHosts::new(config.state_directory.as_deref(), audit.clone()));
@@ -175,6 +188,7 @@ impl Gateway {
             availability,
             takeovers: takeovers::Takeovers::default(),
             recordings,
+            siblings,
         });
         let version = env!("CARGO_PKG_VERSION").into();
         shared.audit.record(Record::new(Event::GatewayStarted { version }));
@@ -195,6 +209,11 @@ impl Gateway {
         tasks.spawn(seats::tell_changes(shared.clone()));
         tasks.spawn(availability::record(shared.clone()));
         tasks.spawn(hosts::watch(shared.clone()));
+        if let Some(siblings) = &shared.siblings {
+            tasks.spawn(siblings::beat(shared.clone(), siblings.clone(), addresses[0].port()));
+            tasks.spawn(siblings::listen(shared.clone(), siblings.clone()));
+            tasks.spawn(siblings::tell_dismissals(siblings.clone()));
+        }
         for (endpoint, _) in &listeners.udp {
             tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone()));
         }

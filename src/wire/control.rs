@@ -1,6 +1,7 @@
 //! The messages of the control stream.
 
 use super::clip::ClipText;
+use super::gateways::{self, GatewayAddress};
 use super::limits::*;
 use super::share::{self, Terms, Watcher, WatcherOrder};
 use super::value::*;
@@ -215,6 +216,11 @@ pub enum Control {
     ClipTaken {
         taken: bool,
     },
+    /// The other gateways at which the session may be had, the one to try first before all others. Since 1.5.
+    Gateways(Vec<GatewayAddress>),
+    /// This gateway is going: whoever hears it goes on at another one, and leaves this link once it is whole there.
+    /// Since 1.5.
+    Move,
 }
 
 /// A secret that a peer shows; it never reaches a log.
@@ -422,6 +428,11 @@ impl Control {
                 out.push((*taken).into());
                 43
             }
+            Control::Gateways(gateways) => {
+                gateways::write_gateways(gateways, out);
+                48
+            }
+            Control::Move => 49,
         }
     }
 
@@ -545,6 +556,8 @@ impl Control {
             },
             42 => Control::Clip(ClipText(r.text(MAX_CLIP_TEXT, "Clip's text")?)),
             43 => Control::ClipTaken { taken: r.flag("ClipTaken")? },
+            48 => Control::Gateways(gateways::read_gateways(r)?),
+            49 => Control::Move,
             _ => return Ok(None),
         }))
     }

@@ -3,6 +3,7 @@
 
 mod clip;
 mod control;
+mod gateways;
 mod host;
 mod input;
 pub mod limits;
@@ -15,8 +16,9 @@ mod websocket;
 
 pub use clip::{Clip, ClipText};
 pub use control::{Attach, Attached, Control, ControlReader, Cursor, KnownScreen, Path, Role, Secret, Token};
+pub use gateways::GatewayAddress;
 pub use host::{EndReason, HostLoad, HostMessage, HostOffers, RunningSession, Start};
-pub use input::{Button, InputEvent, InputReader, Motion, write_event, write_input_start};
+pub use input::{Button, InputEvent, InputReader, Motion, Origin, write_event, write_input_start};
 pub use policy::{Policy, UnknownPolicy};
 pub use share::{Marking, Terms, Watcher, WatcherOrder};
 pub use update::{CachedTile, CopyRect, TilePart, UpdateHeader, VideoFrame, read_update};
@@ -27,7 +29,7 @@ pub use websocket::{Frame, read_frame, write_frame};
 /// The major version: both sides must have the same.
 pub const MAJOR: u64 = 1;
 /// The minor version: the lower of both sides' is in use.
-pub const MINOR: u64 = 4;
+pub const MINOR: u64 = 5;
 /// The ALPN of native QUIC.
 pub const ALPN: &[u8] = b"chevet/1";
 /// The WebSocket subprotocol.
@@ -51,6 +53,8 @@ pub mod features {
     pub const SHARE: u64 = 8;
     /// It has a clipboard, and so may be sent what is copied.
     pub const CLIP: u64 = 16;
+    /// It goes on at another gateway that it is told of.
+    pub const GATEWAYS: u64 = 64;
 }
 
 /// Why a link was closed.

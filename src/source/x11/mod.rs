@@ -237,7 +237,7 @@ impl Outbox {
             SourceEvent::Cursor(_) => self.cursor = Some(event),
             SourceEvent::CursorMoved { .. } => self.moved = Some(event),
             // An X server promises nothing of its pixels; what is copied the input thread tells.
-            SourceEvent::Policy(_) | SourceEvent::Clip(_) => {}
+            SourceEvent::Policy(_) | SourceEvent::Clip(_) | SourceEvent::Taken { .. } => {}
         }
         self.flush();
     }
