@@ -27,15 +27,19 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    pub fn new(
-        attachment: Attachment,
-        target: Target,
-        link: Link,
-        inbox: Inbox,
-        now: Micros,
-    ) -> Candidate {
+    pub fn new(attachment: Attachment, target: Target, link: Link, inbox: Inbox, now: Micros) -> Candidate {
         let (attached, held, updates) = (None, Vec::new(), Vec::new());
-        Candidate { attachment, target, link, inbox, flow: Flow::open(now), asked: false, attached, held, updates }
+        Candidate {
+            attachment,
+            target,
+            link,
+            inbox,
+            flow: Flow::open(now),
+            asked: false,
+            attached,
+            held,
+            updates,
+        }
     }
 
     /// Takes a message. `Ok(Some)`: the session ends this link.

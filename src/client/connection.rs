@@ -53,6 +53,8 @@ pub struct Client {
     /// Other gateways that may have the session, the likeliest first.
     others: Vec<Target>,
     elsewhere_at: Option<Micros>,
+    /// Since when there has been input that is not answered.
+    waits_since: Option<Micros>,
     /// The link's gateway asks to be left.
     moving: bool,
     flow: Flow,
@@ -92,6 +94,7 @@ impl Client {
             link: None,
             others: Vec::new(),
             elsewhere_at: None,
+            waits_since: None,
             moving: false,
             flow: Flow::default(),
             update_bytes: 0,

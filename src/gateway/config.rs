@@ -174,7 +174,8 @@ impl SiblingsConfig {
     /// The host without brackets, and the port, if it is not the one that is listened on.
     pub(super) fn reached_at(&self) -> (String, Option<u16>) {
         let bare = |host: &str| host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let split = self.address.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
+        let split =
+            self.address.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
         match split.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
             Some((host, port)) => (bare(host), Some(port)),
             None => (bare(&self.address), None),

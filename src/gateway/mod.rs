@@ -36,6 +36,7 @@ pub use handover::{HandoverError, Predecessor};
 pub use people::PeopleError;
 pub use recordings::RecordingsError;
 pub use registry::{Registry, RegistryError};
+pub use siblings::ask_to_drain;
 
 use crate::audit::{Audit, AuditError, Event, Record};
 use crate::availability::Recorder;
@@ -144,7 +145,7 @@ impl Gateway {
         let people = People::open(config, &key_secret, &applications).await?;
         let siblings = match (&config.gateways, config.store_url()) {
             (Some(gateways), Some(url)) => {
-                let opened = siblings::Siblings::open(gateways, &url).await;
+                let opened = siblings::Siblings::open(gateways, &url, &config.sessions).await;
                 Some(Arc::new(opened.map_err(PeopleError::Store)?))
             }
             _ => None,
@@ -168,7 +169,7 @@ impl Gateway {
             recordings.map(|config| recordings::Recordings::open(config, audit.clone())).transpose()?;
         let registry = Registry::new(key_secret.clone());
         let registry = match &siblings {
-            Some(siblings) => registry.telling(siblings.dismissals()),
+            Some(siblings) => registry.telling(siblings.dismissals()).fenced_by(siblings.fence()),
             None => registry,
         };
         #[cfg(feature = "rdp")]
@@ -193,7 +194,8 @@ impl Gateway {
         let version = env!("CARGO_PKG_VERSION").into();
         shared.audit.record(Record::new(Event::GatewayStarted { version }));
         shared.registry.goes_on_from(applied);
-        for session in &config.sessions {
+        // What several gateways could have, each opens when no other one has it.
+        for session in config.sessions.iter().filter(|_| shared.siblings.is_none()) {
             shared.registry.start_local(session)?;
             shared.audit.record(Record::new(Event::SessionStarted).session(session.name.as_str()));
         }
@@ -212,7 +214,11 @@ impl Gateway {
         if let Some(siblings) = &shared.siblings {
             tasks.spawn(siblings::beat(shared.clone(), siblings.clone(), addresses[0].port()));
             tasks.spawn(siblings::listen(shared.clone(), siblings.clone()));
+            tasks.spawn(siblings::keep_fence(siblings.clone()));
             tasks.spawn(siblings::tell_dismissals(siblings.clone()));
+            for session in &config.sessions {
+                tasks.spawn(siblings::hold(shared.clone(), siblings.clone(), session.clone()));
+            }
         }
         for (endpoint, _) in &listeners.udp {
             tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone()));
@@ -301,6 +307,22 @@ impl Gateway {
         Ok(process)
     }
 
+    /// Has sessions, viewers and hosts go on at other gateways, if there are some, and waits for that, not for ever. Then
+    /// this gateway is to be stopped.
+    pub async fn drain(&self) {
+        if let Some(siblings) = &self.shared.siblings {
+            siblings::drain(&self.shared, siblings).await;
+        }
+    }
+
+    /// Waits until somebody asks this gateway to go, by the database that it shares with others.
+    pub async fn drain_asked(&self) {
+        match &self.shared.siblings {
+            Some(siblings) => siblings.drain_asked().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Ends all sessions and links; what was said to viewers still goes out.
     pub async fn stop(mut self) {
         if let Some(recorder) = self.shared.availability.clone() {
@@ -314,6 +336,10 @@ impl Gateway {
             && let Err(error) = successor.tell(&self.shared.registry.leave().await)
         {
             tracing::warn!(%error, "what was applied could not be handed over");
+        }
+        if let Some(siblings) = self.shared.siblings.clone() {
+            self.tasks.abort_all();
+            siblings.goes().await;
         }
         self.shared.registry.clear();
         tokio::time::sleep(self.farewell).await;

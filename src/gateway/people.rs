@@ -62,7 +62,8 @@ impl People {
         };
         let identity = Arc::new(Identity::new(store, keys.clone(), lifetimes, badges));
         let shared = config.gateways.is_some();
-        let broker = Broker::new(identity, keys.clone(), publish, applications, config.policies(), resume_ms, shared);
+        let broker =
+            Broker::new(identity, keys.clone(), publish, applications, config.policies(), resume_ms, shared);
         let providers = config.oidc.iter().map(Provider::new).collect::<Result<_, _>>()?;
         let cards = config.cards.as_ref().map(Cards::new).transpose()?;
         let (beginnings, claims, letting_in) = Default::default();

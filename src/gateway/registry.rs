@@ -2,6 +2,7 @@
 
 use super::config::SessionConfig;
 use super::handover::Applied;
+use super::siblings::{Fence, Fenced};
 use crate::link::{Inbox, Link};
 use crate::screen::{HashKey, SizeError};
 use crate::session::{HeldBy, Session, Status};
@@ -93,6 +94,8 @@ pub struct Registry {
     sessions: Mutex<BTreeMap<String, Entry>>,
     /// Of sessions that a gateway before this one had, and that are not here yet.
     applied: Mutex<Applied>,
+    /// What sources that this gateway opens by itself are guarded by, if other gateways could have them.
+    fence: Option<Arc<Fence>>,
     /// Where other gateways are told of dismissals.
     dismissals: Option<tokio::sync::mpsc::UnboundedSender<Dismissed>>,
 }
@@ -105,6 +108,7 @@ impl Registry {
             rdp: super::rdp::RdpHosts::default(),
             sessions: Mutex::default(),
             applied: Mutex::default(),
+            fence: None,
             dismissals: None,
         }
     }
@@ -113,6 +117,19 @@ impl Registry {
     pub(super) fn telling(mut self, dismissals: tokio::sync::mpsc::UnboundedSender<Dismissed>) -> Self {
         self.dismissals = Some(dismissals);
         self
+    }
+
+    /// The configuration's own sessions may be other gateways'.
+    pub(super) fn fenced_by(mut self, fence: Arc<Fence>) -> Self {
+        self.fence = Some(fence);
+        self
+    }
+
+    fn fenced(&self, source: Arc<dyn Source>) -> Arc<dyn Source> {
+        match &self.fence {
+            Some(fence) => Arc::new(Fenced { source, fence: fence.clone() }),
+            None => source,
+        }
     }
 
     /// With what sessions on RDP hosts remember and tell.
@@ -186,6 +203,7 @@ impl Registry {
             }
         };
         let title = config.title.as_deref().unwrap_or(name);
+        let source = self.fenced(source);
         let session =
             Session::start(name, title, self.hash_key(name), config.policy, canvas, source, to_session);
         let session = session.map_err(size)?;
@@ -211,8 +229,8 @@ impl Registry {
         let config = self.rdp.source(name, settings, keyring, first_size);
         let started = crate::source::rdp::RdpSource::start(config, canvas.clone(), events);
         let source = started.map_err(|source| RegistryError::Rdp { name: name.to_owned(), source })?;
-        let session =
-            Session::start(name, title, self.hash_key(name), policy, canvas, Arc::new(source), to_session);
+        let source = self.fenced(Arc::new(source));
+        let session = Session::start(name, title, self.hash_key(name), policy, canvas, source, to_session);
         let entry = Entry { session: session.map_err(size)?, host: None, link: None, gone_since: None };
         self.lock().insert(name.to_owned(), entry);
         Ok(())

@@ -5,18 +5,21 @@
 
 use super::config::SiblingsConfig;
 use super::people::People;
-use super::{Shared, registry::Dismissed};
+use super::registry::{Dismissed, Registry};
+use super::{SessionConfig, Shared};
+use crate::audit::{Event, Record};
 use crate::clock;
 use crate::identity::new_id;
 use crate::identity::ticket::Claims;
 use crate::link::{Certificate, Link};
 use crate::session::{Session, Whom};
+use crate::source::Source;
 use crate::store::{Lease, SharedGateway, Store, StoreError};
 use crate::wire::limits::MAX_GATEWAYS;
-use crate::wire::{CloseCode, Control, GatewayAddress, features};
+use crate::wire::{Clip, CloseCode, Control, GatewayAddress, InputEvent, features};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
@@ -25,13 +28,15 @@ use tokio::time::sleep;
 /// How often a gateway says that it is there, and looks what the others say.
 const BEAT: Duration = Duration::from_secs(1);
 /// One that has not said so for this long, by the database's clock, is gone.
-const LASTS_MS: i64 = 4_000;
+const LASTS: Duration = Duration::from_millis(3_000);
 /// A viewer whose session is on its way here waits this long, if it had it before, and if it is new.
 const RETURNS_WITHIN: Duration = Duration::from_secs(8);
 const COMES_WITHIN: Duration = Duration::from_secs(2);
 /// A host that is connected shows its screen within this time, if it has one.
 const LIVE_WITHIN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// A gateway that goes waits this long for its sessions to go on elsewhere.
+const DRAINS_WITHIN: Duration = Duration::from_secs(30);
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// The viewers of a session that has gone elsewhere have this long to follow it.
 const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
@@ -58,10 +63,83 @@ struct Address {
 enum Told {
     /// A gateway came, goes or has gone.
     Gateways,
+    /// The gateway of this name is to go.
+    Drain(String),
     /// A session has another gateway.
     Session(String),
     /// A sign-in's viewers must go.
     Dismissed { by: String, sign_in: String, code: u32, reason: String },
+}
+
+/// Whether this gateway may still act on what it holds by the database's word alone: not once it was asleep for so long that
+/// another one may have it, until it has looked.
+pub(super) struct Fence(Mutex<Awake>);
+
+struct Awake {
+    at: Instant,
+    slept: bool,
+}
+
+impl Fence {
+    fn lock(&self) -> MutexGuard<'_, Awake> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that this process runs, for as long as it does.
+    async fn keep(&self) {
+        loop {
+            self.wake();
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn wake(&self) {
+        let mut awake = self.lock();
+        awake.slept |= awake.at.elapsed() >= LASTS;
+        awake.at = Instant::now();
+    }
+
+    /// What this gateway holds was looked up, which began at `since`.
+    fn looked(&self, since: Instant) {
+        if since.elapsed() < LASTS {
+            self.lock().slept = false;
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        let awake = self.lock();
+        !awake.slept && awake.at.elapsed() < LASTS
+    }
+}
+
+/// A source that takes nothing from a gateway that was asleep.
+pub(super) struct Fenced {
+    pub source: Arc<dyn Source>,
+    pub fence: Arc<Fence>,
+}
+
+impl Source for Fenced {
+    fn input(&self, event: InputEvent) {
+        if self.fence.is_open() {
+            self.source.input(event);
+        }
+    }
+
+    fn resize(&self, width: u32, height: u32) {
+        if self.fence.is_open() {
+            self.source.resize(width, height);
+        }
+    }
+
+    fn clip(&self, clip: Clip) {
+        if self.fence.is_open() {
+            self.source.clip(clip);
+        }
+    }
+
+    fn empty_clipboard(&self) {
+        self.source.empty_clipboard();
+    }
 }
 
 /// Another gateway.
@@ -84,9 +162,16 @@ pub(super) struct Siblings {
     store: Store,
     name: String,
     start_id: String,
+    /// The sessions of the configuration.
+    configured: Vec<String>,
+    tcp_port: AtomicU16,
     host: String,
     port: Option<u16>,
     draining: AtomicBool,
+    drain_asked: Notify,
+    fence: Arc<Fence>,
+    /// Since when the database has answered without a pause.
+    well_since: Mutex<Option<Instant>>,
     others: watch::Sender<Vec<Sibling>>,
     /// A session has come, or gone, or has been seen elsewhere.
     news: Notify,
@@ -98,7 +183,11 @@ pub(super) struct Siblings {
 
 impl Siblings {
     /// Opens the store that the gateways share.
-    pub async fn open(config: &SiblingsConfig, url: &str) -> Result<Siblings, StoreError> {
+    pub async fn open(
+        config: &SiblingsConfig,
+        url: &str,
+        sessions: &[SessionConfig],
+    ) -> Result<Siblings, StoreError> {
         let store = Store::open(url).await?;
         let (host, port) = config.reached_at();
         let (tell_dismissed, dismissed) = mpsc::unbounded_channel();
@@ -106,9 +195,14 @@ impl Siblings {
             store,
             name: config.name.clone(),
             start_id: new_id(),
+            configured: sessions.iter().map(|session| session.name.clone()).collect(),
+            tcp_port: AtomicU16::new(0),
             host,
             port,
             draining: AtomicBool::new(false),
+            drain_asked: Notify::new(),
+            fence: Arc::new(Fence(Mutex::new(Awake { at: Instant::now(), slept: false }))),
+            well_since: Mutex::new(None),
             others: watch::channel(Vec::new()).0,
             news: Notify::new(),
             held: Mutex::default(),
@@ -121,6 +215,10 @@ impl Siblings {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn tcp_port(&self) -> u16 {
+        self.tcp_port.load(Ordering::Relaxed)
+    }
+
     /// Where those dismissals go that other gateways are to be told of.
     pub fn dismissals(&self) -> mpsc::UnboundedSender<Dismissed> {
         self.tell_dismissed.clone()
@@ -131,7 +229,13 @@ impl Siblings {
     }
 
     /// What this gateway says of itself.
-    fn own(&self, certificate: &Certificate, udp_port: Option<u16>, tcp_port: u16, tls: bool) -> SharedGateway {
+    fn own(
+        &self,
+        certificate: &Certificate,
+        udp_port: Option<u16>,
+        tcp_port: u16,
+        tls: bool,
+    ) -> SharedGateway {
         let pins = match certificate.is_self_signed() {
             true => vec![crate::link::fingerprint_text(&certificate.fingerprint())],
             false => Vec::new(),
@@ -172,15 +276,38 @@ impl Siblings {
         }
     }
 
+    /// Whether other gateways may have this session, too: not what is started here for somebody alone.
+    fn is_shared(&self, registry: &Registry, session: &str) -> bool {
+        registry.is_brought(session) || self.configured.iter().any(|name| name == session)
+    }
+
     fn has_now(&self, session: &str) -> bool {
         self.held().contains_key(session)
     }
 
-    /// A session is not here any more.
-    pub async fn has_not(&self, session: &str) {
-        if self.held().remove(session).is_some() {
-            let _ = in_time(self.store.leave_session(session, &self.start_id)).await;
-        }
+    pub fn fence(&self) -> Arc<Fence> {
+        self.fence.clone()
+    }
+
+    /// Waits until somebody asks this gateway to go.
+    pub async fn drain_asked(&self) {
+        self.drain_asked.notified().await;
+    }
+
+    /// Whether what others are known to have is known: one that has just come back may not have said that it is there.
+    fn knows_others(&self) -> bool {
+        let well_since = *self.well_since.lock().unwrap_or_else(PoisonError::into_inner);
+        well_since.is_some_and(|since| since.elapsed() > LASTS)
+    }
+
+    fn answers(&self, well: bool) {
+        let mut well_since = self.well_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *well_since = well_since.or(Some(Instant::now())).filter(|_| well);
+    }
+
+    /// Whether there is another gateway to go on at.
+    fn has_others(&self) -> bool {
+        self.others.borrow().iter().any(|other| !other.draining)
     }
 
     /// The sessions that other gateways have: name and title.
@@ -203,6 +330,15 @@ impl Siblings {
         }
     }
 
+    /// This gateway is gone, and with it what it had.
+    pub async fn goes(&self) {
+        let gone = async {
+            self.store.gateway_is_gone(&self.start_id).await?;
+            self.tell(&Told::Gateways).await
+        };
+        let _ = in_time(gone).await;
+    }
+
     async fn tell(&self, told: &Told) -> Result<(), StoreError> {
         self.store.tell_gateways(&serde_json::to_string(told).unwrap_or_default()).await
     }
@@ -223,7 +359,8 @@ impl Siblings {
     async fn look_for_others(&self) {
         let Ok(all) = in_time(self.store.gateways()).await else { return };
         let sibling = |gateway: SharedGateway| {
-            let Address { host, udp_port, tcp_port, tls, pins } = serde_json::from_str(&gateway.address).ok()?;
+            let Address { host, udp_port, tcp_port, tls, pins } =
+                serde_json::from_str(&gateway.address).ok()?;
             let pins = pins.iter().filter_map(|pin| crate::link::parse_fingerprint(pin)).collect();
             let address = GatewayAddress { host, udp_port, tcp_port, tls, pins };
             Some(Sibling { start_id: gateway.start_id, draining: gateway.draining != 0, address })
@@ -263,6 +400,78 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
     }
 }
 
+/// Has all sessions go on at other gateways, and waits until they do; not for ever.
+pub(super) async fn drain(shared: &Arc<Shared>, siblings: &Arc<Siblings>) {
+    siblings.look_for_others().await;
+    if !siblings.has_others() {
+        return;
+    }
+    tracing::info!("all sessions are to go on at other gateways");
+    siblings.draining.store(true, Ordering::Relaxed);
+    let own = siblings.own(&shared.certificate(), shared.udp_port, siblings.tcp_port(), shared.tls);
+    let told = async {
+        siblings.store.gateway_is_there(&own, LASTS.as_millis() as i64).await?;
+        siblings.tell(&Told::Gateways).await
+    };
+    if let Err(error) = in_time(told).await {
+        tracing::warn!(error, "other gateways could not be told that this one goes");
+    }
+    for (_, link) in shared.registry.host_links() {
+        link.control(&Control::Move);
+    }
+    let own_sessions: Vec<String> =
+        siblings.held().keys().filter(|name| !shared.registry.is_brought(name)).cloned().collect();
+    for session in own_sessions {
+        let left = async {
+            siblings.store.leave_session(&session, &siblings.start_id).await?;
+            siblings.tell(&Told::Session(session.clone())).await
+        };
+        let _ = in_time(left).await;
+    }
+    let end = Instant::now() + DRAINS_WITHIN;
+    while Instant::now() < end {
+        let viewed = shared.registry.all().iter().any(|session| session.status().viewers > 0);
+        if !viewed && siblings.held().is_empty() {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    tracing::warn!("not all sessions went to other gateways");
+}
+
+/// Opens a session of the configuration whenever no other gateway has it, for as long as this one runs.
+pub(super) async fn hold(shared: Arc<Shared>, siblings: Arc<Siblings>, config: SessionConfig) {
+    let title = config.title.clone().unwrap_or_else(|| config.name.clone());
+    loop {
+        let news = siblings.news.notified();
+        tokio::pin!(news);
+        news.as_mut().enable();
+        if siblings.knows_others() && !siblings.is_draining() && !siblings.has_now(&config.name) {
+            let taken = siblings.store.take_free_session(&config.name, &title, &siblings.start_id);
+            if let Ok(Some(fence)) = in_time(taken).await {
+                tracing::info!(session = config.name, fence, "this gateway has the session");
+                open(&shared, &siblings, &config, &title);
+                let _ = in_time(siblings.tell(&Told::Session(config.name.clone()))).await;
+            }
+        }
+        tokio::select! {
+            () = &mut news => {}
+            () = sleep(BEAT) => {}
+        }
+    }
+}
+
+fn open(shared: &Shared, siblings: &Siblings, config: &SessionConfig, title: &str) {
+    match shared.registry.start_local(config) {
+        Ok(()) => {
+            siblings.held().insert(config.name.clone(), Held { title: title.to_owned(), told: true });
+            shared.audit.record(Record::new(Event::SessionStarted).session(config.name.as_str()));
+            siblings.news.notify_waiters();
+        }
+        Err(error) => tracing::error!(session = config.name, %error, "the session could not be opened"),
+    }
+}
+
 /// The session that a viewer asks for, once it is here. A viewer that can is told meanwhile where else it may be.
 pub(super) async fn find(
     shared: &Shared,
@@ -279,7 +488,7 @@ pub(super) async fn find(
         tokio::pin!(news);
         news.as_mut().enable();
         if let Some(session) = shared.registry.session(name)
-            && (siblings.has_now(name) || !shared.registry.is_brought(name))
+            && (siblings.has_now(name) || !siblings.is_shared(&shared.registry, name))
         {
             // Nobody is to see it before the host's screen is here.
             let _ = tokio::time::timeout(LIVE_WITHIN, session.is_live()).await;
@@ -301,13 +510,20 @@ pub(super) async fn find(
     }
 }
 
+/// Notes that this process is awake, for as long as it is.
+pub(super) async fn keep_fence(siblings: Arc<Siblings>) {
+    siblings.fence.keep().await;
+}
+
 /// Says that this gateway is there, and looks what the others say, for as long as it runs.
 pub(super) async fn beat(shared: Arc<Shared>, siblings: Arc<Siblings>, tcp_port: u16) {
+    siblings.tcp_port.store(tcp_port, Ordering::Relaxed);
     let mut well = true;
     let mut tidied = Instant::now();
     loop {
+        let began = Instant::now();
         let own = siblings.own(&shared.certificate(), shared.udp_port, tcp_port, shared.tls);
-        let beaten = in_time(siblings.store.gateway_is_there(&own, LASTS_MS)).await;
+        let beaten = in_time(siblings.store.gateway_is_there(&own, LASTS.as_millis() as i64)).await;
         match &beaten {
             Ok(()) if !well => tracing::info!("the gateways' database answers again"),
             Err(error) if well => {
@@ -315,8 +531,10 @@ pub(super) async fn beat(shared: Arc<Shared>, siblings: Arc<Siblings>, tcp_port:
             }
             _ => {}
         }
+        siblings.answers(beaten.is_ok());
         if beaten.is_ok() {
             look(&shared, &siblings).await;
+            siblings.fence.looked(began);
         }
         well = beaten.is_ok();
         if tidied.elapsed() > TIDY_EVERY {
@@ -365,6 +583,8 @@ pub(super) async fn listen(shared: Arc<Shared>, siblings: Arc<Siblings>) {
 async fn on_told(shared: &Arc<Shared>, siblings: &Arc<Siblings>, told: Told) {
     match told {
         Told::Gateways => siblings.look_for_others().await,
+        Told::Drain(name) if name == siblings.name => siblings.drain_asked.notify_one(),
+        Told::Drain(_) => {}
         Told::Session(session) => {
             siblings.news.notify_waiters();
             let told = siblings.held().get(&session).is_some_and(|held| held.told);
@@ -391,8 +611,16 @@ fn lost(shared: &Arc<Shared>, siblings: &Arc<Siblings>, session: &str, holder: &
     tracing::info!(session, "another gateway has the session; its viewers are told");
     let (shared, siblings) = (shared.clone(), siblings.clone());
     let gateways = siblings.list(Some(holder));
+    let brought = shared.registry.is_brought(session);
+    if !brought {
+        // The other gateway has opened the host anew: this one has no business there any more.
+        drop(shared.registry.remove(session));
+    }
     tokio::spawn(async move {
         gone.tell_to_move(gateways).await;
+        if !brought {
+            return;
+        }
         let end = Instant::now() + FOLLOW_WITHIN;
         while gone.status().viewers > 0 && Instant::now() < end {
             sleep(LOOK_AGAIN).await;
@@ -415,4 +643,15 @@ pub(super) async fn tell_dismissals(siblings: Arc<Siblings>) {
             tracing::warn!(error, "other gateways could not be told that a sign-in has ended");
         }
     }
+}
+
+/// Asks the gateway of this name to go. Whether there is such a one.
+pub async fn ask_to_drain(store: &Store, name: &str) -> Result<bool, StoreError> {
+    let there = store.gateways().await?.iter().any(|gateway| gateway.name == name);
+    if there {
+        store
+            .tell_gateways(&serde_json::to_string(&Told::Drain(name.to_owned())).unwrap_or_default())
+            .await?;
+    }
+    Ok(there)
 }

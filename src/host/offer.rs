@@ -54,7 +54,8 @@ pub async fn offer(session: &Session, target: &Target, secret: &[u8]) -> HostErr
 /// Offers `session` to whichever of the gateways at `targets` can be had, the first ones before the others, until one
 /// refuses it for good.
 pub async fn offer_to(session: &Session, targets: &[Target], secret: &[u8]) -> HostError {
-    let mut gateways: Vec<Gateway> = targets.iter().map(|target| Gateway { target, avoided_until: None }).collect();
+    let mut gateways: Vec<Gateway> =
+        targets.iter().map(|target| Gateway { target, avoided_until: None }).collect();
     let mut pause = FIRST_PAUSE;
     let mut hurry = false;
     // The link that is left when another one has been made.
@@ -74,7 +75,9 @@ pub async fn offer_to(session: &Session, targets: &[Target], secret: &[u8]) -> H
                 gateways[at].avoided_until = hurry.then(|| Instant::now() + AVOIDED);
                 match why {
                     Over::Moved => left = Some(link),
-                    Over::Silent => link.close(CloseCode::IDLE, "the gateway is silent; another one is dialled"),
+                    Over::Silent => {
+                        link.close(CloseCode::IDLE, "the gateway is silent; another one is dialled")
+                    }
                     Over::Closed(_) => {}
                 }
                 if hurry {

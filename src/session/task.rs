@@ -344,7 +344,8 @@ impl Task {
             // A gateway passes on what a viewer of its own sent, maybe not as the first one.
             InputEvent::Of(origin) => {
                 let Origin { viewer, number, event } = *origin;
-                self.ledger.enter(viewer, now, |token| self.viewers.values().any(|viewer| viewer.token == *token));
+                self.ledger
+                    .enter(viewer, now, |token| self.viewers.values().any(|viewer| viewer.token == *token));
                 (event, self.ledger.take(&viewer, number, now))
             }
             event => (event, true),

@@ -7,9 +7,7 @@ use crate::link::{Closed, Inbox, Incoming, Link};
 use crate::screen::{Framebuffer, HashKey, TileSet};
 use crate::sync::{Applied, Attachment, Identity, News, Viewer, ViewerError};
 
-use crate::wire::{
-    Attach, Clip, ClipText, CloseCode, Control, Cursor, InputEvent, Origin, Token, features,
-};
+use crate::wire::{Attach, Clip, ClipText, CloseCode, Control, Cursor, InputEvent, Origin, Token, features};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,6 +20,8 @@ use tokio::sync::mpsc::error::TrySendError;
 const QUEUE: usize = 1_024;
 const TICK: Duration = Duration::from_millis(250);
 
+/// A host's first screen that is not whole by then is shown in part.
+const WHOLE_WITHIN: Duration = Duration::from_secs(1);
 /// What is typed after something was copied is held back for no longer than this.
 const CLIP_PATIENCE: Duration = Duration::from_millis(300);
 
@@ -60,7 +60,7 @@ impl NativeSource {
             clip_on_its_way: None,
             clips_unanswered: 0,
             emptied_after: None,
-            comes_alive: false,
+            comes_alive: None,
             remembers: remembers.clone(),
             held: VecDeque::new(),
             passed_on: VecDeque::new(),
@@ -128,8 +128,8 @@ struct Host {
     clips_unanswered: u32,
     /// The host is to empty its clipboard. What it tells of one before so many more answers is of the user before.
     emptied_after: Option<u32>,
-    /// The host shows something, of which not all is here yet.
-    comes_alive: bool,
+    /// Since when the host has shown something of which not all is here yet.
+    comes_alive: Option<Instant>,
     /// Whether the host remembers whose input it took.
     remembers: Arc<AtomicBool>,
     /// Input that waits for the host.
@@ -207,7 +207,7 @@ impl Host {
         }
         attachment.ping(clock::now_us());
         (self.clip_on_its_way, self.clips_unanswered) = (None, 0);
-        self.comes_alive = false;
+        self.comes_alive = None;
         if self.emptied_after.is_some() {
             self.empty_clipboard(link);
         }
@@ -267,8 +267,11 @@ impl Host {
             while let Some(reply) = attachment.reply() {
                 link.control(&reply);
             }
-            if self.comes_alive && attachment.is_attached() && attachment.viewer().is_caught_up() {
-                self.comes_alive = false;
+            let waits_since = self.comes_alive.filter(|_| attachment.is_attached());
+            // A screen that never rests is shown as it is.
+            let is_over = |since: Instant| since.elapsed() > WHOLE_WITHIN;
+            if waits_since.is_some_and(|since| attachment.viewer().is_caught_up() || is_over(since)) {
+                self.comes_alive = None;
                 self.tell(SourceEvent::State(SourceState::Live)).await;
             }
             if let Err(closed) = result {
@@ -408,11 +411,11 @@ impl Host {
                 return Ok(());
             }
             News::State { live: true, .. } => {
-                self.comes_alive = true;
+                self.comes_alive = Some(Instant::now());
                 return Ok(());
             }
             News::State { live: false, text } => {
-                self.comes_alive = false;
+                self.comes_alive = None;
                 SourceEvent::State(SourceState::Waiting(text))
             }
             News::Closing { code, reason } => return Err(Closed::by_peer(code, &reason)),

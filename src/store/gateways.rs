@@ -66,8 +66,9 @@ impl Store {
 
     /// The gateways that are there, by name.
     pub async fn gateways(&self) -> Result<Vec<SharedGateway>, StoreError> {
-        let text =
-            format!("SELECT name, start_id, address, draining FROM gateways WHERE until > {NOW} ORDER BY name");
+        let text = format!(
+            "SELECT name, start_id, address, draining FROM gateways WHERE until > {NOW} ORDER BY name"
+        );
         let found = sqlx::query_as(sqlx::AssertSqlSafe(text)).fetch_all(&self.pool).await;
         found.map_err(failed("asking which gateways there are"))
     }

@@ -1,8 +1,8 @@
 //! The input stream and the motion datagram.
 
 use super::limits::{MAX_DATAGRAM, MAX_EVENT, MAX_TEXT};
-use super::{Token, stream_kind};
 use super::value::*;
+use super::{Token, stream_kind};
 use crate::screen::MAX_SIDE;
 
 /// A pointer button.

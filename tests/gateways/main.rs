@@ -7,6 +7,7 @@ mod postgres;
 mod server;
 mod stage;
 mod typist;
+mod vnc;
 
 use stage::{Stage, settle};
 use std::time::{Duration, Instant};
@@ -90,6 +91,81 @@ fn whoever_dials_a_gateway_that_does_not_have_the_session_is_shown_it_where_it_i
         let mut typist = Typist::default();
         typist.type_for(&mut client, Duration::from_secs(1)).await;
         typist.all_arrived(&mut client, &terminal).await;
+        assert!(stage.gateways[1 - holder].tells_of("desk"));
         assert!(stage.gateways[holder].has("desk") && !stage.gateways[1 - holder].has("desk"));
+    });
+}
+
+#[test]
+fn gateways_that_are_drained_one_after_the_other_let_nobody_see_a_blank_screen_or_lose_a_letter() {
+    let _alone = alone();
+    run(async {
+        let mut stage = Stage::set("drained", 3);
+        let terminal = Terminal::open(&stage.folder);
+        stage.host("desk", &terminal.server.display);
+        let mut client = stage.client(stage.holder("desk").unwrap(), "desk").await;
+        until_exact(&mut client).await;
+        let mut typist = Typist::default();
+        typist.type_for(&mut client, Duration::from_secs(1)).await;
+        let mut moved = Vec::new();
+        for round in 0..4 {
+            let holder = stage.holder("desk").expect("a gateway has the session");
+            let (attached, began) = (typist.attached, Instant::now());
+            match round % 2 {
+                0 => stage.drain(holder),
+                _ => stage.gateways[holder].program.signal("-TERM"),
+            }
+            while typist.attached == attached || stage.gateways[holder].program.ended().is_none() {
+                assert!(began.elapsed() < stage::SOON, "{}", stage.gateways[holder].program.log());
+                typist.strike(&mut client).await;
+            }
+            moved.push(began.elapsed());
+            assert!(stage.gateways[holder].program.ended().unwrap().success());
+            stage.restart(holder);
+            typist.type_for(&mut client, Duration::from_secs(1)).await;
+        }
+        println!(
+            "gateways that went were gone after {moved:?}; the longest pause {:?}",
+            typist.longest_pause
+        );
+        typist.all_arrived(&mut client, &terminal).await;
+        assert_eq!(typist.silences, 0, "the viewer was without a link");
+        assert_eq!(typist.refused, 0, "input was not taken");
+        assert_eq!(client.mismatches(), 0);
+    });
+}
+
+#[test]
+fn a_vnc_host_is_opened_by_one_gateway_and_by_another_one_when_that_is_gone() {
+    let _alone = alone();
+    run(async {
+        let server = vnc::Vnc::start();
+        let session = format!(
+            "[[session]]\nname = \"ward\"\nvnc = {{ address = \"127.0.0.1:{}\", tls = \"never\" }}\n",
+            server.port
+        );
+        let stage = Stage::set_with("vnc", 2, &session);
+        settle("a gateway opens the host", || stage.holder("ward").is_none().then(|| "none has".into()));
+        let holder = stage.holder("ward").unwrap();
+        let mut client = stage.client(1 - holder, "ward").await;
+        until_exact(&mut client).await;
+        assert!(!stage.gateways[1 - holder].has("ward"));
+        let mut typist = Typist::default();
+        // One that stands still for so long has lost it.
+        stage.gateways[holder].program.signal("-STOP");
+        let stopped = Instant::now();
+        typist.until_back(&mut client, stopped).await;
+        println!("the host was opened anew and exact after {:?}", stopped.elapsed());
+        stage.gateways[holder].program.signal("-CONT");
+        settle("the first gateway gives the host up", || {
+            (stage.gateways[holder].has("ward") || !stage.gateways[1 - holder].has("ward"))
+                .then(|| stage.gateways[holder].program.log())
+        });
+        // Without the database whoever works goes on.
+        stage.postgres.stop();
+        typist.type_for(&mut client, Duration::from_secs(8)).await;
+        assert_eq!(client.input_waiting(), 0);
+        until_exact(&mut client).await;
+        assert!(stage.gateways[1 - holder].has("ward"));
     });
 }

@@ -114,7 +114,14 @@ impl Gateway {
         let told = self.ask("/api/sessions").unwrap_or_default();
         let told: Value = serde_json::from_str(&told).unwrap_or_default();
         let listed = told["sessions"].as_array().map(Vec::as_slice).unwrap_or_default();
-        listed.iter().any(|it| it["name"] == session && it["state"] == "live")
+        listed.iter().any(|it| it["name"] == session && it["state"] == "live" && it["elsewhere"] != true)
+    }
+
+    /// Whether it tells of this session, wherever that is.
+    pub fn tells_of(&self, session: &str) -> bool {
+        let told = self.ask("/api/sessions").unwrap_or_default();
+        let told: Value = serde_json::from_str(&told).unwrap_or_default();
+        told["sessions"].as_array().is_some_and(|all| all.iter().any(|it| it["name"] == session))
     }
 }
 
@@ -191,6 +198,14 @@ impl Stage {
     /// A viewer that dials one of the gateways.
     pub async fn client(&self, at: usize, session: &str) -> Client {
         Client::connect(self.address(at, session)).await.unwrap()
+    }
+
+    /// `chevet gateway drain` for this gateway, asked with another one's configuration.
+    pub fn drain(&self, at: usize) {
+        let other = &self.gateways[(at + 1) % self.gateways.len()];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chevet"));
+        command.args(["gateway", "drain", "--config"]).arg(&other.config);
+        assert!(command.args(["--name", &self.gateways[at].name]).status().unwrap().success());
     }
 
     pub fn host_log(&self) -> String {

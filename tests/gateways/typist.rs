@@ -46,6 +46,11 @@ pub struct Typist {
     pub typed: String,
     pub attached: usize,
     pub silences: usize,
+    /// Letters that the client did not take.
+    pub refused: usize,
+    /// The longest time in which nothing was shown of what was typed.
+    pub longest_pause: Duration,
+    shown: Option<Instant>,
 }
 
 impl Typist {
@@ -56,6 +61,8 @@ impl Typist {
         if client.input(InputEvent::KeyDown { key, keysym: letter as u32 }) {
             self.typed.push(letter);
             client.input(InputEvent::KeyUp { key, keysym: letter as u32 });
+        } else {
+            self.refused += 1;
         }
         self.look(client, Duration::from_millis(10)).await;
     }
@@ -66,6 +73,11 @@ impl Typist {
             match event.unwrap() {
                 Event::Attached { .. } => self.attached += 1,
                 Event::Silent(_) => self.silences += 1,
+                Event::Updated(_) => {
+                    let now = Instant::now();
+                    let before = self.shown.replace(now).unwrap_or(now);
+                    self.longest_pause = self.longest_pause.max(now - before);
+                }
                 _ => {}
             }
         }
@@ -96,7 +108,9 @@ impl Typist {
     /// Waits until all has arrived, and nothing more.
     pub async fn all_arrived(&mut self, client: &mut Client, terminal: &Terminal) {
         let end = Instant::now() + SOON;
-        while (terminal.arrived().len() < self.typed.len() || client.input_waiting() > 0) && Instant::now() < end {
+        while (terminal.arrived().len() < self.typed.len() || client.input_waiting() > 0)
+            && Instant::now() < end
+        {
             self.look(client, Duration::from_millis(20)).await;
         }
         self.look(client, Duration::from_millis(500)).await;

@@ -68,10 +68,14 @@ impl Client {
     }
 
     /// Whether the gateway that is dialled seems to be gone, long before that is certain.
-    pub(super) fn is_unanswered(&self, now: Micros) -> bool {
-        let waits = UNANSWERED + 3 * self.attachment.round_trip().unwrap_or(0);
-        let unheard = now.saturating_sub(self.flow.heard) > waits;
-        self.link.is_some() && unheard && self.attachment.input_waiting() > 0
+    pub(super) fn is_unanswered(&mut self, now: Micros) -> bool {
+        if self.attachment.input_waiting() == 0 {
+            self.waits_since = None;
+            return false;
+        }
+        let since = *self.waits_since.get_or_insert(now);
+        let patience = UNANSWERED + 3 * self.attachment.round_trip().unwrap_or(0);
+        self.link.is_some() && now.saturating_sub(self.flow.heard.max(since)) > patience
     }
 
     /// What a link says of other gateways. `shown`: it is the one that is shown, or there is none.

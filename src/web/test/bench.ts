@@ -32,8 +32,8 @@ export class Bench {
       openDecoder,
       now: () => this.time,
       wallClock: () => this.time,
-      dial: (road, listener) => {
-        const far = new Far(road, listener);
+      dial: (road, gateway, listener) => {
+        const far = new Far(road, listener, gateway?.host ?? null);
         this.dialled.push(far);
         return far;
       },

@@ -4,10 +4,10 @@ import { ProtocolError, Reader, Writer, varintSize } from "./bytes.ts";
 import * as limits from "./limits.ts";
 
 export const MAJOR = 1;
-export const MINOR = 4;
+export const MINOR = 5;
 
 /** Bits of Attach's features: what a viewer can do. */
-export const Feature = { h264: 1n, parts: 4n, share: 8n, clip: 16n } as const;
+export const Feature = { h264: 1n, parts: 4n, share: 8n, clip: 16n, gateways: 64n } as const;
 
 /** Who writes what over the picture, by the numbers of the wire. Since 1.3. */
 export const MARKINGS = ["none", "viewer", "burnt-in"] as const;
@@ -46,6 +46,16 @@ export const CloseCode = {
   /** Nothing was done for too long. Since 1.3. */
   locked: 12,
 } as const;
+
+/** How another gateway is reached: `udpPort` 0 if it has no UDP. Since 1.5. */
+export interface Gateway {
+  host: string;
+  udpPort: number;
+  tcpPort: number;
+  tls: boolean;
+  /** SHA-256 of its certificates; none: one that a public authority signed. */
+  pins: Uint8Array[];
+}
 
 /** The tiles that a viewer shows: hashes as pairs of words, low and high, in the grid's order. */
 export interface ScreenHashes {
@@ -119,7 +129,10 @@ export type Message =
   | { type: "WatcherOrder"; watcher: number; order: number }
   /** Since 1.4. */
   | { type: "Clip"; text: string }
-  | { type: "ClipTaken"; taken: boolean };
+  | { type: "ClipTaken"; taken: boolean }
+  /** Since 1.5. */
+  | { type: "Gateways"; gateways: Gateway[] }
+  | { type: "Move" };
 
 type Name = Message["type"];
 type Of<N extends Name> = Extract<Message, { type: N }>;
@@ -130,6 +143,15 @@ interface Layout<N extends Name> {
 }
 
 const side = (reader: Reader, what: string): number => reader.varintUpTo(limits.MAX_SIDE, what);
+
+function readGateway(reader: Reader): Gateway {
+  const host = reader.textUpTo(limits.MAX_NAME, "a gateway's host");
+  const udpPort = reader.varintUpTo(0xffff, "a gateway's UDP port");
+  const tcpPort = reader.varintUpTo(0xffff, "a gateway's TCP port");
+  const tls = reader.flag();
+  const count = reader.varintUpTo(limits.MAX_PINS, "the number of a gateway's certificates");
+  return { host, udpPort, tcpPort, tls, pins: Array.from({ length: count }, () => reader.raw(32).slice()) };
+}
 
 function readToken(reader: Reader): Uint8Array {
   return reader.raw(16).slice();
@@ -450,6 +472,25 @@ const layouts: { [N in Name]: Layout<N> } = {
     number: 42,
     read: (r) => ({ type: "Clip", text: r.textUpTo(limits.MAX_CLIP_TEXT, "what was copied") }),
     write: (w, m) => w.text(m.text),
+  },
+  Gateways: {
+    number: 48,
+    read: (r) => {
+      const count = r.varintUpTo(limits.MAX_GATEWAYS, "the number of gateways");
+      return { type: "Gateways", gateways: Array.from({ length: count }, () => readGateway(r)) };
+    },
+    write: (w, m) => {
+      w.varint(m.gateways.length);
+      for (const { host, udpPort, tcpPort, tls, pins } of m.gateways) {
+        w.text(host).varint(udpPort).varint(tcpPort).flag(tls).varint(pins.length);
+        for (const pin of pins) w.raw(pin);
+      }
+    },
+  },
+  Move: {
+    number: 49,
+    read: () => ({ type: "Move" }),
+    write: () => {},
   },
   ClipTaken: {
     number: 43,
