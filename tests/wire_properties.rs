@@ -24,6 +24,12 @@ fn marking() -> impl Strategy<Value = Marking> {
     prop_oneof![Just(Marking::None), Just(Marking::Viewer), Just(Marking::BurntIn)]
 }
 
+fn gateway() -> impl Strategy<Value = GatewayAddress> {
+    (name(), option::of(1u16..), any::<u16>(), any::<bool>(), vec(any::<[u8; 32]>(), 0..3)).prop_map(
+        |(host, udp_port, tcp_port, tls, pins)| GatewayAddress { host, udp_port, tcp_port, tls, pins },
+    )
+}
+
 fn watcher() -> impl Strategy<Value = Watcher> {
     (number(), name(), name(), any::<[bool; 3]>()).prop_map(
         |(id, title, seat, [controls, administrator, you])| Watcher {
@@ -209,6 +215,8 @@ fn from_sessions() -> impl Strategy<Value = Control> {
         any::<bool>().prop_map(|taken| Control::ClipTaken { taken }),
         option::of(sound_format()).prop_map(Control::Sound),
         any::<bool>().prop_map(|wanted| Control::SoundWanted { wanted }),
+        vec(gateway(), 0..4).prop_map(Control::Gateways),
+        Just(Control::Move),
         (any::<[bool; 4]>(), number(), marking(), name()).prop_map(|(flags, idle_lock_ms, marking, mark)| {
             let [clipboard_in, clipboard_out, resize, share] = flags;
             Control::Terms(Terms { clipboard_in, clipboard_out, resize, share, idle_lock_ms, marking, mark })
@@ -252,13 +260,18 @@ fn control() -> impl Strategy<Value = Control> {
 type EventParts = (u8, u16, u32, String, i16, i16);
 
 fn event_parts() -> impl Strategy<Value = EventParts> {
-    (0u8..7, 0u16..=16_384, any::<u32>(), name(), any::<i16>(), any::<i16>())
+    (0u8..8, 0u16..=16_384, any::<u32>(), name(), any::<i16>(), any::<i16>())
 }
 
 fn event((kind, key, keysym, text, horizontal, vertical): EventParts) -> InputEvent {
     let (x, y, down) = (key, (keysym % 16_385) as u16, keysym.is_multiple_of(2));
     let buttons = [Button::Left, Button::Middle, Button::Right, Button::Back, Button::Forward];
     match kind {
+        7 => {
+            let event = event((keysym as u8 % 7, key, keysym, text, horizontal, vertical));
+            let viewer = Token([key as u8; 16]);
+            InputEvent::Of(Box::new(Origin { viewer, number: keysym.into(), event }))
+        }
         0 => InputEvent::KeyDown { key, keysym },
         1 => InputEvent::KeyUp { key, keysym },
         2 => InputEvent::Text(text),

@@ -158,6 +158,29 @@ fn controls() -> Vec<(&'static str, Control, Value)> {
         ),
         ("Recorded", Control::Recorded { recorded: true }, json!({"recorded": true})),
         ("Clip", Control::Clip(ClipText("Œdème\n🩺".into())), json!({"text": "Œdème\n🩺"})),
+        (
+            "Gateways",
+            Control::Gateways(vec![
+                GatewayAddress {
+                    host: "gw-2.example".into(),
+                    udp_port: Some(4380),
+                    tcp_port: 443,
+                    tls: true,
+                    pins: vec![[0xAB; 32]],
+                },
+                GatewayAddress {
+                    host: "10.0.0.3".into(),
+                    udp_port: None,
+                    tcp_port: 4380,
+                    tls: false,
+                    pins: vec![],
+                },
+            ]),
+            json!({"gateways": [
+                {"host": "gw-2.example", "udp_port": 4380, "tcp_port": 443, "tls": true, "pins": ["ab".repeat(32)]},
+                {"host": "10.0.0.3", "udp_port": 0, "tcp_port": 4380, "tls": false, "pins": []}]}),
+        ),
+        ("Move", Control::Move, json!({})),
         ("ClipTaken", Control::ClipTaken { taken: true }, json!({"taken": true})),
         (
             "Sound",

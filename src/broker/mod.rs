@@ -85,6 +85,7 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// `shared`: other gateways take its tickets, too.
     pub fn new(
         identity: Arc<Identity>,
         keys: Arc<Keys>,
@@ -92,8 +93,10 @@ impl Broker {
         applications: Arc<Applications>,
         policies: Policies,
         resume_ms: i64,
+        shared: bool,
     ) -> Self {
-        Broker { identity, office: TicketOffice::new(keys), publications, applications, policies, resume_ms }
+        let office = if shared { TicketOffice::shared(keys) } else { TicketOffice::new(keys) };
+        Broker { identity, office, publications, applications, policies, resume_ms }
     }
 
     pub fn identity(&self) -> &Identity {
@@ -200,6 +203,11 @@ impl Broker {
             true => Ok(claims),
             false => Err(TicketError::OtherZone),
         }
+    }
+
+    /// Notes here that a ticket of several gateways is used, while they cannot note it together.
+    pub fn use_here(&self, claims: &Claims, now_ms: i64) -> Result<(), TicketError> {
+        self.office.use_here(claims, now_ms)
     }
 
     /// The zone of an address, and what somebody may do in a session from there.

@@ -1,8 +1,10 @@
 use super::{Failure, interrupted, notify};
 use chevet::gateway::{
-    Config, DEFAULT_CONFIG, Gateway as Running, Predecessor, SessionConfig, identity, make_state_directory,
+    Config, DEFAULT_CONFIG, Gateway as Running, Predecessor, SessionConfig, ask_to_drain, identity,
+    make_state_directory,
 };
 use chevet::link::fingerprint_text;
+use chevet::store::Store;
 use chevet::telemetry::Telemetry;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,8 +26,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 ///   chevet gateway --config chevet.toml
 ///   chevet gateway --display :1          one session, for this machine alone
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 pub struct Gateway {
+    #[command(subcommand)]
+    job: Option<Job>,
     /// The configuration: a TOML file such as --print-config prints
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -43,12 +47,43 @@ pub struct Gateway {
     listen: Vec<std::net::SocketAddr>,
 }
 
+#[derive(clap::Subcommand)]
+enum Job {
+    /// Have a gateway of several that share a database go: its sessions, viewers and hosts go on at the others, then it ends
+    Drain {
+        /// The configuration of a gateway that shares the database
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Which gateway is to go, if it is another one than this configuration's
+        #[arg(long)]
+        name: Option<String>,
+    },
+}
+
+/// Asks a gateway to go.
+async fn drain(config: PathBuf, name: Option<String>) -> Result<(), Failure> {
+    let config = Config::read(&config)?;
+    let gateways =
+        config.gateways.as_ref().ok_or("this gateway shares nothing with others: it has no [gateways]")?;
+    let name = name.unwrap_or_else(|| gateways.name.clone());
+    let url = config.store_url().ok_or("this gateway has no [store]")?;
+    match ask_to_drain(&Store::open(&url).await?, &name).await? {
+        true => println!("{name} goes once its sessions are at other gateways, or after 30 s"),
+        false => return Err(format!("there is no gateway {name:?} now").into()),
+    }
+    Ok(())
+}
+
 impl Gateway {
     /// `log` is what listens to the program's events; traces, if they are configured, are added to it.
     pub fn start<S>(self, log: S) -> Result<ExitCode, Failure>
     where
         S: tracing::Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
+        if let Some(Job::Drain { config, name }) = self.job {
+            super::runtime()?.block_on(drain(config, name))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         if self.print_config {
             print!("{DEFAULT_CONFIG}");
             return Ok(ExitCode::SUCCESS);
@@ -114,6 +149,15 @@ async fn run(config: &Config, before: Option<Predecessor>) -> Result<(), Failure
     Ok(())
 }
 
+/// Whatever others can go on with goes to them first, unless somebody is in a hurry.
+async fn go(gateway: &Running) -> Result<(), Failure> {
+    tokio::select! {
+        () = gateway.drain() => {}
+        () = interrupted() => tracing::info!("stopping at once"),
+    }
+    Ok(())
+}
+
 /// Until the gateway is asked to stop, or a successor has taken its place.
 async fn serve(gateway: &mut Running) -> Result<(), Failure> {
     let mut asked = signal(SignalKind::hangup())?;
@@ -121,7 +165,11 @@ async fn serve(gateway: &mut Running) -> Result<(), Failure> {
         tokio::select! {
             () = interrupted() => {
                 tracing::info!("stopping");
-                return Ok(());
+                return go(gateway).await;
+            }
+            () = gateway.drain_asked() => {
+                tracing::info!("asked to go");
+                return go(gateway).await;
             }
             _ = asked.recv() => {}
         }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 ///
 /// Examples:
 ///   chevet host --display :1 --gateway gateway.example:4380 --name ward-3
+///   chevet host --display :1 --gateway gw-1.example:4380 --gateway gw-2.example:4380 --name ward-3
 ///   chevet host --gateway gateway.example:4380 --name app-1 --offers record --offers imaging
 ///   chevet host --config /etc/chevet/host.toml
 #[derive(clap::Args)]
@@ -35,9 +36,10 @@ pub struct Host {
     /// The file with the display's cookie, as in XAUTHORITY
     #[arg(long, value_name = "FILE", requires = "display")]
     xauthority: Option<PathBuf>,
-    /// The gateway's address
+    /// The gateway's address. With --display several may be given, of gateways that share a database: the session is at
+    /// the first one that can be had, and at another one when that is gone
     #[arg(long, value_name = "HOST:PORT")]
-    gateway: Option<String>,
+    gateway: Vec<String>,
     /// What the session, or the host, is called: letters, digits, . - _
     #[arg(long)]
     name: Option<String>,
@@ -94,8 +96,11 @@ impl Host {
     async fn show(self) -> Result<(), Failure> {
         let secret = self.secret()?;
         let name = self.name.clone().ok_or("--display needs a --name for its session")?;
-        let gateway = self.gateway.clone().ok_or("--display needs its --gateway HOST:PORT")?;
-        let target = target(&gateway, &self.pin).await?;
+        if self.gateway.is_empty() {
+            return Err("--display needs its --gateway HOST:PORT".into());
+        }
+        let asked = self.gateway.iter().map(|gateway| target(gateway, &self.pin));
+        let targets = futures_util::future::try_join_all(asked).await?;
         let mut random = [0; 8];
         getrandom::fill(&mut random)
             .map_err(|error| format!("the system gives no random numbers: {error}"))?;
@@ -108,7 +113,7 @@ impl Host {
         let key = HashKey(u64::from_le_bytes(random));
         let session = Session::start(&name, title, key, self.policy, canvas, source, to_session)?;
         tokio::select! {
-            refused = chevet::host::offer(&session, &target, &secret) => Err(refused.into()),
+            refused = chevet::host::offer_to(&session, &targets, &secret) => Err(refused.into()),
             () = interrupted() => Ok(()),
         }
     }
@@ -116,7 +121,10 @@ impl Host {
     /// Starts sessions when they are asked for.
     async fn serve(self) -> Result<(), Failure> {
         let mut config = read(self.config.as_deref())?;
-        config.gateway = self.gateway.unwrap_or(config.gateway);
+        if self.gateway.len() > 1 {
+            return Err("a host that starts applications has one gateway; give one --gateway".into());
+        }
+        config.gateway = self.gateway.into_iter().next().unwrap_or(config.gateway);
         config.name = self.name.unwrap_or(config.name);
         config.offers.extend(self.offers);
         config.pin.extend(self.pin);

@@ -4,13 +4,15 @@
 use super::event::Update;
 use super::race::Flow;
 use crate::clock;
-use crate::link::{Closed, Inbox, Incoming, Link};
+use crate::link::{Closed, Inbox, Incoming, Link, Target};
 use crate::sync::{Applied, Attachment, Micros, News, ViewerError};
 use crate::wire::Control;
 use std::mem::discriminant;
 
 pub struct Candidate {
     pub attachment: Attachment,
+    /// The gateway that was dialled.
+    pub target: Target,
     pub link: Link,
     pub inbox: Inbox,
     pub flow: Flow,
@@ -25,9 +27,19 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    pub fn new(attachment: Attachment, link: Link, inbox: Inbox, now: Micros) -> Candidate {
+    pub fn new(attachment: Attachment, target: Target, link: Link, inbox: Inbox, now: Micros) -> Candidate {
         let (attached, held, updates) = (None, Vec::new(), Vec::new());
-        Candidate { attachment, link, inbox, flow: Flow::open(now), asked: false, attached, held, updates }
+        Candidate {
+            attachment,
+            target,
+            link,
+            inbox,
+            flow: Flow::open(now),
+            asked: false,
+            attached,
+            held,
+            updates,
+        }
     }
 
     /// Takes a message. `Ok(Some)`: the session ends this link.

@@ -7,7 +7,7 @@ use super::candidate::{Candidate, note};
 use super::event::{ClientError, Event, Roads, Update};
 use super::race::{Flow, Race};
 use crate::clock;
-use crate::link::{Closed, DialError, Inbox, Incoming, Link, Road, software};
+use crate::link::{Closed, DialError, Inbox, Incoming, Link, Road, Target, software};
 use crate::screen::{Framebuffer, HashKey};
 use crate::sync::{Applied, Attachment, Exactness, Identity, Micros, News, Viewer};
 use crate::wire::{
@@ -26,16 +26,22 @@ const TICK: Duration = Duration::from_millis(50);
 const REDIAL: Micros = 500_000;
 /// What a viewer's tile cache holds by default.
 const CACHE_BYTES: u64 = 64 << 20;
+/// Input that is not answered, and a link of which nothing is heard, have other gateways dialled after this long and three
+/// round trips.
+const UNANSWERED: Micros = 400_000;
+/// Other gateways are dialled no more often than this.
+const ELSEWHERE_AGAIN: Micros = 1_000_000;
 
 /// What this build can do.
 const FEATURES: u64 = wire::features::PARTS
     | wire::features::SHARE
     | wire::features::CLIP
     | if crate::sound::IS_THERE { wire::features::SOUND } else { 0 }
+    | wire::features::GATEWAYS
     | if crate::codec::video::IS_THERE { wire::features::H264 } else { 0 };
 
-/// What came of dialling a road.
-type Dialled = (Road, Result<(Link, Inbox), DialError>);
+/// What came of dialling a gateway by a road.
+type Dialled = (Target, Road, Result<(Link, Inbox), DialError>);
 
 /// A viewer of a session. Drive it by calling [`Client::next`] again and again.
 pub struct Client {
@@ -45,6 +51,13 @@ pub struct Client {
     cache_bytes: u64,
     attachment: Attachment,
     link: Option<(Link, Inbox)>,
+    /// Other gateways that may have the session, the likeliest first.
+    others: Vec<Target>,
+    elsewhere_at: Option<Micros>,
+    /// Since when there has been input that is not answered.
+    waits_since: Option<Micros>,
+    /// The link's gateway asks to be left.
+    moving: bool,
     flow: Flow,
     /// Bytes of updates that were seen to arrive on the link.
     update_bytes: usize,
@@ -82,6 +95,10 @@ impl Client {
             cache_bytes: CACHE_BYTES,
             attachment: Attachment::new(viewer, Identity::default(), now),
             link: None,
+            others: Vec::new(),
+            elsewhere_at: None,
+            waits_since: None,
+            moving: false,
             flow: Flow::default(),
             update_bytes: 0,
             candidates: Vec::new(),
@@ -107,11 +124,11 @@ impl Client {
                 }
             };
             match dialled {
-                Ok((_, Ok((link, inbox)))) => {
-                    client.adopt(link, inbox);
+                Ok((target, _, Ok((link, inbox)))) => {
+                    client.adopt(target, link, inbox);
                     return Ok(client);
                 }
-                Ok((road, Err(error))) => {
+                Ok((_, road, Err(error))) => {
                     // What the preferred road says is the better explanation.
                     failure = failure.or(Some(error));
                     client.on_dial_failed(road);
@@ -126,8 +143,9 @@ impl Client {
     }
 
     /// Goes on by this link, with all that is known from earlier ones.
-    fn adopt(&mut self, link: Link, inbox: Inbox) {
+    fn adopt(&mut self, target: Target, link: Link, inbox: Inbox) {
         let now = clock::now_us();
+        self.is_at(target);
         let fresh = Attachment::new(Viewer::new(HashKey::default(), 0), Identity::default(), now);
         let (viewer, identity) = std::mem::replace(&mut self.attachment, fresh).into_parts();
         self.attachment = Attachment::new(viewer, identity, now);
@@ -187,8 +205,9 @@ impl Client {
                 },
                 Some(dialled) = self.dialling.join_next(), if !self.dialling.is_empty() => {
                     match dialled {
-                        Ok((_, Ok((link, inbox)))) => self.on_open(link, inbox),
-                        Ok((road, Err(_))) => self.on_dial_failed(road),
+                        Ok((target, _, Ok((link, inbox)))) => self.on_open(target, link, inbox),
+                        Ok((target, road, Err(_))) if target == self.address.target => self.on_dial_failed(road),
+                        Ok((_, _, Err(_))) => {}
                         Err(_) => {}
                     }
                 }
@@ -210,7 +229,8 @@ impl Client {
 
     fn on_message(&mut self, message: Incoming) -> Result<(), ClientError> {
         self.note_ticket(&message);
-        if self.silent {
+        self.note_gateways(&message, true);
+        if self.silent && !self.moving {
             // It was only slow: the old link wakes up, and what is being dialled is not needed.
             self.silent = false;
             self.lost_at = None;
@@ -265,6 +285,7 @@ impl Client {
     fn on_beside(&mut self, at: usize, message: Result<Incoming, Closed>) -> Result<(), ClientError> {
         if let Ok(message) = &message {
             self.note_ticket(message);
+            self.note_gateways(message, self.link.is_none());
         }
         let candidate = &mut self.candidates[at];
         let closed = match message {
@@ -380,14 +401,17 @@ impl Client {
     fn lose(&mut self, reason: String) {
         self.link = None;
         self.fall_silent(reason);
-        if !self.candidates.is_empty() {
+        if let Some(at) = self.candidates.iter().position(|candidate| !candidate.asked) {
             // A second link is there already: it goes on from here.
-            let Candidate { link, inbox, asked, .. } = self.candidates.remove(0);
-            match asked {
-                false => return self.adopt(link, inbox),
-                true => link.close(CloseCode::DONE, "its viewer is dialled anew"),
-            }
+            let Candidate { target, link, inbox, .. } = self.candidates.remove(at);
+            return self.adopt(target, link, inbox);
         }
+        // Those at other gateways go on once they are whole.
+        let here = &self.address.target;
+        if let Some(at) = self.candidates.iter().position(|candidate| candidate.target == *here) {
+            self.discard(at, "its viewer is dialled anew");
+        }
+        self.dial_elsewhere(clock::now_us());
         // What is refused at once is not dialled in a tight loop.
         if self.dialling.is_empty() && clock::now_us().saturating_sub(self.dialled_at) >= REDIAL {
             self.dial();
@@ -415,6 +439,7 @@ impl Client {
                 self.stop_dialling();
             }
             self.dial();
+            self.dial_elsewhere(now);
         }
         self.watch(now);
     }
@@ -427,6 +452,9 @@ impl Client {
                 (self.update_bytes, self.flow.progress) = (bytes, now);
             }
             self.flow.begun = begun;
+        }
+        if self.moving || self.is_unanswered(now) {
+            self.dial_elsewhere(now);
         }
         self.ask_candidates(now);
         let beside = self.link.is_some() && !self.silent;

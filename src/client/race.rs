@@ -119,7 +119,7 @@ impl Race {
         })
     }
 
-    fn offers(&self, road: Road) -> bool {
+    pub fn offers(&self, road: Road) -> bool {
         if road == Road::WebSocket { self.websocket } else { self.quic }
     }
 

@@ -3,10 +3,10 @@
 use super::config::Config;
 use super::listen::Way;
 use super::recordings::{Hold, person};
-use super::{Shared, availability, hosts, is_name, lock, share, traces};
+use super::{Shared, availability, hosts, is_name, lock, share, siblings, traces};
 use crate::audit::{Event, Record};
 use crate::identity::Keys;
-use crate::identity::ticket::Claims;
+use crate::identity::ticket::{Claims, TicketError};
 use crate::link::{self, Closed, Inbox, Incoming, Link};
 use crate::session::{Grant, Session};
 use crate::wire::{self, Attach, CloseCode, Control, HostMessage, HostOffers, Role};
@@ -82,11 +82,26 @@ impl Door {
 
 /// The secret from which a gateway's keys are derived.
 fn secret_of(config: &Config) -> Result<hmac::Key, AccessError> {
+    if let Some(gateways) = &config.gateways {
+        return shared_secret(&gateways.secret_file);
+    }
     let secret = match &config.state_directory {
         Some(directory) => kept_secret(directory)?,
         None => random()?,
     };
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &secret))
+}
+
+/// The secret that several gateways have.
+fn shared_secret(path: &Path) -> Result<hmac::Key, AccessError> {
+    let failed = |source| AccessError::State { path: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let text = text.trim();
+    if text.len() < 32 {
+        let short = "it has fewer than 32 characters; make one with `head -c 32 /dev/urandom | base64`";
+        return Err(failed(std::io::Error::other(short)));
+    }
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()))
 }
 
 /// The keys of a gateway with a state directory, for what is sealed in its store.
@@ -133,6 +148,8 @@ enum Wish {
     Offer {
         session: String,
         title: String,
+        /// The minor version that the host speaks.
+        minor: u64,
     },
     /// A host that starts sessions, and what it calls itself.
     Host(HostOffers, String),
@@ -148,7 +165,8 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
         Ok(Ok(Wish::View(attach, claims, mut grant))) => {
             let of = Viewing { session: attach.session.clone(), road, peer, claims };
             let seen = traces::goes_on(span, &of.session, of.claims.as_ref());
-            match view(shared, &of, &grant, &link).instrument(seen.clone()).await {
+            let takes = (attach.features, attach.token.is_some());
+            match view(shared, &of, &grant, &link, takes).instrument(seen.clone()).await {
                 Ok((session, _recorded)) => {
                     way.admit(peer);
                     traces::until_screen(&seen, &link, &grant);
@@ -157,9 +175,14 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
                     let of = Arc::new(of);
                     let witnessed = of.clone();
                     grant.witness = Some(share::witness(shared, move |event| witnessed.record(event)));
+                    let takes = attach.features;
                     session.attach(link.clone(), inbox, attach, grant.clone()).await;
                     // A session ends with its last handle, so this one must not wait for the viewer.
                     drop(session);
+                    if let Some(siblings) = shared.siblings.clone() {
+                        let link = link.clone();
+                        tokio::spawn(async move { siblings.accompany(&link, takes).await });
+                    }
                     if let (Some(people), Some(claims)) = (&shared.people, &of.claims) {
                         tokio::join!(
                             people.accompany(&link, claims, &grant),
@@ -178,8 +201,8 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
         Ok(Ok(Wish::Offer { .. } | Wish::Host(..))) if way.is_edge() => {
             (refusal(CloseCode::REFUSED, "hosts are let in from inside alone".into()), None)
         }
-        Ok(Ok(Wish::Offer { session, title })) => {
-            return offer(shared, &session, &title, link, inbox, peer).await;
+        Ok(Ok(Wish::Offer { session, title, minor })) => {
+            return offer(shared, &session, &title, link, inbox, peer, minor).await;
         }
         Ok(Ok(Wish::Host(offers, software))) => {
             return hosts::serve(shared, offers, &software, link, inbox, peer).await;
@@ -227,9 +250,18 @@ async fn view(
     of: &Viewing,
     grant: &Grant,
     link: &Link,
+    takes: (u64, bool),
 ) -> Result<(Session, Option<Hold>), Closed> {
-    let session = shared.registry.session(&of.session);
+    let session = match &shared.siblings {
+        Some(siblings) => siblings::find(shared, siblings, link, &of.session, takes).await,
+        None => shared.registry.session(&of.session),
+    };
     let session = session.ok_or_else(|| refusal(CloseCode::NO_SESSION, no_session(&of.session)))?;
+    if let (Some(siblings), Some(people), Some(claims)) = (&shared.siblings, &shared.people, &of.claims)
+        && !siblings.use_ticket(people, claims).await
+    {
+        return Err(refusal(CloseCode::REFUSED, TicketError::Used.to_string()));
+    }
     let recordings = shared.recordings.as_ref();
     let recorded = match recordings.filter(|all| grant.allowed.recording || all.records(&of.session)) {
         Some(recordings) => {
@@ -248,8 +280,19 @@ async fn view(
     Ok((session, recorded))
 }
 
-async fn offer(shared: &Shared, session: &str, title: &str, link: Link, inbox: Inbox, peer: IpAddr) {
+async fn offer(
+    shared: &Shared,
+    session: &str,
+    title: &str,
+    link: Link,
+    inbox: Inbox,
+    peer: IpAddr,
+    minor: u64,
+) {
     let road = link.road().name();
+    if shared.siblings.as_ref().is_some_and(|siblings| siblings.is_draining()) {
+        return link.close(CloseCode::GOING_AWAY, "this gateway is being taken out of service");
+    }
     let offered = Record::new(Event::SessionOffered { road: road.into() }).session(session).peer(peer);
     if shared.audit.grant(offered).await.is_err() {
         link.close(CloseCode::LIMIT, UNRECORDED);
@@ -258,8 +301,11 @@ async fn offer(shared: &Shared, session: &str, title: &str, link: Link, inbox: I
     }
     link.welcome_updates();
     tracing::info!(session, "a host offers a session");
-    let event = match shared.registry.offer(session, title, link.clone(), inbox).await {
+    let event = match shared.registry.offer(session, title, link.clone(), inbox, minor).await {
         Ok(()) => {
+            if let Some(siblings) = &shared.siblings {
+                siblings.has(session, title).await;
+            }
             shared.hosts.brought();
             Event::OfferEnded { road: road.into(), reason: link.ended().await.to_string().into() }
         }
@@ -280,6 +326,7 @@ async fn hear(
     peer: IpAddr,
 ) -> Result<Wish, Closed> {
     let mut calls_itself = String::new();
+    let mut speaks = 0;
     loop {
         let message = match inbox.next().await? {
             Incoming::Control(message) => message,
@@ -297,6 +344,7 @@ async fn hear(
                 }
                 *role = Some(said);
                 calls_itself = software;
+                speaks = minor;
                 link.control(&Control::Welcome {
                     major: wire::MAJOR,
                     minor: wire::MINOR,
@@ -322,7 +370,7 @@ async fn hear(
                 if !is_name(&session) {
                     return Err(refusal(CloseCode::REFUSED, format!("{session:?} is not a session's name")));
                 }
-                return Ok(Wish::Offer { session, title });
+                return Ok(Wish::Offer { session, title, minor: speaks });
             }
             (Control::Host(HostMessage::Offers(offers)), Some(Role::Host)) => {
                 return Ok(Wish::Host(offers, calls_itself));

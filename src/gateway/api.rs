@@ -327,13 +327,15 @@ async fn sessions(
             shared.audit.refused(Record::new(Event::TicketRefused { reason }).peer(place.from()));
             return Err(refusal(StatusCode::UNAUTHORIZED, "ticket", "the ticket is not valid"));
         }
-        return Ok(answer(json!({"sessions": shared.registry.list()})));
+        let mut sessions: Vec<Value> = shared.registry.list().iter().map(|listed| json!(listed)).collect();
+        sessions.extend(elsewhere(&shared, |_| true).await);
+        return Ok(answer(json!({"sessions": sessions})));
     }
     let person = person(&shared, &headers).await?;
     let broker = people(&shared)?.broker();
     let mut sessions = shared.registry.list();
     sessions.retain(|listed| broker.may_have(&person.user, &listed.name));
-    let shown: Vec<Value> = sessions
+    let mut shown: Vec<Value> = sessions
         .iter()
         .map(|listed| {
             let mut shown = shown_session(listed, &person);
@@ -343,8 +345,21 @@ async fn sessions(
             shown
         })
         .collect();
+    shown.extend(elsewhere(&shared, |session| broker.may_have(&person.user, session)).await);
     let applications = applications::shown(&shared, &person);
     Ok(answer(json!({"sessions": shown, "applications": applications})))
+}
+
+/// The sessions that other gateways have. A viewer that asks for one here is told where it is.
+async fn elsewhere(shared: &Shared, may_have: impl Fn(&str) -> bool) -> Vec<Value> {
+    let Some(siblings) = &shared.siblings else { return Vec::new() };
+    let here = |session: &str| shared.registry.session(session).is_some();
+    let others = siblings.elsewhere().await.into_iter();
+    let shown = others.filter(|(session, _)| may_have(session) && !here(session)).map(|(session, title)| {
+        json!({"name": session, "title": title, "state": "live", "waiting_for": "", "width": 0, "height": 0,
+            "viewers": 0, "elsewhere": true})
+    });
+    shown.collect()
 }
 
 fn shown_session(listed: &Listed, person: &Person) -> Value {

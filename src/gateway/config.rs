@@ -45,6 +45,8 @@ pub enum ConfigError {
          database, its people"
     )]
     NoStore,
+    #[error("[gateways]: {0}")]
+    Gateways(&'static str),
     #[error(
         "with [sign_in] everybody attaches as themselves, so [access] `ticket` must not be set: leave one of them out"
     )]
@@ -105,6 +107,7 @@ pub struct Config {
     pub tls: Tls,
     pub access: Access,
     pub store: StoreConfig,
+    pub gateways: Option<SiblingsConfig>,
     pub sign_in: Option<SignInConfig>,
     pub oidc: Vec<ProviderConfig>,
     pub cards: Option<CardsConfig>,
@@ -159,6 +162,43 @@ impl std::fmt::Debug for StoreConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The address may hold a password.
         f.write_str("StoreConfig(secret)")
+    }
+}
+
+/// What several gateways that share one database need.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct SiblingsConfig {
+    /// No two may be called the same.
+    pub name: String,
+    /// HOST or HOST:PORT, as viewers and hosts reach it.
+    pub address: String,
+    /// The file with the secret that all have.
+    pub secret_file: PathBuf,
+}
+
+impl SiblingsConfig {
+    /// The host without brackets, and the port, if it is not the one that is listened on.
+    pub(super) fn reached_at(&self) -> (String, Option<u16>) {
+        let bare = |host: &str| host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let split =
+            self.address.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
+        match split.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+            Some((host, port)) => (bare(host), Some(port)),
+            None => (bare(&self.address), None),
+        }
+    }
+
+    fn fault(&self) -> Option<&'static str> {
+        match () {
+            () if !is_name(&self.name) => {
+                Some("its name has 1 to 64 letters, digits, dots, dashes or underlines")
+            }
+            () if self.address.is_empty() || self.address.len() > 256 => {
+                Some("its `address` is HOST or HOST:PORT, as viewers and hosts reach this gateway")
+            }
+            () => None,
+        }
     }
 }
 
@@ -277,6 +317,7 @@ impl Default for Config {
             tls: Tls::default(),
             access: Access::default(),
             store: StoreConfig::default(),
+            gateways: None,
             sign_in: None,
             oidc: Vec::new(),
             cards: None,
@@ -314,6 +355,14 @@ impl Config {
         }
         if self.sign_in.is_some() {
             self.check_sign_in()?;
+        }
+        if let Some(gateways) = &self.gateways {
+            let shared = self.store.url.as_ref().is_some_and(|url| url.starts_with("postgres"));
+            let fault = match shared {
+                true => gateways.fault(),
+                false => Some("several gateways share a PostgreSQL: name it as `url` in [store]"),
+            };
+            fault.map_or(Ok(()), |fault| Err(ConfigError::Gateways(fault)))?;
         }
         self.policies().check(self.sign_in.is_some())?;
         if self.seats.idle_lock_minutes == 0 {

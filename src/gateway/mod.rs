@@ -24,19 +24,21 @@ mod recordings;
 mod registry;
 mod seats;
 mod share;
+mod siblings;
 mod takeovers;
 mod traces;
 
 pub use admit::{AccessError, Door, kept_keys, make_state_directory};
 pub use config::{
     Access, AvailabilityConfig, Config, ConfigError, DEFAULT_CONFIG, MetricsConfig, PatternConfig,
-    SeatsConfig, SessionConfig, SignInConfig, StoreConfig, Tls, is_name,
+    SeatsConfig, SessionConfig, SiblingsConfig, SignInConfig, StoreConfig, Tls, is_name,
 };
 pub use edges::{EdgeConfig, identity};
 pub use handover::{HandoverError, Predecessor};
 pub use people::PeopleError;
 pub use recordings::RecordingsError;
 pub use registry::{Registry, RegistryError};
+pub use siblings::ask_to_drain;
 
 use crate::audit::{Audit, AuditError, Event, Record};
 use crate::availability::Recorder;
@@ -125,6 +127,7 @@ pub(crate) struct Shared {
     availability: Option<Arc<Recorder>>,
     takeovers: takeovers::Takeovers,
     recordings: Option<Arc<recordings::Recordings>>,
+    siblings: Option<Arc<siblings::Siblings>>,
 }
 
 impl Shared {
@@ -146,6 +149,13 @@ impl Gateway {
         let (door, key_secret) = Door::new(config)?;
         let applications = Arc::new(Applications::new(config.applications.clone()));
         let people = People::open(config, &key_secret, &applications).await?;
+        let siblings = match (&config.gateways, config.store_url()) {
+            (Some(gateways), Some(url)) => {
+                let opened = siblings::Siblings::open(gateways, &url, &config.sessions).await;
+                Some(Arc::new(opened.map_err(PeopleError::Store)?))
+            }
+            _ => None,
+        };
         let sockets = Sockets::open(config, before.as_mut())?;
         let addresses = sockets.addresses.clone();
         let availability = availability::recorder(config, people.as_deref(), &addresses);
@@ -164,6 +174,10 @@ impl Gateway {
         let recordings =
             recordings.map(|config| recordings::Recordings::open(config, audit.clone())).transpose()?;
         let registry = Registry::new(key_secret.clone());
+        let registry = match &siblings {
+            Some(siblings) => registry.telling(siblings.dismissals()).fenced_by(siblings.fence()),
+            None => registry,
+        };
         #[cfg(feature = "rdp")]
         let registry =
             registry.with_rdp(rdp::RdpHosts::new(config.state_directory.as_deref(), audit.clone()));
@@ -181,11 +195,13 @@ impl Gateway {
             availability,
             takeovers: takeovers::Takeovers::default(),
             recordings,
+            siblings,
         });
         let version = env!("CARGO_PKG_VERSION").into();
         shared.audit.record(Record::new(Event::GatewayStarted { version }));
         shared.registry.goes_on_from(applied);
-        for session in &config.sessions {
+        // What several gateways could have, each opens when no other one has it.
+        for session in config.sessions.iter().filter(|_| shared.siblings.is_none()) {
             shared.registry.start_local(session)?;
             shared.audit.record(Record::new(Event::SessionStarted).session(session.name.as_str()));
         }
@@ -201,6 +217,15 @@ impl Gateway {
         tasks.spawn(seats::tell_changes(shared.clone()));
         tasks.spawn(availability::record(shared.clone()));
         tasks.spawn(hosts::watch(shared.clone()));
+        if let Some(siblings) = &shared.siblings {
+            tasks.spawn(siblings::beat(shared.clone(), siblings.clone(), addresses[0].port()));
+            tasks.spawn(siblings::listen(shared.clone(), siblings.clone()));
+            tasks.spawn(siblings::keep_fence(siblings.clone()));
+            tasks.spawn(siblings::tell_dismissals(siblings.clone()));
+            for session in &config.sessions {
+                tasks.spawn(siblings::hold(shared.clone(), siblings.clone(), session.clone()));
+            }
+        }
         for (endpoint, _) in &listeners.udp {
             tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone(), Way::Straight));
         }
@@ -291,6 +316,22 @@ impl Gateway {
         Ok(process)
     }
 
+    /// Has sessions, viewers and hosts go on at other gateways, if there are some, and waits for that, not for ever. Then
+    /// this gateway is to be stopped.
+    pub async fn drain(&self) {
+        if let Some(siblings) = &self.shared.siblings {
+            siblings::drain(&self.shared, siblings).await;
+        }
+    }
+
+    /// Waits until somebody asks this gateway to go, by the database that it shares with others.
+    pub async fn drain_asked(&self) {
+        match &self.shared.siblings {
+            Some(siblings) => siblings.drain_asked().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Ends all sessions and links; what was said to viewers still goes out.
     pub async fn stop(mut self) {
         if let Some(recorder) = self.shared.availability.clone() {
@@ -306,6 +347,10 @@ impl Gateway {
             tracing::warn!(%error, "what was applied could not be handed over");
         }
         self.edges.iter().for_each(|(edges, _)| edges.leave());
+        if let Some(siblings) = self.shared.siblings.clone() {
+            self.tasks.abort_all();
+            siblings.goes().await;
+        }
         self.shared.registry.clear();
         tokio::time::sleep(self.farewell).await;
         self.tasks.abort_all();

@@ -61,7 +61,9 @@ impl People {
             idle_ms: minutes(config.seats.idle_lock_minutes),
         };
         let identity = Arc::new(Identity::new(store, keys.clone(), lifetimes, badges));
-        let broker = Broker::new(identity, keys.clone(), publish, applications, config.policies(), resume_ms);
+        let shared = config.gateways.is_some();
+        let broker =
+            Broker::new(identity, keys.clone(), publish, applications, config.policies(), resume_ms, shared);
         let providers = config.oidc.iter().map(Provider::new).collect::<Result<_, _>>()?;
         let cards = config.cards.as_ref().map(Cards::new).transpose()?;
         let (beginnings, claims, letting_in) = Default::default();
@@ -181,6 +183,7 @@ impl People {
             allowed: claims.allowed,
             sign_in: claims.sign_in.as_str().into(),
             used_at: self.uses_of(&claims.sign_in),
+            moved: Arc::default(),
             first_screen: Arc::default(),
             sees_pointer: false,
             taps: None,

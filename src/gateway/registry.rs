@@ -2,6 +2,7 @@
 
 use super::config::SessionConfig;
 use super::handover::Applied;
+use super::siblings::{Fence, Fenced};
 use crate::link::{Inbox, Link};
 use crate::screen::{HashKey, SizeError};
 use crate::session::{HeldBy, Session, Status};
@@ -77,6 +78,14 @@ impl Entry {
     }
 }
 
+/// A sign-in's viewers must go.
+#[derive(Debug)]
+pub(super) struct Dismissed {
+    pub sign_in: String,
+    pub code: CloseCode,
+    pub reason: String,
+}
+
 /// All sessions, by name.
 pub struct Registry {
     key_secret: hmac::Key,
@@ -85,6 +94,10 @@ pub struct Registry {
     sessions: Mutex<BTreeMap<String, Entry>>,
     /// Of sessions that a gateway before this one had, and that are not here yet.
     applied: Mutex<Applied>,
+    /// What sources that this gateway opens by itself are guarded by, if other gateways could have them.
+    fence: Option<Arc<Fence>>,
+    /// Where other gateways are told of dismissals.
+    dismissals: Option<tokio::sync::mpsc::UnboundedSender<Dismissed>>,
 }
 
 impl Registry {
@@ -95,6 +108,27 @@ impl Registry {
             rdp: super::rdp::RdpHosts::default(),
             sessions: Mutex::default(),
             applied: Mutex::default(),
+            fence: None,
+            dismissals: None,
+        }
+    }
+
+    /// Other gateways are told of those whose viewers must go.
+    pub(super) fn telling(mut self, dismissals: tokio::sync::mpsc::UnboundedSender<Dismissed>) -> Self {
+        self.dismissals = Some(dismissals);
+        self
+    }
+
+    /// The configuration's own sessions may be other gateways'.
+    pub(super) fn fenced_by(mut self, fence: Arc<Fence>) -> Self {
+        self.fence = Some(fence);
+        self
+    }
+
+    fn fenced(&self, source: Arc<dyn Source>) -> Arc<dyn Source> {
+        match &self.fence {
+            Some(fence) => Arc::new(Fenced { source, fence: fence.clone() }),
+            None => source,
         }
     }
 
@@ -169,6 +203,7 @@ impl Registry {
             }
         };
         let title = config.title.as_deref().unwrap_or(name);
+        let source = self.fenced(source);
         let session =
             Session::start(name, title, self.hash_key(name), config.policy, canvas, source, to_session);
         let session = session.map_err(size)?;
@@ -194,8 +229,8 @@ impl Registry {
         let config = self.rdp.source(name, settings, keyring, first_size);
         let started = crate::source::rdp::RdpSource::start(config, canvas.clone(), events);
         let source = started.map_err(|source| RegistryError::Rdp { name: name.to_owned(), source })?;
-        let session =
-            Session::start(name, title, self.hash_key(name), policy, canvas, Arc::new(source), to_session);
+        let source = self.fenced(Arc::new(source));
+        let session = Session::start(name, title, self.hash_key(name), policy, canvas, source, to_session);
         let entry = Entry { session: session.map_err(size)?, host: None, link: None, gone_since: None };
         self.lock().insert(name.to_owned(), entry);
         Ok(())
@@ -227,9 +262,10 @@ impl Registry {
         title: &str,
         link: Link,
         inbox: Inbox,
+        minor: u64,
     ) -> Result<(), RegistryError> {
         match self.host_of(name, title, &link) {
-            Ok(host) => host.relink(link, inbox).await,
+            Ok(host) => host.relink(link, inbox, minor).await,
             Err(error) => {
                 link.close(CloseCode::REFUSED, &error.to_string());
                 return Err(error);
@@ -276,6 +312,25 @@ impl Registry {
         self.lock().get(name).map(|entry| entry.session.clone())
     }
 
+    /// Whether a session is a host's rather than this gateway's own.
+    pub(super) fn is_brought(&self, name: &str) -> bool {
+        self.lock().get(name).is_some_and(|entry| entry.host.is_some())
+    }
+
+    /// Whether the host of a session is connected.
+    pub(super) fn is_connected(&self, name: &str) -> bool {
+        let sessions = self.lock();
+        let link = sessions.get(name).and_then(|entry| entry.link.as_ref());
+        link.is_some_and(|link| link.closed().is_none())
+    }
+
+    /// The links of hosts, and which session each brought.
+    pub(super) fn host_links(&self) -> Vec<(String, Link)> {
+        let sessions = self.lock();
+        let linked = sessions.iter().filter_map(|(name, entry)| Some((name.clone(), entry.link.clone()?)));
+        linked.filter(|(_, link)| link.closed().is_none()).collect()
+    }
+
     /// A handle on every session, by name.
     pub fn all(&self) -> Vec<Session> {
         self.lock().values().map(|entry| entry.session.clone()).collect()
@@ -299,8 +354,17 @@ impl Registry {
         self.lock().values().map(listed).collect()
     }
 
-    /// Ends the links of a sign-in's viewers, whatever they view.
+    /// Ends the links of a sign-in's viewers, whatever they view, and at whichever gateway.
     pub async fn dismiss(&self, sign_in: &str, code: CloseCode, reason: &str) {
+        if let Some(dismissals) = &self.dismissals {
+            let (sign_in, reason) = (sign_in.to_owned(), reason.to_owned());
+            let _ = dismissals.send(Dismissed { sign_in, code, reason });
+        }
+        self.dismiss_here(sign_in, code, reason).await;
+    }
+
+    /// The same at this gateway alone.
+    pub(super) async fn dismiss_here(&self, sign_in: &str, code: CloseCode, reason: &str) {
         let sessions: Vec<Session> = self.lock().values().map(|entry| entry.session.clone()).collect();
         for session in sessions {
             session.dismiss(sign_in, code, reason).await;

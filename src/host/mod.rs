@@ -16,4 +16,4 @@ mod running;
 pub use agent::{Stop, serve};
 pub use config::{HostConfig, HostConfigError};
 pub use keeper::keep;
-pub use offer::{HostError, offer};
+pub use offer::{HostError, offer, offer_to};

@@ -20,6 +20,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 const PREFIX: &str = "c1.";
+/// The gateway of tickets that are good at several. The name of a start is longer.
+const SHARED: &str = "shared";
 /// The TLS exporter's label, and how many bytes are taken of it.
 pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-chevet-attach";
 pub const EXPORTER_BYTES: usize = 32;
@@ -142,7 +144,12 @@ impl TicketOffice {
         TicketOffice { keys, gateway: new_id(), used: Mutex::default(), ended: Mutex::default() }
     }
 
-    /// The name of this start of the gateway: a ticket's `gateway`.
+    /// The office of one of several gateways that have the same keys: it takes tickets of all.
+    pub fn shared(keys: Arc<Keys>) -> Self {
+        TicketOffice { gateway: SHARED.to_owned(), ..TicketOffice::new(keys) }
+    }
+
+    /// The name of this start of the gateway, or of several together: a ticket's `gateway`.
     pub fn gateway(&self) -> &str {
         &self.gateway
     }
@@ -185,8 +192,15 @@ impl TicketOffice {
         if self.ended.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&claims.sign_in) {
             return Err(TicketError::SignInEnded);
         }
-        self.use_once(&claims, now_ms)?;
+        if self.gateway != SHARED {
+            self.use_once(&claims, now_ms)?;
+        }
         Ok(claims)
+    }
+
+    /// Takes a ticket of several gateways, whose use is remembered for all of them elsewhere, as used here at least.
+    pub fn use_here(&self, claims: &Claims, now_ms: i64) -> Result<(), TicketError> {
+        self.use_once(claims, now_ms)
     }
 
     fn read(&self, ticket: &str) -> Result<Claims, TicketError> {
@@ -326,6 +340,18 @@ mod tests {
         let ticket = before.sign(&claims(&before, secret_holder("mine")));
         let shown = format!("{ticket}~mine");
         assert_eq!(after.redeem(shown.as_bytes(), "desk", None, 0), Err(TicketError::OtherGateway));
+        assert_eq!(stranger.redeem(shown.as_bytes(), "desk", None, 0), Err(TicketError::Forged));
+    }
+
+    #[test]
+    fn a_ticket_of_gateways_that_share_their_secret_opens_at_each_of_them() {
+        let office = |secret: &[u8]| {
+            TicketOffice::shared(Arc::new(Keys::new(&hmac::Key::new(hmac::HMAC_SHA256, secret))))
+        };
+        let (one, other, stranger) = (office(b"k"), office(b"k"), office(b"other"));
+        let ticket = one.sign(&claims(&one, secret_holder("mine")));
+        let shown = format!("{ticket}~mine");
+        assert!(other.redeem(shown.as_bytes(), "desk", None, 0).is_ok());
         assert_eq!(stranger.redeem(shown.as_bytes(), "desk", None, 0), Err(TicketError::Forged));
     }
 

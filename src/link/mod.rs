@@ -27,7 +27,7 @@ use crate::wire::{CloseCode, Control, InputEvent, Motion, Path, SoundPacket, Wir
 use bytes::Bytes;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::sync::{mpsc, watch};
 
@@ -138,6 +138,8 @@ struct Shared {
     gathering: AtomicUsize,
     /// Bytes of update streams that have arrived.
     update_bytes: AtomicUsize,
+    /// Messages that were taken from the link.
+    heard: AtomicU64,
     /// Bytes of control messages that were not given to the transport yet.
     unsent: AtomicUsize,
     /// Packets of sound that were not.
@@ -175,6 +177,7 @@ impl Link {
             has_input: AtomicBool::new(false),
             gathering: AtomicUsize::new(0),
             update_bytes: AtomicUsize::new(0),
+            heard: AtomicU64::new(0),
             unsent: AtomicUsize::new(0),
             unsent_sound: AtomicUsize::new(0),
             begun: std::time::Instant::now(),
@@ -311,6 +314,11 @@ impl Link {
         (arrived.load(Ordering::Relaxed), gathering.load(Ordering::Relaxed) > 0)
     }
 
+    /// How many messages have been taken from this link.
+    pub fn heard(&self) -> u64 {
+        self.shared.heard.load(Ordering::Relaxed)
+    }
+
     fn watch_end(&self) -> watch::Receiver<Option<Closed>> {
         self.shared.closed.subscribe()
     }
@@ -393,6 +401,7 @@ impl Inbox {
     }
 
     fn taken(&self, message: Incoming) -> Incoming {
+        self.shared.heard.fetch_add(1, Ordering::Relaxed);
         if let Incoming::Update(stream) = &message {
             self.shared.gathering.fetch_sub(stream.len(), Ordering::Relaxed);
         }

@@ -64,6 +64,7 @@ impl Hands {
                 self.turn(down, WHEEL_UP, WHEEL_DOWN, out);
                 self.turn(right, WHEEL_LEFT, WHEEL_RIGHT, out);
             }
+            InputEvent::Of(origin) => self.event(&origin.event, out),
         }
     }
 

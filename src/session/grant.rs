@@ -5,6 +5,7 @@ use crate::policy::Allowed;
 use crate::wire::InputEvent;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use tokio::sync::Notify;
 
 /// Characters that an input method brings at one go, at the most.
 const MOST_TYPED: usize = 64;
@@ -29,6 +30,8 @@ pub struct Grant {
     pub sign_in: Arc<str>,
     /// When it last sent input, in milliseconds since 1970.
     pub used_at: Arc<AtomicI64>,
+    /// Told when this viewer, a gateway, asks to be left for another one.
+    pub moved: Arc<Notify>,
     /// When it first showed a whole screen.
     pub first_screen: Arc<FirstScreen>,
     /// It is told where others move the pointer.
@@ -52,6 +55,7 @@ impl Grant {
             allowed: Allowed::default(),
             sign_in: "".into(),
             used_at: Arc::default(),
+            moved: Arc::default(),
             first_screen: Arc::default(),
             sees_pointer: false,
             taps: None,

@@ -10,51 +10,91 @@ const MAX_IDENTITIES: usize = 1_024;
 /// The next input number of every viewer, across its links.
 #[derive(Default)]
 pub(super) struct Ledger {
-    next: HashMap<Token, (u64, Micros)>,
+    viewers: HashMap<Token, Entry>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Entry {
+    next: u64,
+    seen: Micros,
+    /// The last event that is on its way to a source that will say when it has it.
+    on_its_way: Option<u64>,
+    /// Up to where such a source has said so.
+    taken: u64,
+}
+
+impl Entry {
+    /// What a viewer need not send again, whatever happens here.
+    fn safe(&self) -> u64 {
+        if self.on_its_way.is_some() { self.taken } else { self.next }
+    }
 }
 
 impl Ledger {
     pub fn knows(&self, token: &Token) -> bool {
-        self.next.contains_key(token)
+        self.viewers.contains_key(token)
     }
 
     pub fn next(&self, token: &Token) -> u64 {
-        self.next.get(token).map_or(0, |(next, _)| *next)
+        self.viewers.get(token).map_or(0, |entry| entry.next)
+    }
+
+    /// The first event that a viewer must still be able to send again.
+    pub fn safe(&self, token: &Token) -> u64 {
+        self.viewers.get(token).map_or(0, Entry::safe)
     }
 
     /// Remembers a viewer; of those that are not attached, the longest unseen one is forgotten if there are too
     /// many.
     pub fn enter(&mut self, token: Token, now: Micros, is_attached: impl Fn(&Token) -> bool) {
-        if self.next.len() >= MAX_IDENTITIES && !self.knows(&token) {
-            let away = self.next.iter().filter(|(token, _)| !is_attached(token));
-            let oldest = away.min_by_key(|(_, (_, seen))| *seen).map(|(token, _)| *token);
-            oldest.map(|token| self.next.remove(&token));
+        if self.viewers.len() >= MAX_IDENTITIES && !self.knows(&token) {
+            let away = self.viewers.iter().filter(|(token, _)| !is_attached(token));
+            let oldest = away.min_by_key(|(_, entry)| entry.seen).map(|(token, _)| *token);
+            oldest.map(|token| self.viewers.remove(&token));
         }
-        self.next.entry(token).or_insert((0, now)).1 = now;
+        self.viewers.entry(token).or_default().seen = now;
     }
 
     /// All that is remembered, for who goes on with this session.
     pub fn entries(&self) -> Vec<(Token, u64)> {
-        self.next.iter().map(|(token, (next, _))| (*token, *next)).collect()
+        self.viewers.iter().map(|(token, entry)| (*token, entry.safe())).collect()
     }
 
     /// Takes over what was remembered elsewhere, as far as there is room.
     pub fn remember(&mut self, entries: Vec<(Token, u64)>, now: Micros) {
         for (token, next) in entries.into_iter().take(MAX_IDENTITIES) {
-            let known = self.next.entry(token).or_insert((next, now));
-            known.0 = known.0.max(next);
+            let known = self.viewers.entry(token).or_insert(Entry { seen: now, ..Entry::default() });
+            known.next = known.next.max(next);
         }
     }
 
     /// Whether event `number` is new, and so to be applied; from then on it is not.
     pub fn take(&mut self, token: &Token, number: u64, now: Micros) -> bool {
-        let Some((next, seen)) = self.next.get_mut(token) else { return false };
-        let new = number >= *next;
+        let Some(entry) = self.viewers.get_mut(token) else { return false };
+        let new = number >= entry.next;
         if new {
-            *next = number + 1;
-            *seen = now;
+            entry.next = number + 1;
+            entry.seen = now;
         }
         new
+    }
+
+    /// An event that was taken goes to a source that says when it has it.
+    pub fn passed_on(&mut self, token: &Token, number: u64) {
+        if let Some(entry) = self.viewers.get_mut(token) {
+            if entry.on_its_way.is_none() {
+                entry.taken = entry.taken.max(number);
+            }
+            entry.on_its_way = Some(number);
+        }
+    }
+
+    /// The source has all before event `next`.
+    pub fn has_arrived(&mut self, token: &Token, next: u64) {
+        if let Some(entry) = self.viewers.get_mut(token) {
+            entry.taken = entry.taken.max(next);
+            entry.on_its_way = entry.on_its_way.filter(|&number| number >= next);
+        }
     }
 }
 
@@ -89,6 +129,7 @@ impl Held {
                 }
             }
             InputEvent::ReleaseAll => *self = Held { at: self.at, ..Held::default() },
+            InputEvent::Of(ref origin) => self.note(&origin.event),
             InputEvent::Text(_) | InputEvent::PointerMove { .. } | InputEvent::Wheel { .. } => {}
         }
     }
@@ -134,6 +175,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_on_its_way_is_not_acknowledged_and_nothing_after_it() {
+        let token = Token([7; 16]);
+        let mut ledger = Ledger::default();
+        ledger.enter(token, 0, |_| true);
+        assert!(ledger.take(&token, 0, 1));
+        assert_eq!(ledger.safe(&token), 1);
+        for number in 1..4 {
+            assert!(ledger.take(&token, number, 1));
+            ledger.passed_on(&token, number);
+            assert_eq!(ledger.safe(&token), 1);
+        }
+        assert!(ledger.take(&token, 4, 1), "one that goes nowhere");
+        ledger.has_arrived(&token, 3);
+        assert_eq!(ledger.safe(&token), 3);
+        assert_eq!(ledger.entries(), [(token, 3)]);
+        ledger.has_arrived(&token, 4);
+        assert_eq!(ledger.safe(&token), 5);
+    }
+
+    #[test]
     fn identities_are_bounded() {
         let mut ledger = Ledger::default();
         for index in 0..3_000u32 {
@@ -141,7 +202,7 @@ mod tests {
             token[..4].copy_from_slice(&index.to_le_bytes());
             ledger.enter(Token(token), index.into(), |_| false);
         }
-        assert_eq!(ledger.next.len(), MAX_IDENTITIES);
+        assert_eq!(ledger.viewers.len(), MAX_IDENTITIES);
     }
 
     #[test]

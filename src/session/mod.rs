@@ -24,7 +24,7 @@ pub use snapshot::{ViewerSnapshot, Whom};
 use crate::link::{Inbox, Link};
 use crate::screen::{HashKey, SizeError};
 use crate::source::{Canvas, Source, SourceEvent};
-use crate::wire::{Attach, CloseCode, Policy, Token};
+use crate::wire::{Attach, CloseCode, GatewayAddress, Policy, Token};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -102,6 +102,8 @@ enum Order {
     },
     /// What is shown is recorded, or no longer.
     Recorded(bool),
+    /// Another gateway has the session, one of these, the likeliest first: viewers are told to go there.
+    Move(Vec<GatewayAddress>),
     /// Viewers are to be told this. It is told how many were.
     Say {
         whom: Whom,
@@ -144,6 +146,11 @@ impl Session {
 
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// Waits until its source shows something.
+    pub async fn is_live(&self) {
+        let _ = self.status.clone().wait_for(|status| status.live).await;
     }
 
     /// Hands over a link whose peer may view this session. Who held it by an earlier grant loses it.
@@ -192,6 +199,11 @@ impl Session {
     /// Tells who views, and who comes, whether what is shown is recorded.
     pub async fn tell_recorded(&self, recorded: bool) {
         let _ = self.orders.send(Order::Recorded(recorded)).await;
+    }
+
+    /// Tells viewers that another gateway has the session: one of these, the likeliest first.
+    pub async fn tell_to_move(&self, gateways: Vec<GatewayAddress>) {
+        let _ = self.orders.send(Order::Move(gateways)).await;
     }
 
     /// A handle that does not keep the session.

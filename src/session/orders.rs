@@ -32,6 +32,13 @@ impl Task {
                 concerned.iter().for_each(|viewer| self.part(viewer.id, code, &reason));
                 let _ = ended.send(concerned);
             }
+            Order::Move(gateways) => {
+                let list = Control::Gateways(gateways);
+                for (_, viewer) in self.people().filter(|(_, viewer)| viewer.moves) {
+                    viewer.link.control(&list);
+                    viewer.link.control(&Control::Move);
+                }
+            }
             Order::Say { whom, text, told } => drop(told.send(self.say(whom, text))),
             Order::Recorded(recorded) => self.tell_recorded(recorded),
             Order::AskToWatch { wish, answer } => self.ask_to_watch(wish, answer),
@@ -57,7 +64,9 @@ impl Task {
             link.close(CloseCode::LIMIT, "there is no room for a picture with your mark");
             return;
         };
-        let token = attach.token.filter(|token| self.ledger.knows(token)).unwrap_or_else(new_token);
+        // A source that remembers viewers knows those of other gateways.
+        let known = |token: &Token| self.ledger.knows(token) || self.source.remembers_viewers();
+        let token = attach.token.filter(known).unwrap_or_else(new_token);
         self.ledger.enter(token, now, |token| self.viewers.values().any(|viewer| viewer.token == *token));
         let (width, height) = self.scene.size();
         link.control(&Control::Attached(Attached {
@@ -65,7 +74,7 @@ impl Task {
             key: self.scene.key(),
             width,
             height,
-            next_input: self.ledger.next(&token),
+            next_input: self.ledger.safe(&token),
             title: self.title.clone(),
             policy: self.scene.policy(),
         }));
@@ -97,6 +106,7 @@ impl Task {
             viewer.resumed(now);
         }
         viewer.shows_watchers = attach.features & features::SHARE != 0;
+        viewer.moves = attach.features & features::GATEWAYS != 0;
         viewer.takes_clips = attach.features & features::CLIP != 0;
         viewer.plays_sound = attach.features & features::SOUND != 0;
         self.viewers.insert(id, viewer);

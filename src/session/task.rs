@@ -15,7 +15,7 @@ use crate::metrics;
 use crate::screen::{HashKey, SizeError};
 use crate::source::{Canvas, CursorShape, Source, SourceEvent, SourceState};
 use crate::sync::{Micros, Pointer, Scene};
-use crate::wire::{CloseCode, Control, Cursor, InputEvent, Motion, Policy};
+use crate::wire::{CloseCode, Control, Cursor, InputEvent, Motion, Origin, Policy};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Poll;
@@ -319,6 +319,7 @@ impl Task {
                 PLAIN => self.videos.failed(id, video, &self.scene, &mut self.viewers, now),
                 picture => self.marks.video_failed(id, video, picture, &mut self.viewers, now),
             },
+            Control::Move => viewer.grant.moved.notify_one(),
             Control::Clip(text) => self.pasted(id, text, clock::now_us()),
             Control::SoundWanted { wanted } => {
                 viewer.wants_sound = wanted;
@@ -347,6 +348,16 @@ impl Task {
     }
 
     fn on_input(&mut self, id: ViewerId, number: u64, event: InputEvent, now: Micros) {
+        let (event, new_here) = match event {
+            // A gateway passes on what a viewer of its own sent, maybe not as the first one.
+            InputEvent::Of(origin) => {
+                let Origin { viewer, number, event } = *origin;
+                self.ledger
+                    .enter(viewer, now, |token| self.viewers.values().any(|viewer| viewer.token == *token));
+                (event, self.ledger.take(&viewer, number, now))
+            }
+            event => (event, true),
+        };
         let Some(viewer) = self.viewers.get_mut(&id) else { return };
         // When keys are typed is nobody else's business.
         let points = matches!(
@@ -355,7 +366,7 @@ impl Task {
         );
         // Who only watches is told that the event came, and nothing comes of it.
         let counts = self.sharing.lets_in(viewer) && viewer.grant.may_send(&event);
-        if self.ledger.take(&viewer.token, number, now) && counts {
+        if self.ledger.take(&viewer.token, number, now) && new_here && counts {
             viewer.grant.was_used(clock::unix_ms());
             viewer.held.note(&event);
             if matches!(event, InputEvent::KeyDown { .. } | InputEvent::PointerButton { .. }) {
@@ -367,9 +378,12 @@ impl Task {
             {
                 viewer.pointer = Some(Pointer { x: x.into(), y: y.into() });
             }
-            self.source.input(event);
+            if self.source.remembers_viewers() {
+                self.ledger.passed_on(&viewer.token, number);
+            }
+            self.source.input_of(viewer.token, number, event);
         }
-        viewer.link.control(&Control::InputAck { next: self.ledger.next(&viewer.token) });
+        viewer.acknowledge_input(self.ledger.safe(&viewer.token));
         if points {
             self.tell_pointer(id);
         }
@@ -405,6 +419,10 @@ impl Task {
                     SourceState::Waiting(text) => tracing::warn!(session = self.title, "{text}"),
                 }
                 self.state = state;
+                if self.state == SourceState::Live && !self.holds_back() {
+                    // What it shows by now is seen before anybody hears that it is there.
+                    self.on_damage();
+                }
                 message
             }
             SourceEvent::Cursor(shape) => {
@@ -427,6 +445,12 @@ impl Task {
             SourceEvent::Plays(pcm) => return self.plays(&pcm, clock::now_us()),
             SourceEvent::HasSound => return self.has_sound(),
             SourceEvent::PlaysCoded(packet) => return self.plays_coded(packet),
+            SourceEvent::Taken { viewer: token, next } => {
+                self.ledger.has_arrived(&token, next);
+                let safe = self.ledger.safe(&token);
+                let theirs = self.viewers.values_mut().filter(|viewer| viewer.token == token);
+                return theirs.for_each(|viewer| viewer.acknowledge_input(safe));
+            }
         };
         self.viewers.values().for_each(|viewer| viewer.link.control(&message));
     }

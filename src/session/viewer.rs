@@ -31,6 +31,8 @@ pub(super) struct Viewer {
     pub decodes_video: bool,
     /// It tells its user who watches.
     pub shows_watchers: bool,
+    /// It goes on at another gateway when it is told to.
+    pub moves: bool,
     /// It has a clipboard.
     pub takes_clips: bool,
     /// It can play what the session does, and whether it wants to.
@@ -73,6 +75,7 @@ impl Viewer {
             watched: Watched::default(),
             decodes_video,
             shows_watchers: false,
+            moves: false,
             takes_clips: false,
             plays_sound: false,
             wants_sound: false,
@@ -95,6 +98,11 @@ impl Viewer {
         metrics::UPDATES.sent(header.video.is_some(), stream.len());
         self.watched.sent(header.number, header.complete || header.caught_up);
         self.link.update(header.number, stream.freeze());
+    }
+
+    /// All its input before event `next` is safe.
+    pub fn acknowledge_input(&mut self, next: u64) {
+        self.link.control(&Control::InputAck { next });
     }
 
     /// It applied an update.

@@ -18,7 +18,7 @@ pub use x11::{X11Error, X11Source, XServer, authority_entry};
 use crate::codec::Packed;
 use crate::screen::{Framebuffer, Grid, Rect, SizeError, TILE, TileSet};
 use crate::sound::Pcm;
-use crate::wire::{Clip, InputEvent, Policy, SoundPacket};
+use crate::wire::{Clip, InputEvent, Policy, SoundPacket, Token};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -175,12 +175,27 @@ pub enum SourceEvent {
     HasSound,
     /// The same, coded already.
     PlaysCoded(SoundPacket),
+    /// Of what a viewer sent, all before event `next` is where it cannot be lost any more, or given up; for sources that
+    /// remember whose input they took.
+    Taken {
+        viewer: Token,
+        next: u64,
+    },
 }
 
 /// What a session asks of its source. Every call returns at once.
 pub trait Source: Send + Sync {
     /// Input for the host, in order.
     fn input(&self, event: InputEvent);
+    /// The same of a viewer that numbers its events.
+    fn input_of(&self, _viewer: Token, _number: u64, event: InputEvent) {
+        self.input(event);
+    }
+    /// Whether it knows by itself which events of a viewer it had before, whoever brings them again, and tells what it has
+    /// as [`SourceEvent::Taken`].
+    fn remembers_viewers(&self) -> bool {
+        false
+    }
     /// A viewer wants the screen to have this size in pixels; a source that cannot, does not.
     fn resize(&self, width: u32, height: u32);
     /// Whether anybody hears what is played; a source that is told of it anyway does nothing.

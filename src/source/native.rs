@@ -7,9 +7,11 @@ use crate::link::{Closed, Inbox, Incoming, Link};
 use crate::screen::{Framebuffer, HashKey, TileSet};
 use crate::sync::{Applied, Attachment, Identity, News, Viewer, ViewerError};
 
-use crate::wire::{Attach, Clip, ClipText, CloseCode, Control, Cursor, InputEvent, features};
+use crate::wire::{Attach, Clip, ClipText, CloseCode, Control, Cursor, InputEvent, Origin, Token, features};
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -18,11 +20,19 @@ use tokio::sync::mpsc::error::TrySendError;
 const QUEUE: usize = 1_024;
 const TICK: Duration = Duration::from_millis(250);
 
+/// A host's first screen that is not whole by then is shown in part.
+const WHOLE_WITHIN: Duration = Duration::from_secs(1);
 /// What is typed after something was copied is held back for no longer than this.
 const CLIP_PATIENCE: Duration = Duration::from_millis(300);
 
+/// Input waits for a host that is away for no longer than this, and is then given up.
+const HELD_FOR: Duration = Duration::from_secs(5);
+/// The minor version of hosts that remember whose input they took.
+const REMEMBERS_SINCE: u64 = 5;
+
 enum Errand {
     Input(InputEvent),
+    InputOf(Instant, Origin),
     Resize(u32, u32),
     Clip(String),
     EmptyClipboard,
@@ -33,6 +43,7 @@ enum Errand {
 pub struct NativeSource {
     errands: mpsc::Sender<Errand>,
     links: mpsc::Sender<(Link, Inbox)>,
+    remembers: Arc<AtomicBool>,
 }
 
 impl NativeSource {
@@ -40,6 +51,7 @@ impl NativeSource {
     pub fn start(name: &str, canvas: Arc<Canvas>, events: mpsc::Sender<SourceEvent>) -> NativeSource {
         let (errands, to_do) = mpsc::channel(QUEUE);
         let (links, arriving) = mpsc::channel(4);
+        let remembers = Arc::new(AtomicBool::new(false));
         let host = Host {
             name: name.to_owned(),
             canvas,
@@ -50,13 +62,18 @@ impl NativeSource {
             clips_unanswered: 0,
             emptied_after: None,
             hears: false,
+            comes_alive: None,
+            remembers: remembers.clone(),
+            held: VecDeque::new(),
+            passed_on: VecDeque::new(),
         };
         tokio::spawn(host.run(arriving, to_do));
-        NativeSource { errands, links }
+        NativeSource { errands, links, remembers }
     }
 
-    /// The host has dialled (again): this link takes the place of any earlier one.
-    pub async fn relink(&self, link: Link, inbox: Inbox) {
+    /// The host has dialled (again): this link takes the place of any earlier one. `minor` is the version that it speaks.
+    pub async fn relink(&self, link: Link, inbox: Inbox, minor: u64) {
+        self.remembers.store(minor >= REMEMBERS_SINCE, Ordering::Relaxed);
         let _ = self.links.send((link, inbox)).await;
     }
 }
@@ -64,6 +81,20 @@ impl NativeSource {
 impl Source for NativeSource {
     fn input(&self, event: InputEvent) {
         let _ = self.errands.try_send(Errand::Input(event));
+    }
+
+    fn input_of(&self, viewer: Token, number: u64, event: InputEvent) {
+        match self.remembers_viewers() {
+            true => {
+                let origin = Origin { viewer, number, event };
+                let _ = self.errands.try_send(Errand::InputOf(Instant::now(), origin));
+            }
+            false => self.input(event),
+        }
+    }
+
+    fn remembers_viewers(&self) -> bool {
+        self.remembers.load(Ordering::Relaxed)
     }
 
     fn resize(&self, width: u32, height: u32) {
@@ -105,6 +136,14 @@ struct Host {
     emptied_after: Option<u32>,
     /// Whether anybody hears what the host plays.
     hears: bool,
+    /// Since when the host has shown something of which not all is here yet.
+    comes_alive: Option<Instant>,
+    /// Whether the host remembers whose input it took.
+    remembers: Arc<AtomicBool>,
+    /// Input that waits for the host.
+    held: VecDeque<(Instant, Origin)>,
+    /// What was passed on and not acknowledged: its number on the way to the host, and whose it is.
+    passed_on: VecDeque<(u64, Token, u64)>,
 }
 
 impl Host {
@@ -116,7 +155,10 @@ impl Host {
                 None => loop {
                     tokio::select! {
                         link = links.recv() => break link,
+                        () = tokio::time::sleep(TICK), if !self.held.is_empty() => self.give_up_old_input().await,
                         errand = errands.recv() => match errand {
+                            // Where it went may be told by another gateway, or the host is back in a moment.
+                            Some(Errand::InputOf(at, origin)) => self.hold(at, origin).await,
                             Some(Errand::Resize(width, height)) => self.size = Some((width, height)),
                             // Keys for a host that is not there would be a surprise when it returns.
                             Some(Errand::Input(_) | Errand::Clip(_)) => {}
@@ -174,10 +216,12 @@ impl Host {
         }
         attachment.ping(clock::now_us());
         (self.clip_on_its_way, self.clips_unanswered) = (None, 0);
+        self.comes_alive = None;
         if self.emptied_after.is_some() {
             self.empty_clipboard(link);
         }
         let ended = self.serve(link, inbox, &mut attachment, errands).await;
+        self.tell_taken(&attachment).await;
         self.parts = attachment.into_parts();
         ended
     }
@@ -212,6 +256,10 @@ impl Host {
                             self.hears = wanted;
                             link.control(&Control::SoundWanted { wanted });
                         }
+                        Errand::InputOf(at, origin) => match attachment.is_attached() {
+                            true => self.pass_on(link, attachment, origin).await,
+                            false => self.hold(at, origin).await,
+                        },
                         Errand::Input(event) => {
                             if let Some(bytes) = attachment.input(event) {
                                 link.input(bytes);
@@ -231,6 +279,13 @@ impl Host {
             };
             while let Some(reply) = attachment.reply() {
                 link.control(&reply);
+            }
+            let waits_since = self.comes_alive.filter(|_| attachment.is_attached());
+            // A screen that never rests is shown as it is.
+            let is_over = |since: Instant| since.elapsed() > WHOLE_WITHIN;
+            if waits_since.is_some_and(|since| attachment.viewer().is_caught_up() || is_over(since)) {
+                self.comes_alive = None;
+                self.tell(SourceEvent::State(SourceState::Live)).await;
             }
             if let Err(closed) = result {
                 return Some(closed);
@@ -277,10 +332,15 @@ impl Host {
                     if let Some(bytes) = attachment.input_to_resend() {
                         link.input(bytes);
                     }
+                    self.give_up_old_input().await;
+                    for (_, origin) in std::mem::take(&mut self.held) {
+                        self.pass_on(link, attachment, origin).await;
+                    }
                     for stream in attachment.early_updates() {
                         self.on_update(stream, attachment)?;
                     }
                 }
+                self.tell_taken(attachment).await;
             }
             // A host has no user of its own that types or points.
             Incoming::Input(..) | Incoming::Motion(_) => {}
@@ -288,6 +348,59 @@ impl Host {
             Incoming::Sound(packet) => drop(self.events.try_send(SourceEvent::PlaysCoded(packet))),
         }
         Ok(())
+    }
+
+    /// Passes on what a viewer sent, under its own number.
+    async fn pass_on(&mut self, link: &Link, attachment: &mut Attachment, origin: Origin) {
+        let (number, viewer, theirs) = (attachment.next_input(), origin.viewer, origin.number);
+        let event = match self.remembers.load(Ordering::Relaxed) {
+            true => InputEvent::Of(Box::new(origin)),
+            false => origin.event,
+        };
+        match attachment.input(event) {
+            Some(bytes) => {
+                link.input(bytes);
+                self.passed_on.push_back((number, viewer, theirs));
+            }
+            // The host does not answer.
+            None => self.tell(SourceEvent::Taken { viewer, next: theirs + 1 }).await,
+        }
+    }
+
+    async fn hold(&mut self, at: Instant, origin: Origin) {
+        self.held.push_back((at, origin));
+        if self.held.len() > QUEUE {
+            self.give_up_one().await;
+        }
+    }
+
+    /// Keys for a host that is not there would be a surprise when it returns.
+    async fn give_up_old_input(&mut self) {
+        while self.held.front().is_some_and(|(at, _)| at.elapsed() > HELD_FOR) {
+            self.give_up_one().await;
+        }
+    }
+
+    async fn give_up_one(&mut self) {
+        if let Some((_, Origin { viewer, number, .. })) = self.held.pop_front() {
+            self.tell(SourceEvent::Taken { viewer, next: number + 1 }).await;
+        }
+    }
+
+    /// Tells whose input the host has acknowledged, or will never: a host that has started anew knows nothing of it.
+    async fn tell_taken(&mut self, attachment: &Attachment) {
+        let (waiting, next) = (attachment.first_waiting_input(), attachment.next_input());
+        let over = |number: u64| number < waiting || number >= next;
+        let mut taken: Vec<(Token, u64)> = Vec::new();
+        while let Some((_, viewer, number)) = self.passed_on.pop_front_if(|(number, ..)| over(*number)) {
+            match taken.iter_mut().find(|(other, _)| *other == viewer) {
+                Some((_, last)) => *last = number,
+                None => taken.push((viewer, number)),
+            }
+        }
+        for (viewer, last) in taken {
+            self.tell(SourceEvent::Taken { viewer, next: last + 1 }).await;
+        }
     }
 
     fn on_update(&self, stream: Bytes, attachment: &mut Attachment) -> Result<(), Closed> {
@@ -316,8 +429,14 @@ impl Host {
                 return Ok(());
             }
             News::Sound(Some(_)) => SourceEvent::HasSound,
-            News::State { live: true, .. } => SourceEvent::State(SourceState::Live),
-            News::State { live: false, text } => SourceEvent::State(SourceState::Waiting(text)),
+            News::State { live: true, .. } => {
+                self.comes_alive = Some(Instant::now());
+                return Ok(());
+            }
+            News::State { live: false, text } => {
+                self.comes_alive = None;
+                SourceEvent::State(SourceState::Waiting(text))
+            }
             News::Closing { code, reason } => return Err(Closed::by_peer(code, &reason)),
             // What the host's session promises of its pixels, this one does too.
             News::Attached { policy, .. } | News::Policy(policy) => SourceEvent::Policy(policy),
@@ -433,7 +552,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let (link, inbox, mut outlet) = inside();
-        source.relink(link, inbox).await;
+        source.relink(link, inbox, 4).await;
         assert!(outlet.answer(Control::Attached(Attached {
             token: crate::wire::Token([0; 16]),
             key: HashKey(1),
@@ -453,7 +572,7 @@ mod tests {
         // Once is enough.
         outlet.link().close(CloseCode::DONE, "");
         let (link, inbox, outlet) = inside();
-        source.relink(link, inbox).await;
+        source.relink(link, inbox, 4).await;
         assert!(outlet.answer(copied("of who came, again")));
         assert_eq!(next_clip(&mut told).await, Clip::Text("of who came, again".into()));
     }

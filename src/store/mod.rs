@@ -9,6 +9,7 @@ mod availability;
 mod badges;
 mod changes;
 mod credentials;
+mod gateways;
 mod holdings;
 mod hosts;
 mod identities;
@@ -20,6 +21,7 @@ pub use administration::AtSeat;
 pub use availability::AvailabilityRow;
 pub use badges::{Badge, MOST_WRONG_PINS, PinAttempt};
 pub use changes::Change;
+pub use gateways::{Heard, Lease, SharedGateway};
 pub use holdings::Holding;
 pub use hosts::EnrolledHost;
 pub use identities::ProviderSignIn;
@@ -73,6 +75,8 @@ fn failed(doing: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
 #[derive(Clone)]
 pub struct Store {
     pool: AnyPool,
+    /// May hold a password.
+    address: std::sync::Arc<str>,
 }
 
 impl Store {
@@ -136,7 +140,7 @@ impl Store {
             }
             source => StoreError::Migrate { place, source },
         })?;
-        Ok(Store { pool })
+        Ok(Store { pool, address: address.into() })
     }
 
     /// The address of the SQLite store in a state directory.

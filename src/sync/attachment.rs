@@ -397,6 +397,11 @@ impl Attachment {
         self.identity.unacknowledged.len()
     }
 
+    /// The number of the first event that the session has not acknowledged; that of the next one, if there is none.
+    pub fn first_waiting_input(&self) -> u64 {
+        self.identity.unacknowledged.front().map_or(self.identity.next_input, |(number, _)| *number)
+    }
+
     /// The number that the next event will have.
     pub fn next_input(&self) -> u64 {
         self.identity.next_input

@@ -8,7 +8,8 @@ import { h264Decoders } from "./viewer/h264.ts";
 import { opusPlays } from "./viewer/opus.ts";
 import { Presenter } from "./viewer/presenter.ts";
 import { type Environment, Viewer } from "./viewer/viewer.ts";
-import { CloseCode, type Message, type Policy } from "./wire/control.ts";
+import type { Link, LinkListener, Road } from "./link/link.ts";
+import { CloseCode, type Gateway, type Message, type Policy } from "./wire/control.ts";
 import { utf8 } from "./wire/bytes.ts";
 import type { SoundPacket } from "./wire/sound.ts";
 import type { Codec } from "./viewer/screen.ts";
@@ -101,6 +102,13 @@ async function knock(options: StartOptions): Promise<boolean> {
   }
 }
 
+function dialOther(road: Road, { host, udpPort, tcpPort, tls, pins }: Gateway, listener: LinkListener): Link {
+  const name = host.includes(":") ? `[${host}]` : host;
+  if (road === "websocket") return dialWebSocket(`${tls ? "wss" : "ws"}://${name}:${tcpPort}/chevet`, listener);
+  const hex = (pin: Uint8Array): string => Array.from(pin, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return dialWebTransport(`https://${name}:${udpPort}/chevet`, pins.map(hex), listener);
+}
+
 /** A task of its own, behind everything that has arrived; timers would be held back to 4 ms. */
 function soonTasks(): (run: () => void) => void {
   const channel = new MessageChannel();
@@ -125,10 +133,12 @@ function environmentOf(
     playsSound,
     now: () => performance.now(),
     wallClock: () => Date.now(),
-    dial: (road, listener) =>
-      road === "websocket"
+    dial: (road, gateway, listener) => {
+      if (gateway !== null) return dialOther(road, gateway, listener);
+      return road === "websocket"
         ? dialWebSocket(options.webSocketUrl, listener)
-        : dialWebTransport(options.webTransportUrl ?? "", options.certificates, listener),
+        : dialWebTransport(options.webTransportUrl ?? "", options.certificates, listener);
+    },
     knock: () => knock(options),
     soon: soonTasks(),
     present: (screen) => painter.present(screen),

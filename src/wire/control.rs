@@ -1,6 +1,7 @@
 //! The messages of the control stream.
 
 use super::clip::ClipText;
+use super::gateways::{self, GatewayAddress};
 use super::limits::*;
 use super::share::{self, Terms, Watcher, WatcherOrder};
 use super::sound::{self, SoundFormat};
@@ -222,6 +223,11 @@ pub enum Control {
     SoundWanted {
         wanted: bool,
     },
+    /// The other gateways at which the session may be had, the one to try first before all others. Since 1.5.
+    Gateways(Vec<GatewayAddress>),
+    /// This gateway is going: whoever hears it goes on at another one, and leaves this link once it is whole there.
+    /// Since 1.5.
+    Move,
 }
 
 /// A secret that a peer shows; it never reaches a log.
@@ -437,6 +443,11 @@ impl Control {
                 out.push((*wanted).into());
                 45
             }
+            Control::Gateways(gateways) => {
+                gateways::write_gateways(gateways, out);
+                48
+            }
+            Control::Move => 49,
         }
     }
 
@@ -562,6 +573,8 @@ impl Control {
             43 => Control::ClipTaken { taken: r.flag("ClipTaken")? },
             44 => Control::Sound(sound::read_format(r)?),
             45 => Control::SoundWanted { wanted: r.flag("SoundWanted")? },
+            48 => Control::Gateways(gateways::read_gateways(r)?),
+            49 => Control::Move,
             _ => return Ok(None),
         }))
     }

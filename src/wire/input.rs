@@ -1,8 +1,8 @@
 //! The input stream and the motion datagram.
 
 use super::limits::{MAX_DATAGRAM, MAX_EVENT, MAX_TEXT};
-use super::stream_kind;
 use super::value::*;
+use super::{Token, stream_kind};
 use crate::screen::MAX_SIDE;
 
 /// A pointer button.
@@ -55,6 +55,19 @@ pub enum InputEvent {
         x: u16,
         y: u16,
     },
+    /// What a gateway passes on to a host: whose event it is, so that it is applied once whichever gateways bring it.
+    /// Since 1.5.
+    Of(Box<Origin>),
+}
+
+/// An event of a viewer's, as a gateway passes it on.
+#[derive(Clone, PartialEq)]
+pub struct Origin {
+    pub viewer: Token,
+    /// The number that the viewer gave it.
+    pub number: u64,
+    /// Not one that is passed on itself.
+    pub event: InputEvent,
 }
 
 /// A pointer motion that travels as a datagram: only the newest counts.
@@ -105,10 +118,16 @@ pub fn write_input_start(out: &mut Vec<u8>, first: u64) {
 /// Appends one event of an input stream.
 pub fn write_event(out: &mut Vec<u8>, event: &InputEvent) {
     let mut body = Vec::new();
-    let kind = match event {
+    let kind = write_body(&mut body, event);
+    out.push(kind);
+    put_bytes(out, &body);
+}
+
+fn write_body(body: &mut Vec<u8>, event: &InputEvent) -> u8 {
+    match event {
         InputEvent::KeyDown { key, keysym } | InputEvent::KeyUp { key, keysym } => {
-            put_varint(&mut body, (*key).into());
-            put_varint(&mut body, (*keysym).into());
+            put_varint(body, (*key).into());
+            put_varint(body, (*keysym).into());
             if matches!(event, InputEvent::KeyDown { .. }) { 1 } else { 2 }
         }
         InputEvent::Text(text) => {
@@ -118,27 +137,33 @@ pub fn write_event(out: &mut Vec<u8>, event: &InputEvent) {
         }
         InputEvent::ReleaseAll => 4,
         InputEvent::PointerMove { x, y } => {
-            put_varint(&mut body, (*x).into());
-            put_varint(&mut body, (*y).into());
+            put_varint(body, (*x).into());
+            put_varint(body, (*y).into());
             5
         }
         InputEvent::PointerButton { button, down, x, y } => {
             body.push(*button as u8);
             body.push((*down).into());
-            put_varint(&mut body, (*x).into());
-            put_varint(&mut body, (*y).into());
+            put_varint(body, (*x).into());
+            put_varint(body, (*y).into());
             6
         }
         InputEvent::Wheel { horizontal, vertical, x, y } => {
-            put_zigzag(&mut body, (*horizontal).into());
-            put_zigzag(&mut body, (*vertical).into());
-            put_varint(&mut body, (*x).into());
-            put_varint(&mut body, (*y).into());
+            put_zigzag(body, (*horizontal).into());
+            put_zigzag(body, (*vertical).into());
+            put_varint(body, (*x).into());
+            put_varint(body, (*y).into());
             7
         }
-    };
-    out.push(kind);
-    put_bytes(out, &body);
+        InputEvent::Of(origin) => {
+            body.extend_from_slice(&origin.viewer.0);
+            put_varint(body, origin.number);
+            let at = body.len();
+            body.push(0);
+            body[at] = write_body(body, &origin.event);
+            8
+        }
+    }
 }
 
 fn read_event(kind: u8, body: &[u8]) -> Result<Option<InputEvent>, WireError> {
@@ -146,6 +171,10 @@ fn read_event(kind: u8, body: &[u8]) -> Result<Option<InputEvent>, WireError> {
     Ok(Some(match kind {
         1 => InputEvent::KeyDown { key: r.u16("a key")?, keysym: r.u32("a keysym")? },
         2 => InputEvent::KeyUp { key: r.u16("a key")?, keysym: r.u32("a keysym")? },
+        3 if body.len() > MAX_TEXT => {
+            let (value, limit) = (body.len() as u64, MAX_TEXT as u64);
+            return Err(WireError::TooMuch { what: "typed text", value, limit });
+        }
         3 => InputEvent::Text(text(body, "typed text")?),
         4 => InputEvent::ReleaseAll,
         5 => InputEvent::PointerMove { x: coordinate(r)?, y: coordinate(r)? },
@@ -161,6 +190,17 @@ fn read_event(kind: u8, body: &[u8]) -> Result<Option<InputEvent>, WireError> {
             x: coordinate(r)?,
             y: coordinate(r)?,
         },
+        8 => {
+            let viewer = Token(r.bytes16("an event's viewer")?);
+            let number = r.varint("an event's number at its viewer")?;
+            match r.u8("a passed-on event's type")? {
+                8 => return Err(WireError::Meaningless { what: "a passed-on event's type", value: 8 }),
+                kind => match read_event(kind, r.rest())? {
+                    Some(event) => InputEvent::Of(Box::new(Origin { viewer, number, event })),
+                    None => return Ok(None),
+                },
+            }
+        }
         _ => return Ok(None),
     }))
 }

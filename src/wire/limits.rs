@@ -10,8 +10,8 @@ pub const MAX_REASON: usize = 1_024;
 pub const MAX_TICKET: usize = 2_048;
 /// The text of one input event, in bytes.
 pub const MAX_TEXT: usize = 4_096;
-/// One input event, in bytes.
-pub const MAX_EVENT: usize = MAX_TEXT;
+/// One input event, in bytes: text, and whose it is.
+pub const MAX_EVENT: usize = MAX_TEXT + 32;
 /// The tiles of the largest screen: a long thin one has the most.
 pub const MAX_TILES: usize = 16_384;
 /// Copies in one update.
@@ -56,3 +56,7 @@ pub const MAX_CLIP_PICTURE: usize = 8 << 20;
 pub const MAX_TUNNEL_MESSAGE: usize = 1 << 10;
 /// One packet of sound, in bytes: it fits a datagram on every path.
 pub const MAX_SOUND: usize = 1_000;
+/// Other gateways that a viewer is told of.
+pub const MAX_GATEWAYS: usize = 32;
+/// Certificates by which one of them may be known.
+pub const MAX_PINS: usize = 4;

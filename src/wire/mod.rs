@@ -3,6 +3,7 @@
 
 mod clip;
 mod control;
+mod gateways;
 mod host;
 mod input;
 pub mod limits;
@@ -17,8 +18,9 @@ mod websocket;
 
 pub use clip::{Clip, ClipText};
 pub use control::{Attach, Attached, Control, ControlReader, Cursor, KnownScreen, Path, Role, Secret, Token};
+pub use gateways::GatewayAddress;
 pub use host::{EndReason, HostLoad, HostMessage, HostOffers, RunningSession, Start};
-pub use input::{Button, InputEvent, InputReader, Motion, write_event, write_input_start};
+pub use input::{Button, InputEvent, InputReader, Motion, Origin, write_event, write_input_start};
 pub use policy::{Policy, UnknownPolicy};
 pub use share::{Marking, Terms, Watcher, WatcherOrder};
 pub use sound::{SoundFormat, SoundPacket};
@@ -59,6 +61,8 @@ pub mod features {
     pub const SHARE: u64 = 8;
     /// It has a clipboard, and so may be sent what is copied.
     pub const CLIP: u64 = 16;
+    /// It goes on at another gateway that it is told of.
+    pub const GATEWAYS: u64 = 64;
 }
 
 /// Why a link was closed.

@@ -74,6 +74,14 @@ impl Postgres {
         psql.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
     }
 
+    /// The server goes away, with its connections.
+    #[allow(dead_code)]
+    pub fn stop(&self) {
+        if let Some(pid) = rustix::process::Pid::from_raw(self.server.id() as i32) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        }
+    }
+
     /// An empty database, as a URL.
     pub fn database(&self, name: &str) -> String {
         assert!(self.run("postgres", &format!("CREATE DATABASE {name}")), "making the database {name}");

@@ -1,14 +1,14 @@
 //! Links beside the one that is shown: dialling them, letting them attach, and taking one of them over.
 
-use super::{Client, hello};
+use super::{Client, ELSEWHERE_AGAIN, UNANSWERED, hello};
 use crate::client::candidate::Candidate;
 use crate::client::event::{ClientError, Event};
 use crate::client::race::HEAD_START;
 use crate::clock;
-use crate::link::{Inbox, Link, Road, dial};
+use crate::link::{Inbox, Incoming, Link, Road, Target, dial};
 use crate::screen::{HashKey, TILE};
 use crate::sync::{Attachment, Identity, Micros, Viewer};
-use crate::wire::CloseCode;
+use crate::wire::{CloseCode, Control, GatewayAddress};
 use tokio::task::JoinSet;
 
 /// Second links at once; of more, the oldest goes.
@@ -36,7 +36,75 @@ impl Client {
 
     pub(super) fn dial_by(&mut self, road: Road) {
         let target = self.address.target.clone();
-        self.dialling.spawn(async move { (road, dial(&target, road).await) });
+        self.dial_at(target, road);
+    }
+
+    fn dial_at(&mut self, target: Target, road: Road) {
+        self.dialling.spawn(async move {
+            let dialled = dial(&target, road).await;
+            (target, road, dialled)
+        });
+    }
+
+    /// The session may be at another gateway: all of them are asked.
+    pub(super) fn dial_elsewhere(&mut self, now: Micros) {
+        if self.elsewhere_at.is_some_and(|at| now.saturating_sub(at) < ELSEWHERE_AGAIN) {
+            return;
+        }
+        for at in 0..self.others.len().min(MAX_CANDIDATES) {
+            self.dial_other(at, now);
+        }
+    }
+
+    fn dial_other(&mut self, at: usize, now: Micros) {
+        let Some(target) = self.others.get(at).cloned() else { return };
+        self.elsewhere_at = Some(now);
+        if self.candidates.iter().any(|candidate| candidate.target == target) {
+            return;
+        }
+        // The road that works here is likely to work there.
+        let quic = target.udp_port.is_some() && !self.is_on(Road::WebSocket) && self.race.offers(Road::Quic);
+        self.dial_at(target, if quic { Road::Quic } else { Road::WebSocket });
+    }
+
+    /// Whether the gateway that is dialled seems to be gone, long before that is certain.
+    pub(super) fn is_unanswered(&mut self, now: Micros) -> bool {
+        if self.attachment.input_waiting() == 0 {
+            self.waits_since = None;
+            return false;
+        }
+        let since = *self.waits_since.get_or_insert(now);
+        let patience = UNANSWERED + 3 * self.attachment.round_trip().unwrap_or(0);
+        self.link.is_some() && now.saturating_sub(self.flow.heard.max(since)) > patience
+    }
+
+    /// What a link says of other gateways. `shown`: it is the one that is shown, or there is none.
+    pub(super) fn note_gateways(&mut self, message: &Incoming, shown: bool) {
+        match message {
+            Incoming::Control(Control::Gateways(gateways)) => {
+                let known = gateways.iter().map(target_of);
+                self.others = known.filter(|target| *target != self.address.target).collect();
+                if shown && !self.attachment.is_attached() {
+                    // It does not have the session: the first one does, as far as it knows.
+                    self.dial_other(0, clock::now_us());
+                }
+            }
+            Incoming::Control(Control::Move) if shown => {
+                self.moving = true;
+                self.dial_other(0, clock::now_us());
+            }
+            _ => {}
+        }
+    }
+
+    /// The gateway at `target` is the one that is dialled from now on, and the one before is another one.
+    pub(super) fn is_at(&mut self, target: Target) {
+        self.moving = false;
+        if target != self.address.target {
+            self.others.retain(|other| *other != target);
+            let before = std::mem::replace(&mut self.address.target, target);
+            self.others.push(before);
+        }
     }
 
     pub(super) fn on_dial_failed(&mut self, road: Road) {
@@ -58,13 +126,13 @@ impl Client {
     }
 
     /// A dialled link is open. The first is shown at once; others must be whole before they are.
-    pub(super) fn on_open(&mut self, link: Link, inbox: Inbox) {
+    pub(super) fn on_open(&mut self, target: Target, link: Link, inbox: Inbox) {
         if self.link.is_none() {
-            return self.adopt(link, inbox);
+            return self.adopt(target, link, inbox);
         }
         let now = clock::now_us();
         let attachment = Attachment::new(Viewer::new(HashKey::default(), 0), Identity::default(), now);
-        self.candidates.push(Candidate::new(attachment, link, inbox, now));
+        self.candidates.push(Candidate::new(attachment, target, link, inbox, now));
         if self.candidates.len() > MAX_CANDIDATES {
             self.discard(0, "another attempt replaces it");
         }
@@ -108,7 +176,7 @@ impl Client {
     pub(super) fn end_race(&mut self) {
         let Some((link, _)) = &self.link else { return };
         self.race.won(link.road(), clock::now_us());
-        if !self.silent {
+        if !self.silent && !self.moving {
             self.discard_all("the other road was faster");
         }
     }
@@ -125,6 +193,7 @@ impl Client {
                 self.race.quic_failed(now);
             }
         }
+        self.is_at(candidate.target);
         let replaced = std::mem::replace(&mut self.attachment, candidate.attachment);
         self.attachment.inherit(replaced.into_parts().1);
         self.link = Some((candidate.link, candidate.inbox));
@@ -147,5 +216,15 @@ impl Client {
         self.events.extend(candidate.updates.into_iter().map(Event::Updated));
         self.end_race();
         Ok(())
+    }
+}
+
+fn target_of(gateway: &GatewayAddress) -> Target {
+    Target {
+        host: gateway.host.clone(),
+        udp_port: gateway.udp_port,
+        tcp_port: Some(gateway.tcp_port),
+        tls: gateway.tls,
+        pins: gateway.pins.clone(),
     }
 }

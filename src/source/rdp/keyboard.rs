@@ -104,6 +104,7 @@ impl Keyboard {
                 self.wheel(PointerFlags::VERTICAL_WHEEL, vertical.saturating_neg(), out);
                 self.wheel(PointerFlags::HORIZONTAL_WHEEL, *horizontal, out);
             }
+            InputEvent::Of(origin) => self.event(&origin.event, out),
         }
     }
 

@@ -226,6 +226,7 @@ impl Hands {
                 self.click(if across < 0 { 6 } else { 7 }, across.unsigned_abs())?;
                 self.click(if down < 0 { 4 } else { 5 }, down.unsigned_abs())?;
             }
+            InputEvent::Of(origin) => return self.handle(origin.event, shared),
         }
         self.connection.flush()?;
         Ok(())

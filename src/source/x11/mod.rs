@@ -241,7 +241,8 @@ impl Outbox {
             | SourceEvent::Clip(_)
             | SourceEvent::Plays(_)
             | SourceEvent::HasSound
-            | SourceEvent::PlaysCoded(_) => {}
+            | SourceEvent::PlaysCoded(_)
+            | SourceEvent::Taken { .. } => {}
         }
         self.flush();
     }

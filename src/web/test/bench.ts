@@ -34,8 +34,8 @@ export class Bench {
       playsSound: true,
       now: () => this.time,
       wallClock: () => this.time,
-      dial: (road, listener) => {
-        const far = new Far(road, listener);
+      dial: (road, gateway, listener) => {
+        const far = new Far(road, listener, gateway?.host ?? null);
         this.dialled.push(far);
         return far;
       },

@@ -84,6 +84,8 @@ export class Far implements Link {
   constructor(
     readonly road: Road,
     private readonly near: LinkListener,
+    /** The other gateway that was dialled. */
+    readonly gateway: string | null = null,
   ) {}
 
   sendControl(bytes: Uint8Array): void {

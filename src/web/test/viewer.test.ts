@@ -5,7 +5,7 @@ import type { OpenDecoder, Picture } from "../viewer/videos.ts";
 import { CloseCode } from "../wire/control.ts";
 import type { InputEvent } from "../wire/input.ts";
 import { BLACK, Bench, GREEN, RED } from "./bench.ts";
-import { flatHash, painting, update } from "./session-double.ts";
+import { type Far, flatHash, painting, update } from "./session-double.ts";
 
 const letter = (keysym: number): InputEvent => ({ type: "KeyDown", key: 4, keysym });
 
@@ -410,7 +410,7 @@ const frame = (number: number, at: number, first = 0): Uint8Array =>
   });
 
 test("only a viewer that decodes H.264 says so", () => {
-  for (const [openDecoder, features] of [[null, 30n], [blueDecoder, 31n]] as const) {
+  for (const [openDecoder, features] of [[null, 94n], [blueDecoder, 95n]] as const) {
     const far = new Bench(true, null, openDecoder).newest("webtransport");
     far.open();
     assert.equal(far.last("Attach")?.features, features);
@@ -475,4 +475,51 @@ test("what a decoded frame lets through and is wrong ends the link", async () =>
   far.stream(update({ number: 3, after: 2, tiles: Uint32Array.of(0), payload: new Uint8Array(4) }));
   await bench.pass(100);
   assert.equal(far.closedWith, CloseCode.protocolError);
+});
+
+const other = { host: "gw-2.example", udpPort: 4380, tcpPort: 443, tls: true, pins: [] };
+
+test("what is typed and not answered has another gateway dialled, which goes on with screen, viewer and input", async () => {
+  const bench = new Bench();
+  const here = bench.newest("webtransport");
+  bench.exactOver(here);
+  here.say({ type: "Gateways", gateways: [other] });
+  await bench.pass(1000, [here]);
+  bench.viewer.input([letter(0x61), letter(0x62)]);
+  here.say({ type: "InputAck", next: 1 });
+  await bench.pass(350);
+  assert.deepEqual(bench.dialled.map((far) => far.gateway), [null]);
+  await bench.pass(150);
+  const there = bench.dialled.at(-1) as Far;
+  assert.equal(there.gateway, "gw-2.example");
+  there.open();
+  const attach = there.last("Attach");
+  assert.deepEqual([attach?.token, attach?.screen !== null], [new Uint8Array(16).fill(7), true]);
+  there.attached({ nextInput: 0 });
+  there.say({ type: "Busy", busy: false });
+  assert.equal(bench.viewer.active?.gateway?.host, "gw-2.example");
+  assert.deepEqual([there.firstInput, there.input.length], [1, 1], "what was acknowledged is not sent again");
+  assert.equal(bench.viewer.phase, "live");
+});
+
+test("a gateway that goes is left when the other one shows all, and never before", async () => {
+  const bench = new Bench();
+  const here = bench.newest("webtransport");
+  bench.exactOver(here);
+  here.say({ type: "Gateways", gateways: [other] });
+  here.say({ type: "Move" });
+  const there = bench.dialled.at(-1) as Far;
+  assert.equal(there.gateway, "gw-2.example");
+  there.open();
+  here.stream(painting(2, [2], [RED]));
+  bench.settle();
+  assert.equal(there.closedWith, null, "the race is not over because the old link is whole");
+  bench.viewer.input([letter(0x61)]);
+  assert.equal(here.input.length, 1);
+  assert.ok(bench.viewer.active !== null && !there.input.length);
+  there.attached();
+  there.say({ type: "Busy", busy: false });
+  assert.equal(bench.viewer.active?.gateway?.host, "gw-2.example");
+  assert.equal(there.input.length, 1);
+  assert.notEqual(here.closedWith, null);
 });

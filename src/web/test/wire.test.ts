@@ -105,6 +105,16 @@ const controlValue: { [N in Message["type"]]: (v: any) => Omit<Extract<Message, 
   ClipTaken: (v) => v,
   Sound: (v) => v,
   SoundWanted: (v) => v,
+  Gateways: (v) => ({
+    gateways: v.gateways.map((gateway: any) => ({
+      host: gateway.host,
+      udpPort: gateway.udp_port,
+      tcpPort: gateway.tcp_port,
+      tls: gateway.tls,
+      pins: gateway.pins.map(fromHex),
+    })),
+  }),
+  Move: (v) => v,
 };
 
 function updateValue(v: any): Update {

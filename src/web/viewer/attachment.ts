@@ -1,7 +1,7 @@
 // One dialled link: its handshake, its liveness and its screen.
 
 import { ProtocolError } from "../wire/bytes.ts";
-import { CloseCode, ControlStream, MAJOR, MINOR, type Message, type Policy, encodeMessage } from "../wire/control.ts";
+import { type Gateway, CloseCode, ControlStream, MAJOR, MINOR, type Message, type Policy, encodeMessage } from "../wire/control.ts";
 import { MAX_WAITING_BYTES, MAX_WAITING_UPDATES } from "../wire/limits.ts";
 import { type SoundFormat, type SoundPacket, decodeSound } from "../wire/sound.ts";
 import type { Link, LinkListener, Road } from "../link/link.ts";
@@ -67,6 +67,8 @@ export class Attachment implements LinkListener, ScreenListener {
   constructor(
     private readonly owner: AttachmentOwner,
     readonly road: Road,
+    /** The gateway that is dialled; null: the page's own. */
+    readonly gateway: Gateway | null,
     private readonly cacheBytes: number,
   ) {
     this.dialledAt = owner.now();

@@ -2,7 +2,7 @@
 // Roads, clock and presentation are given to it; docs/protocol.md, "Liveness".
 
 import type { Link, LinkListener, Road } from "../link/link.ts";
-import { CloseCode, Feature, type Message } from "../wire/control.ts";
+import { CloseCode, Feature, type Gateway, type Message } from "../wire/control.ts";
 import { type InputEvent, encodePointerDatagram } from "../wire/input.ts";
 import { Attachment, type Attach, type Attached, type AttachmentOwner } from "./attachment.ts";
 import { InputLog } from "./input-log.ts";
@@ -27,6 +27,10 @@ const CANDIDATES_A_ROAD = 3;
 const NO_SUCH_SESSION_PATIENCE_MS = 15_000;
 const TILES_HASHED_AT_ONCE = 48;
 const ROUND_TRIP_EVERY_MS = 2000;
+/** Input that is not answered has other gateways dialled after this long and three round trips. */
+const UNANSWERED_MS = 400;
+const ELSEWHERE_AGAIN_MS = 1000;
+const MOST_ELSEWHERE = 4;
 
 export type Phase = "connecting" | "live" | "silent" | "ended";
 export type Exactness = "exact" | "settling" | "moving";
@@ -39,7 +43,8 @@ export interface Environment {
   /** Milliseconds, monotonic. */
   now(): number;
   wallClock(): number;
-  dial(road: Road, listener: LinkListener): Link;
+  /** `gateway` null: the page's own. */
+  dial(road: Road, gateway: Gateway | null, listener: LinkListener): Link;
   /** Whether the gateway's TCP port answers: asked before WebSockets, which browsers slow down after failures. */
   knock(): Promise<boolean>;
   /** Runs soon, after what has already arrived has been dealt with. */
@@ -95,6 +100,15 @@ export class Viewer implements AttachmentOwner {
   private releaseOwed = false;
   private hears = false;
   private lastExactness: Exactness = "settling";
+  /** The gateway that has the session, as far as is known; null: the page's own. */
+  private gateway: Gateway | null = null;
+  /** Others that may have it, the likeliest first. */
+  private others: Gateway[] = [];
+  private elsewhereAt = -Infinity;
+  /** Since when there has been input that is not answered. */
+  private waitsSince: number | null = null;
+  /** The gateway asks to be left. */
+  private moving = false;
   firstExactAt: number | null = null;
 
   constructor(
@@ -126,6 +140,7 @@ export class Viewer implements AttachmentOwner {
     if (this.socketDue !== null && now >= this.socketDue) this.dialSocketNow();
     this.dropStaleCandidates(now);
     for (const attachment of this.everyLink()) attachment.pingIfQuiet(now);
+    if (this.moving || this.phase === "silent" || this.isUnanswered(now)) this.dialElsewhere(now);
     if (this.active !== null) this.watch(this.active, now);
     else this.withoutLink(now);
     const exactness = this.exactness;
@@ -144,13 +159,42 @@ export class Viewer implements AttachmentOwner {
 
   // Dialling
 
-  private dial(road: Road): void {
+  private dial(road: Road, gateway: Gateway | null = this.gateway): void {
     if (this.ticket.isAwaited) return;
-    const same = this.candidates.filter((candidate) => candidate.road === road && candidate.attachedAs === null);
+    const isSame = (candidate: Attachment) =>
+      candidate.road === road && candidate.attachedAs === null && candidate.gateway === gateway;
+    const same = this.candidates.filter(isSame);
     if (same.length >= CANDIDATES_A_ROAD) this.discard(same[0] as Attachment, "another attempt replaces it");
-    const attachment = new Attachment(this, road, CACHE_BYTES);
+    const attachment = new Attachment(this, road, gateway, CACHE_BYTES);
     this.candidates.push(attachment);
-    attachment.start((listener) => this.environment.dial(road, listener));
+    attachment.start((listener) => this.environment.dial(road, gateway, listener));
+  }
+
+  /** The session may be at another gateway: they are asked. */
+  private dialElsewhere(now: number, most = MOST_ELSEWHERE): void {
+    if (now - this.elsewhereAt < ELSEWHERE_AGAIN_MS && most > 1) return;
+    this.elsewhereAt = now;
+    for (const gateway of this.others.slice(0, most)) {
+      if (this.candidates.some((candidate) => candidate.gateway === gateway)) continue;
+      const quic = this.roads.webTransportUsable && gateway.udpPort !== 0 && this.active?.road !== "websocket";
+      this.dial(quic ? "webtransport" : "websocket", gateway);
+    }
+  }
+
+  /** The gateway seems to be gone, long before that is certain. */
+  private isUnanswered(now: number): boolean {
+    if (this.log.unacknowledged === 0) this.waitsSince = null;
+    else this.waitsSince ??= now;
+    if (this.active === null || this.waitsSince === null) return false;
+    const roundTrip = this.active.roundTripMillis ?? this.active.roundTripOfSession ?? 0;
+    return now - Math.max(this.active.heardAt, this.waitsSince) > UNANSWERED_MS + 3 * roundTrip;
+  }
+
+  private gatewaysTold(attachment: Attachment, gateways: Gateway[]): void {
+    // One that is known stays the same, so that it is not dialled twice.
+    this.others = gateways.map((told) => this.others.find((known) => isSameGateway(known, told)) ?? told);
+    const lacksIt = attachment.attachedAs === null && !this.isWorking;
+    if (lacksIt) this.dialElsewhere(this.now(), 1);
   }
 
   /** The head start is over, unless QUIC is already bringing pixels. */
@@ -203,18 +247,24 @@ export class Viewer implements AttachmentOwner {
     return this.phase === "live" && this.active !== null && this.now() - this.active.heardAt < SUSPECT_MS;
   }
 
+  /** Of a gateway beside the one that has the session nothing follows for the roads. */
+  private isElsewhere(attachment: Attachment): boolean {
+    return attachment.gateway !== this.gateway;
+  }
+
   private dropStaleCandidates(now: number): void {
     for (const candidate of [...this.candidates]) {
       const since = candidate.attachedAs === null ? candidate.dialledAt : Math.max(candidate.progressAt, candidate.heardAt);
       const tooLong = this.active !== null && this.phase === "live" && now - candidate.dialledAt > BESIDE_PATIENCE_MS;
       if (now - since <= CANDIDATE_PATIENCE_MS && !tooLong) continue;
-      if (candidate.road === "webtransport") this.quicFailed();
+      if (candidate.road === "webtransport" && !this.isElsewhere(candidate)) this.quicFailed();
       this.discard(candidate, "it does not come to anything");
     }
   }
 
   private discard(candidate: Attachment, reason: string): void {
-    if (candidate.road === "webtransport" && candidate.attachedAs === null) this.quicFailed();
+    const failed = candidate.road === "webtransport" && candidate.attachedAs === null;
+    if (failed && !this.isElsewhere(candidate)) this.quicFailed();
     candidate.close(CloseCode.done, reason);
     this.candidates = this.candidates.filter((other) => other !== candidate);
   }
@@ -311,7 +361,7 @@ export class Viewer implements AttachmentOwner {
       width,
       height,
       cacheBytes: CACHE_BYTES,
-      features: Feature.parts | Feature.share | Feature.clip | (this.openDecoder === null ? 0n : Feature.h264) |
+      features: Feature.parts | Feature.share | Feature.clip | Feature.gateways | (this.openDecoder === null ? 0n : Feature.h264) |
         (this.environment.playsSound ? Feature.sound : 0n),
       token: this.token,
       screen: screen?.shownHashes() ?? null,
@@ -350,7 +400,7 @@ export class Viewer implements AttachmentOwner {
       this.quicProven = true;
       this.roads.webTransportWorked();
     }
-    if (this.candidates.length === 0 || this.phase === "silent") return;
+    if (this.candidates.length === 0 || this.phase === "silent" || this.moving) return;
     for (const candidate of [...this.candidates]) this.discard(candidate, "the other road was faster");
     this.socketDue = null;
   }
@@ -360,6 +410,8 @@ export class Viewer implements AttachmentOwner {
     const previous = this.active;
     this.candidates = this.candidates.filter((other) => other !== attachment);
     this.active = attachment;
+    this.gateway = attachment.gateway;
+    this.moving = false;
     this.lastScreen = null;
     this.lostAt = null;
     this.title = attached.title;
@@ -382,11 +434,15 @@ export class Viewer implements AttachmentOwner {
 
   message(attachment: Attachment, message: Message): void {
     if (message.type === "Ticket") return this.ticket.replace(message.ticket);
+    if (message.type === "Gateways") return this.gatewaysTold(attachment, message.gateways);
     if (attachment !== this.active) {
       if (message.type === "Busy") this.adoptIfWhole(attachment);
       return;
     }
-    if (message.type === "Policy") this.environment.changed();
+    if (message.type === "Move") {
+      this.moving = true;
+      this.dialElsewhere(this.now(), 1);
+    } else if (message.type === "Policy") this.environment.changed();
     else if (message.type === "InputAck") this.log.acknowledge(message.next);
     else if (message.type === "Verdict" || message.type === "Busy") this.noteExactness(this.exactness);
     else this.environment.message(message);
@@ -405,7 +461,7 @@ export class Viewer implements AttachmentOwner {
   closed(attachment: Attachment, code: number | null, reason: string): void {
     this.candidates = this.candidates.filter((other) => other !== attachment);
     if (attachment !== this.active && code === CloseCode.refused && !this.isWorking && this.askNewTicket()) return;
-    if (attachment.road === "webtransport" && attachment.attachedAs === null) {
+    if (attachment.road === "webtransport" && attachment.attachedAs === null && !this.isElsewhere(attachment)) {
       // A road that carries a refusal works.
       if (code !== CloseCode.refused) this.quicFailed();
       if (this.socketDue !== null) this.socketDue = this.now();
@@ -426,6 +482,7 @@ export class Viewer implements AttachmentOwner {
     const whole = this.candidates.find((candidate) => candidate.isWhole);
     if (whole !== undefined) return this.adoptIfWhole(whole);
     this.nextRedialAt = this.lostAt + REDIAL_MS;
+    this.dialElsewhere(this.lostAt);
     // A session whose links break as soon as they are up is not dialled in a tight loop.
     if (this.lostAt - this.dialledAfterLossAt < 2 * REDIAL_MS) return;
     this.dialledAfterLossAt = this.lostAt;
@@ -559,6 +616,11 @@ const FOR_GOOD: ReadonlySet<number | null> = new Set<number | null>([
 
 function endsForGood(code: number | null): boolean {
   return FOR_GOOD.has(code);
+}
+
+function isSameGateway(first: Gateway, second: Gateway): boolean {
+  return first.host === second.host && first.udpPort === second.udpPort && first.tcpPort === second.tcpPort &&
+    first.pins.length === second.pins.length && first.pins.every((pin, at) => sameBytes(pin, second.pins[at] as Uint8Array));
 }
 
 function sameBytes(first: Uint8Array, second: Uint8Array): boolean {

@@ -8,7 +8,7 @@ export const MAJOR = 1;
 export const MINOR = 5;
 
 /** Bits of Attach's features: what a viewer can do. */
-export const Feature = { h264: 1n, sound: 2n, parts: 4n, share: 8n, clip: 16n } as const;
+export const Feature = { h264: 1n, sound: 2n, parts: 4n, share: 8n, clip: 16n, gateways: 64n } as const;
 
 /** Who writes what over the picture, by the numbers of the wire. Since 1.3. */
 export const MARKINGS = ["none", "viewer", "burnt-in"] as const;
@@ -47,6 +47,16 @@ export const CloseCode = {
   /** Nothing was done for too long. Since 1.3. */
   locked: 12,
 } as const;
+
+/** How another gateway is reached: `udpPort` 0 if it has no UDP. Since 1.5. */
+export interface Gateway {
+  host: string;
+  udpPort: number;
+  tcpPort: number;
+  tls: boolean;
+  /** SHA-256 of its certificates; none: one that a public authority signed. */
+  pins: Uint8Array[];
+}
 
 /** The tiles that a viewer shows: hashes as pairs of words, low and high, in the grid's order. */
 export interface ScreenHashes {
@@ -123,7 +133,9 @@ export type Message =
   | { type: "ClipTaken"; taken: boolean }
   /** Since 1.5. */
   | { type: "Sound"; format: SoundFormat | null }
-  | { type: "SoundWanted"; wanted: boolean };
+  | { type: "SoundWanted"; wanted: boolean }
+  | { type: "Gateways"; gateways: Gateway[] }
+  | { type: "Move" };
 
 type Name = Message["type"];
 type Of<N extends Name> = Extract<Message, { type: N }>;
@@ -134,6 +146,15 @@ interface Layout<N extends Name> {
 }
 
 const side = (reader: Reader, what: string): number => reader.varintUpTo(limits.MAX_SIDE, what);
+
+function readGateway(reader: Reader): Gateway {
+  const host = reader.textUpTo(limits.MAX_NAME, "a gateway's host");
+  const udpPort = reader.varintUpTo(0xffff, "a gateway's UDP port");
+  const tcpPort = reader.varintUpTo(0xffff, "a gateway's TCP port");
+  const tls = reader.flag();
+  const count = reader.varintUpTo(limits.MAX_PINS, "the number of a gateway's certificates");
+  return { host, udpPort, tcpPort, tls, pins: Array.from({ length: count }, () => reader.raw(32).slice()) };
+}
 
 function readToken(reader: Reader): Uint8Array {
   return reader.raw(16).slice();
@@ -454,6 +475,25 @@ const layouts: { [N in Name]: Layout<N> } = {
     number: 42,
     read: (r) => ({ type: "Clip", text: r.textUpTo(limits.MAX_CLIP_TEXT, "what was copied") }),
     write: (w, m) => w.text(m.text),
+  },
+  Gateways: {
+    number: 48,
+    read: (r) => {
+      const count = r.varintUpTo(limits.MAX_GATEWAYS, "the number of gateways");
+      return { type: "Gateways", gateways: Array.from({ length: count }, () => readGateway(r)) };
+    },
+    write: (w, m) => {
+      w.varint(m.gateways.length);
+      for (const { host, udpPort, tcpPort, tls, pins } of m.gateways) {
+        w.text(host).varint(udpPort).varint(tcpPort).flag(tls).varint(pins.length);
+        for (const pin of pins) w.raw(pin);
+      }
+    },
+  },
+  Move: {
+    number: 49,
+    read: () => ({ type: "Move" }),
+    write: () => {},
   },
   ClipTaken: {
     number: 43,

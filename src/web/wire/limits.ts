@@ -3,6 +3,9 @@
 export const MAX_CONTROL_MESSAGE = 1 << 20;
 export const MAX_NAME = 256;
 export const MAX_REASON = 1024;
+/** Other gateways that a viewer is told of, and certificates by which one may be known. */
+export const MAX_GATEWAYS = 32;
+export const MAX_PINS = 4;
 export const MAX_CLIP_TEXT = 512 << 10;
 /** Of a ticket with its secret, and of a host's secret. */
 export const MAX_TICKET = 2048;

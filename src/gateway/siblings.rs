@@ -1,0 +1,657 @@
+//! Several gateways that share one PostgreSQL. Each says there every second that it is there, and which sessions hosts have
+//! brought to it; whoever looks for a session elsewhere is told where it is. What the others should know at once they are
+//! told by the database, too; what was not heard is found by looking. While the database is away nothing of that changes:
+//! sessions, viewers and hosts go on.
+
+use super::config::SiblingsConfig;
+use super::people::People;
+use super::registry::{Dismissed, Registry};
+use super::{SessionConfig, Shared};
+use crate::audit::{Event, Record};
+use crate::clock;
+use crate::identity::new_id;
+use crate::identity::ticket::Claims;
+use crate::link::{Certificate, Link};
+use crate::session::{Session, Whom};
+use crate::source::Source;
+use crate::store::{Lease, SharedGateway, Store, StoreError};
+use crate::wire::limits::MAX_GATEWAYS;
+use crate::wire::{Clip, CloseCode, Control, GatewayAddress, InputEvent, features};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::sleep;
+
+/// How often a gateway says that it is there, and looks what the others say.
+const BEAT: Duration = Duration::from_secs(1);
+/// One that has not said so for this long, by the database's clock, is gone.
+const LASTS: Duration = Duration::from_millis(3_000);
+/// A viewer whose session is on its way here waits this long, if it had it before, and if it is new.
+const RETURNS_WITHIN: Duration = Duration::from_secs(8);
+const COMES_WITHIN: Duration = Duration::from_secs(2);
+/// A host that is connected shows its screen within this time, if it has one.
+const LIVE_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// A gateway that goes waits this long for its sessions to go on elsewhere.
+const DRAINS_WITHIN: Duration = Duration::from_secs(30);
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// The viewers of a session that has gone elsewhere have this long to follow it.
+const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
+/// Tickets by which a client dials by several roads at the same time.
+const ROADS_WITHIN_MS: i64 = 10_000;
+/// What one database query may take before a viewer is let in without it.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
+/// How others reach a gateway, as it stands in the database.
+#[derive(Serialize, Deserialize)]
+struct Address {
+    host: String,
+    udp_port: Option<u16>,
+    tcp_port: u16,
+    tls: bool,
+    /// In hexadecimal digits.
+    pins: Vec<String>,
+}
+
+/// What gateways tell each other.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Told {
+    /// A gateway came, goes or has gone.
+    Gateways,
+    /// The gateway of this name is to go.
+    Drain(String),
+    /// A session has another gateway.
+    Session(String),
+    /// A sign-in's viewers must go.
+    Dismissed { by: String, sign_in: String, code: u32, reason: String },
+}
+
+/// Whether this gateway may still act on what it holds by the database's word alone: not once it was asleep for so long that
+/// another one may have it, until it has looked.
+pub(super) struct Fence(Mutex<Awake>);
+
+struct Awake {
+    at: Instant,
+    slept: bool,
+}
+
+impl Fence {
+    fn lock(&self) -> MutexGuard<'_, Awake> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that this process runs, for as long as it does.
+    async fn keep(&self) {
+        loop {
+            self.wake();
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn wake(&self) {
+        let mut awake = self.lock();
+        awake.slept |= awake.at.elapsed() >= LASTS;
+        awake.at = Instant::now();
+    }
+
+    /// What this gateway holds was looked up, which began at `since`.
+    fn looked(&self, since: Instant) {
+        if since.elapsed() < LASTS {
+            self.lock().slept = false;
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        let awake = self.lock();
+        !awake.slept && awake.at.elapsed() < LASTS
+    }
+}
+
+/// A source that takes nothing from a gateway that was asleep.
+pub(super) struct Fenced {
+    pub source: Arc<dyn Source>,
+    pub fence: Arc<Fence>,
+}
+
+impl Source for Fenced {
+    fn input(&self, event: InputEvent) {
+        if self.fence.is_open() {
+            self.source.input(event);
+        }
+    }
+
+    fn resize(&self, width: u32, height: u32) {
+        if self.fence.is_open() {
+            self.source.resize(width, height);
+        }
+    }
+
+    fn clip(&self, clip: Clip) {
+        if self.fence.is_open() {
+            self.source.clip(clip);
+        }
+    }
+
+    fn empty_clipboard(&self) {
+        self.source.empty_clipboard();
+    }
+}
+
+/// Another gateway.
+#[derive(Clone, PartialEq)]
+struct Sibling {
+    start_id: String,
+    draining: bool,
+    address: GatewayAddress,
+}
+
+/// A session that this gateway has.
+#[derive(Clone)]
+struct Held {
+    title: String,
+    /// The database knows.
+    told: bool,
+}
+
+pub(super) struct Siblings {
+    store: Store,
+    name: String,
+    start_id: String,
+    /// The sessions of the configuration.
+    configured: Vec<String>,
+    tcp_port: AtomicU16,
+    host: String,
+    port: Option<u16>,
+    draining: AtomicBool,
+    drain_asked: Notify,
+    fence: Arc<Fence>,
+    /// Since when the database has answered without a pause.
+    well_since: Mutex<Option<Instant>>,
+    others: watch::Sender<Vec<Sibling>>,
+    /// A session has come, or gone, or has been seen elsewhere.
+    news: Notify,
+    /// The sessions that this gateway has.
+    held: Mutex<HashMap<String, Held>>,
+    dismissed: Mutex<Option<mpsc::UnboundedReceiver<Dismissed>>>,
+    tell_dismissed: mpsc::UnboundedSender<Dismissed>,
+}
+
+impl Siblings {
+    /// Opens the store that the gateways share.
+    pub async fn open(
+        config: &SiblingsConfig,
+        url: &str,
+        sessions: &[SessionConfig],
+    ) -> Result<Siblings, StoreError> {
+        let store = Store::open(url).await?;
+        let (host, port) = config.reached_at();
+        let (tell_dismissed, dismissed) = mpsc::unbounded_channel();
+        Ok(Siblings {
+            store,
+            name: config.name.clone(),
+            start_id: new_id(),
+            configured: sessions.iter().map(|session| session.name.clone()).collect(),
+            tcp_port: AtomicU16::new(0),
+            host,
+            port,
+            draining: AtomicBool::new(false),
+            drain_asked: Notify::new(),
+            fence: Arc::new(Fence(Mutex::new(Awake { at: Instant::now(), slept: false }))),
+            well_since: Mutex::new(None),
+            others: watch::channel(Vec::new()).0,
+            news: Notify::new(),
+            held: Mutex::default(),
+            dismissed: Mutex::new(Some(dismissed)),
+            tell_dismissed,
+        })
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<String, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tcp_port(&self) -> u16 {
+        self.tcp_port.load(Ordering::Relaxed)
+    }
+
+    /// Where those dismissals go that other gateways are to be told of.
+    pub fn dismissals(&self) -> mpsc::UnboundedSender<Dismissed> {
+        self.tell_dismissed.clone()
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// What this gateway says of itself.
+    fn own(
+        &self,
+        certificate: &Certificate,
+        udp_port: Option<u16>,
+        tcp_port: u16,
+        tls: bool,
+    ) -> SharedGateway {
+        let pins = match certificate.is_self_signed() {
+            true => vec![crate::link::fingerprint_text(&certificate.fingerprint())],
+            false => Vec::new(),
+        };
+        let (udp_port, tcp_port) = match self.port {
+            Some(port) => (udp_port.map(|_| port), port),
+            None => (udp_port, tcp_port),
+        };
+        let address = Address { host: self.host.clone(), udp_port, tcp_port, tls, pins };
+        SharedGateway {
+            name: self.name.clone(),
+            start_id: self.start_id.clone(),
+            address: serde_json::to_string(&address).unwrap_or_default(),
+            draining: self.is_draining().into(),
+        }
+    }
+
+    /// A host has brought a session here. If the database is away, it is told later.
+    pub async fn has(&self, session: &str, title: &str) {
+        self.held().insert(session.to_owned(), Held { title: title.to_owned(), told: false });
+        self.take(session, title).await;
+        self.news.notify_waiters();
+    }
+
+    async fn take(&self, session: &str, title: &str) {
+        let told = async {
+            let fence = self.store.take_session(session, title, &self.start_id).await?;
+            tracing::info!(session, fence, "this gateway has the session");
+            self.tell(&Told::Session(session.to_owned())).await
+        };
+        match in_time(told).await {
+            Ok(()) => {
+                if let Some(held) = self.held().get_mut(session) {
+                    held.told = true;
+                }
+            }
+            Err(error) => tracing::warn!(session, error, "other gateways could not be told of a session"),
+        }
+    }
+
+    /// Whether other gateways may have this session, too: not what is started here for somebody alone.
+    fn is_shared(&self, registry: &Registry, session: &str) -> bool {
+        registry.is_brought(session) || self.configured.iter().any(|name| name == session)
+    }
+
+    fn has_now(&self, session: &str) -> bool {
+        self.held().contains_key(session)
+    }
+
+    pub fn fence(&self) -> Arc<Fence> {
+        self.fence.clone()
+    }
+
+    /// Waits until somebody asks this gateway to go.
+    pub async fn drain_asked(&self) {
+        self.drain_asked.notified().await;
+    }
+
+    /// Whether what others are known to have is known: one that has just come back may not have said that it is there.
+    fn knows_others(&self) -> bool {
+        let well_since = *self.well_since.lock().unwrap_or_else(PoisonError::into_inner);
+        well_since.is_some_and(|since| since.elapsed() > LASTS)
+    }
+
+    fn answers(&self, well: bool) {
+        let mut well_since = self.well_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *well_since = well_since.or(Some(Instant::now())).filter(|_| well);
+    }
+
+    /// Whether there is another gateway to go on at.
+    fn has_others(&self) -> bool {
+        self.others.borrow().iter().any(|other| !other.draining)
+    }
+
+    /// The sessions that other gateways have: name and title.
+    pub async fn elsewhere(&self) -> Vec<(String, String)> {
+        let all = in_time(self.store.leases()).await.unwrap_or_default();
+        let others = all.into_iter().filter(|lease| lease.start_id != self.start_id);
+        others.map(|Lease { session, title, .. }| (session, title)).collect()
+    }
+
+    /// Takes a ticket for all gateways: whether it had not been used for longer than one client's roads take. Without the
+    /// database only this gateway knows of it.
+    pub async fn use_ticket(&self, people: &People, claims: &Claims) -> bool {
+        let now = clock::unix_ms();
+        match in_time(self.store.use_ticket(&claims.id, claims.until - now)).await {
+            Ok(used_for_ms) => used_for_ms <= ROADS_WITHIN_MS,
+            Err(error) => {
+                tracing::warn!(error, "whether a ticket was used elsewhere could not be asked");
+                people.broker().use_here(claims, now).is_ok()
+            }
+        }
+    }
+
+    /// This gateway is gone, and with it what it had.
+    pub async fn goes(&self) {
+        let gone = async {
+            self.store.gateway_is_gone(&self.start_id).await?;
+            self.tell(&Told::Gateways).await
+        };
+        let _ = in_time(gone).await;
+    }
+
+    async fn tell(&self, told: &Told) -> Result<(), StoreError> {
+        self.store.tell_gateways(&serde_json::to_string(told).unwrap_or_default()).await
+    }
+
+    /// The other gateways for a viewer: first the one that has its session, then those that stay.
+    fn list(&self, holder: Option<&str>) -> Vec<GatewayAddress> {
+        let mut others = self.others.borrow().clone();
+        others.sort_by_key(|other| (holder != Some(other.start_id.as_str()), other.draining));
+        others.into_iter().take(MAX_GATEWAYS).map(|other| other.address).collect()
+    }
+
+    /// The gateway that has a session, if it is another one.
+    async fn holder(&self, session: &str) -> Option<String> {
+        let lease = in_time(self.store.lease(session)).await.ok()??;
+        (lease.start_id != self.start_id).then_some(lease.start_id)
+    }
+
+    async fn look_for_others(&self) {
+        let Ok(all) = in_time(self.store.gateways()).await else { return };
+        let sibling = |gateway: SharedGateway| {
+            let Address { host, udp_port, tcp_port, tls, pins } =
+                serde_json::from_str(&gateway.address).ok()?;
+            let pins = pins.iter().filter_map(|pin| crate::link::parse_fingerprint(pin)).collect();
+            let address = GatewayAddress { host, udp_port, tcp_port, tls, pins };
+            Some(Sibling { start_id: gateway.start_id, draining: gateway.draining != 0, address })
+        };
+        let others = all.into_iter().filter(|gateway| gateway.start_id != self.start_id);
+        let others: Vec<Sibling> = others.filter_map(sibling).collect();
+        self.others.send_if_modified(|known| {
+            let changed = *known != others;
+            *known = others;
+            changed
+        });
+    }
+
+    /// Keeps a viewer informed of the other gateways for as long as its link lasts.
+    pub async fn accompany(&self, link: &Link, takes: u64) {
+        if takes & features::GATEWAYS == 0 {
+            link.ended().await;
+            return;
+        }
+        let mut others = self.others.subscribe();
+        loop {
+            others.borrow_and_update();
+            link.control(&Control::Gateways(self.list(None)));
+            tokio::select! {
+                _ = link.ended() => return,
+                changed = others.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+}
+
+/// A database that does not answer soon is taken for absent.
+async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, String> {
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err("the database does not answer".into()),
+    }
+}
+
+/// Has all sessions go on at other gateways, and waits until they do; not for ever.
+pub(super) async fn drain(shared: &Arc<Shared>, siblings: &Arc<Siblings>) {
+    siblings.look_for_others().await;
+    if !siblings.has_others() {
+        return;
+    }
+    tracing::info!("all sessions are to go on at other gateways");
+    siblings.draining.store(true, Ordering::Relaxed);
+    let own = siblings.own(&shared.certificate(), shared.udp_port, siblings.tcp_port(), shared.tls);
+    let told = async {
+        siblings.store.gateway_is_there(&own, LASTS.as_millis() as i64).await?;
+        siblings.tell(&Told::Gateways).await
+    };
+    if let Err(error) = in_time(told).await {
+        tracing::warn!(error, "other gateways could not be told that this one goes");
+    }
+    for (_, link) in shared.registry.host_links() {
+        link.control(&Control::Move);
+    }
+    let own_sessions: Vec<String> =
+        siblings.held().keys().filter(|name| !shared.registry.is_brought(name)).cloned().collect();
+    for session in own_sessions {
+        let left = async {
+            siblings.store.leave_session(&session, &siblings.start_id).await?;
+            siblings.tell(&Told::Session(session.clone())).await
+        };
+        let _ = in_time(left).await;
+    }
+    let end = Instant::now() + DRAINS_WITHIN;
+    while Instant::now() < end {
+        let viewed = shared.registry.all().iter().any(|session| session.status().viewers > 0);
+        if !viewed && siblings.held().is_empty() {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    tracing::warn!("not all sessions went to other gateways");
+}
+
+/// Opens a session of the configuration whenever no other gateway has it, for as long as this one runs.
+pub(super) async fn hold(shared: Arc<Shared>, siblings: Arc<Siblings>, config: SessionConfig) {
+    let title = config.title.clone().unwrap_or_else(|| config.name.clone());
+    loop {
+        let news = siblings.news.notified();
+        tokio::pin!(news);
+        news.as_mut().enable();
+        if siblings.knows_others() && !siblings.is_draining() && !siblings.has_now(&config.name) {
+            let taken = siblings.store.take_free_session(&config.name, &title, &siblings.start_id);
+            if let Ok(Some(fence)) = in_time(taken).await {
+                tracing::info!(session = config.name, fence, "this gateway has the session");
+                open(&shared, &siblings, &config, &title);
+                let _ = in_time(siblings.tell(&Told::Session(config.name.clone()))).await;
+            }
+        }
+        tokio::select! {
+            () = &mut news => {}
+            () = sleep(BEAT) => {}
+        }
+    }
+}
+
+fn open(shared: &Shared, siblings: &Siblings, config: &SessionConfig, title: &str) {
+    match shared.registry.start_local(config) {
+        Ok(()) => {
+            siblings.held().insert(config.name.clone(), Held { title: title.to_owned(), told: true });
+            shared.audit.record(Record::new(Event::SessionStarted).session(config.name.as_str()));
+            siblings.news.notify_waiters();
+        }
+        Err(error) => tracing::error!(session = config.name, %error, "the session could not be opened"),
+    }
+}
+
+/// The session that a viewer asks for, once it is here. A viewer that can is told meanwhile where else it may be.
+pub(super) async fn find(
+    shared: &Shared,
+    siblings: &Siblings,
+    link: &Link,
+    name: &str,
+    (takes, returns): (u64, bool),
+) -> Option<Session> {
+    let patience = if returns { RETURNS_WITHIN } else { COMES_WITHIN };
+    let end = Instant::now() + patience;
+    let mut told = None;
+    loop {
+        let news = siblings.news.notified();
+        tokio::pin!(news);
+        news.as_mut().enable();
+        if let Some(session) = shared.registry.session(name)
+            && (siblings.has_now(name) || !siblings.is_shared(&shared.registry, name))
+        {
+            // Nobody is to see it before the host's screen is here.
+            let _ = tokio::time::timeout(LIVE_WITHIN, session.is_live()).await;
+            return Some(session);
+        }
+        if takes & features::GATEWAYS != 0 {
+            let holder = siblings.holder(name).await;
+            if holder.is_some() && holder != told {
+                link.control(&Control::Gateways(siblings.list(holder.as_deref())));
+                told = holder;
+            }
+        }
+        let left = end.checked_duration_since(Instant::now())?;
+        tokio::select! {
+            () = &mut news => {}
+            () = sleep(LOOK_AGAIN.min(left)) => {}
+            _ = link.ended() => return None,
+        }
+    }
+}
+
+/// Notes that this process is awake, for as long as it is.
+pub(super) async fn keep_fence(siblings: Arc<Siblings>) {
+    siblings.fence.keep().await;
+}
+
+/// Says that this gateway is there, and looks what the others say, for as long as it runs.
+pub(super) async fn beat(shared: Arc<Shared>, siblings: Arc<Siblings>, tcp_port: u16) {
+    siblings.tcp_port.store(tcp_port, Ordering::Relaxed);
+    let mut well = true;
+    let mut tidied = Instant::now();
+    loop {
+        let began = Instant::now();
+        let own = siblings.own(&shared.certificate(), shared.udp_port, tcp_port, shared.tls);
+        let beaten = in_time(siblings.store.gateway_is_there(&own, LASTS.as_millis() as i64)).await;
+        match &beaten {
+            Ok(()) if !well => tracing::info!("the gateways' database answers again"),
+            Err(error) if well => {
+                tracing::warn!(error, "the gateways' database does not answer; what runs goes on without it");
+            }
+            _ => {}
+        }
+        siblings.answers(beaten.is_ok());
+        if beaten.is_ok() {
+            look(&shared, &siblings).await;
+            siblings.fence.looked(began);
+        }
+        well = beaten.is_ok();
+        if tidied.elapsed() > TIDY_EVERY {
+            tidied = Instant::now();
+            let _ = in_time(siblings.store.forget_tickets()).await;
+        }
+        sleep(BEAT).await;
+    }
+}
+
+/// What the database says of the other gateways, and of who has which session.
+async fn look(shared: &Arc<Shared>, siblings: &Arc<Siblings>) {
+    siblings.look_for_others().await;
+    let Ok(leases) = in_time(siblings.store.leases()).await else { return };
+    let holder = |session: &str| leases.iter().find(|lease| lease.session == session);
+    let held: Vec<(String, Held)> =
+        siblings.held().iter().map(|(name, held)| (name.clone(), held.clone())).collect();
+    for (session, held) in held {
+        match holder(&session) {
+            Some(lease) if lease.start_id == siblings.start_id => {}
+            Some(lease) if held.told => lost(shared, siblings, &session, &lease.start_id),
+            // The host's word counts: it brought the session here while the database was away.
+            _ if shared.registry.is_connected(&session) => siblings.take(&session, &held.title).await,
+            _ => {}
+        }
+    }
+}
+
+/// Hears what the others tell, for as long as the gateway runs.
+pub(super) async fn listen(shared: Arc<Shared>, siblings: Arc<Siblings>) {
+    loop {
+        if let Ok(mut heard) = in_time(siblings.store.hear_gateways()).await {
+            // What was told before is looked up.
+            look(&shared, &siblings).await;
+            while let Ok(Some(text)) = heard.next().await {
+                match serde_json::from_str(&text) {
+                    Ok(told) => on_told(&shared, &siblings, told).await,
+                    Err(error) => tracing::warn!(%error, "another gateway tells what this one does not know"),
+                }
+            }
+        }
+        sleep(LISTEN_AGAIN).await;
+    }
+}
+
+async fn on_told(shared: &Arc<Shared>, siblings: &Arc<Siblings>, told: Told) {
+    match told {
+        Told::Gateways => siblings.look_for_others().await,
+        Told::Drain(name) if name == siblings.name => siblings.drain_asked.notify_one(),
+        Told::Drain(_) => {}
+        Told::Session(session) => {
+            siblings.news.notify_waiters();
+            let told = siblings.held().get(&session).is_some_and(|held| held.told);
+            if told && let Some(holder) = siblings.holder(&session).await {
+                lost(shared, siblings, &session, &holder);
+            }
+        }
+        Told::Dismissed { by, sign_in, code, reason } if by != siblings.start_id => {
+            if let Some(people) = &shared.people {
+                people.broker().sign_in_ended(&sign_in, clock::unix_ms());
+            }
+            shared.registry.dismiss_here(&sign_in, CloseCode(code), &reason).await;
+        }
+        Told::Dismissed { .. } => {}
+    }
+}
+
+/// Another gateway has a session from now on: its viewers are told to go there.
+fn lost(shared: &Arc<Shared>, siblings: &Arc<Siblings>, session: &str, holder: &str) {
+    if siblings.held().remove(session).is_none() {
+        return;
+    }
+    let Some(gone) = shared.registry.session(session) else { return };
+    tracing::info!(session, "another gateway has the session; its viewers are told");
+    let (shared, siblings) = (shared.clone(), siblings.clone());
+    let gateways = siblings.list(Some(holder));
+    let brought = shared.registry.is_brought(session);
+    if !brought {
+        // The other gateway has opened the host anew: this one has no business there any more.
+        drop(shared.registry.remove(session));
+    }
+    tokio::spawn(async move {
+        gone.tell_to_move(gateways).await;
+        if !brought {
+            return;
+        }
+        let end = Instant::now() + FOLLOW_WITHIN;
+        while gone.status().viewers > 0 && Instant::now() < end {
+            sleep(LOOK_AGAIN).await;
+        }
+        // Its host may have come back meanwhile.
+        if !siblings.has_now(gone.name()) {
+            drop(shared.registry.remove(gone.name()));
+            gone.end(Whom::All, CloseCode::GOING_AWAY, "another gateway has the session").await;
+        }
+    });
+}
+
+/// Tells the other gateways whose viewers must go, for as long as the gateway runs.
+pub(super) async fn tell_dismissals(siblings: Arc<Siblings>) {
+    let dismissed = siblings.dismissed.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(mut dismissed) = dismissed else { return };
+    while let Some(Dismissed { sign_in, code, reason }) = dismissed.recv().await {
+        let told = Told::Dismissed { by: siblings.start_id.clone(), sign_in, code: code.0, reason };
+        if let Err(error) = in_time(siblings.tell(&told)).await {
+            tracing::warn!(error, "other gateways could not be told that a sign-in has ended");
+        }
+    }
+}
+
+/// Asks the gateway of this name to go. Whether there is such a one.
+pub async fn ask_to_drain(store: &Store, name: &str) -> Result<bool, StoreError> {
+    let there = store.gateways().await?.iter().any(|gateway| gateway.name == name);
+    if there {
+        store
+            .tell_gateways(&serde_json::to_string(&Told::Drain(name.to_owned())).unwrap_or_default())
+            .await?;
+    }
+    Ok(there)
+}

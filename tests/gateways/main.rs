@@ -1,0 +1,171 @@
+//! Several gateways that share one PostgreSQL: what becomes of those who work when one of them dies, stands still or goes.
+
+#[path = "../store/postgres.rs"]
+mod postgres;
+#[path = "../x11_source/server.rs"]
+#[allow(dead_code)]
+mod server;
+mod stage;
+mod typist;
+mod vnc;
+
+use stage::{Stage, settle};
+use std::time::{Duration, Instant};
+use typist::{Terminal, Typist, until_exact};
+
+/// Times are measured here: one test after the other.
+fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    TURN.blocking_lock()
+}
+
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Runtime::new().unwrap().block_on(test);
+}
+
+#[test]
+fn a_typing_user_goes_on_at_another_gateway_when_theirs_is_killed_and_no_letter_is_lost_or_comes_twice() {
+    let _alone = alone();
+    run(async {
+        let mut stage = Stage::set("killed", 3);
+        let terminal = Terminal::open(&stage.folder);
+        stage.host("desk", &terminal.server.display);
+        let mut client = stage.client(stage.holder("desk").unwrap(), "desk").await;
+        until_exact(&mut client).await;
+        let mut typist = Typist::default();
+        typist.type_for(&mut client, Duration::from_secs(1)).await;
+        let mut took = Vec::new();
+        for _ in 0..6 {
+            let holder = stage.holder("desk").expect("a gateway has the session");
+            let killed = Instant::now();
+            stage.gateways[holder].program.kill();
+            took.push(typist.until_back(&mut client, killed).await);
+            stage.restart(holder);
+            typist.type_for(&mut client, Duration::from_secs(1)).await;
+        }
+        println!("without an exact screen after a gateway's death: {took:?}");
+        typist.all_arrived(&mut client, &terminal).await;
+        assert_eq!(client.mismatches(), 0);
+        assert!(typist.typed.len() > 200, "only {} letters were typed", typist.typed.len());
+    });
+}
+
+#[test]
+fn a_gateway_that_stood_still_while_its_session_went_elsewhere_has_no_say_in_it_any_more() {
+    let _alone = alone();
+    run(async {
+        let mut stage = Stage::set("still", 2);
+        let terminal = Terminal::open(&stage.folder);
+        stage.host("desk", &terminal.server.display);
+        let holder = stage.holder("desk").unwrap();
+        let mut client = stage.client(holder, "desk").await;
+        until_exact(&mut client).await;
+        let mut typist = Typist::default();
+        typist.type_for(&mut client, Duration::from_secs(1)).await;
+        // What is typed now lies in its sockets until it goes on.
+        let stopped = Instant::now();
+        stage.gateways[holder].program.signal("-STOP");
+        typist.until_back(&mut client, stopped).await;
+        typist.type_for(&mut client, Duration::from_secs(10).saturating_sub(stopped.elapsed())).await;
+        stage.gateways[holder].program.signal("-CONT");
+        typist.type_for(&mut client, Duration::from_secs(2)).await;
+        typist.all_arrived(&mut client, &terminal).await;
+        settle("the gateway that stood still gives the session up", || {
+            stage.gateways[holder].has("desk").then(|| stage.gateways[holder].program.log())
+        });
+        assert!(stage.gateways[1 - holder].has("desk"), "{}", stage.host_log());
+        assert_eq!(client.mismatches(), 0);
+    });
+}
+
+#[test]
+fn whoever_dials_a_gateway_that_does_not_have_the_session_is_shown_it_where_it_is() {
+    let _alone = alone();
+    run(async {
+        let mut stage = Stage::set("elsewhere", 2);
+        let terminal = Terminal::open(&stage.folder);
+        stage.host("desk", &terminal.server.display);
+        let holder = stage.holder("desk").unwrap();
+        let mut client = stage.client(1 - holder, "desk").await;
+        until_exact(&mut client).await;
+        let mut typist = Typist::default();
+        typist.type_for(&mut client, Duration::from_secs(1)).await;
+        typist.all_arrived(&mut client, &terminal).await;
+        assert!(stage.gateways[1 - holder].tells_of("desk"));
+        assert!(stage.gateways[holder].has("desk") && !stage.gateways[1 - holder].has("desk"));
+    });
+}
+
+#[test]
+fn gateways_that_are_drained_one_after_the_other_let_nobody_see_a_blank_screen_or_lose_a_letter() {
+    let _alone = alone();
+    run(async {
+        let mut stage = Stage::set("drained", 3);
+        let terminal = Terminal::open(&stage.folder);
+        stage.host("desk", &terminal.server.display);
+        let mut client = stage.client(stage.holder("desk").unwrap(), "desk").await;
+        until_exact(&mut client).await;
+        let mut typist = Typist::default();
+        typist.type_for(&mut client, Duration::from_secs(1)).await;
+        let mut moved = Vec::new();
+        for round in 0..4 {
+            let holder = stage.holder("desk").expect("a gateway has the session");
+            let (attached, began) = (typist.attached, Instant::now());
+            match round % 2 {
+                0 => stage.drain(holder),
+                _ => stage.gateways[holder].program.signal("-TERM"),
+            }
+            while typist.attached == attached || stage.gateways[holder].program.ended().is_none() {
+                assert!(began.elapsed() < stage::SOON, "{}", stage.gateways[holder].program.log());
+                typist.strike(&mut client).await;
+            }
+            moved.push(began.elapsed());
+            assert!(stage.gateways[holder].program.ended().unwrap().success());
+            stage.restart(holder);
+            typist.type_for(&mut client, Duration::from_secs(1)).await;
+        }
+        println!(
+            "gateways that went were gone after {moved:?}; the longest pause {:?}",
+            typist.longest_pause
+        );
+        typist.all_arrived(&mut client, &terminal).await;
+        assert_eq!(typist.silences, 0, "the viewer was without a link");
+        assert_eq!(typist.refused, 0, "input was not taken");
+        assert_eq!(client.mismatches(), 0);
+    });
+}
+
+#[test]
+fn a_vnc_host_is_opened_by_one_gateway_and_by_another_one_when_that_is_gone() {
+    let _alone = alone();
+    run(async {
+        let server = vnc::Vnc::start();
+        let session = format!(
+            "[[session]]\nname = \"ward\"\nvnc = {{ address = \"127.0.0.1:{}\", tls = \"never\" }}\n",
+            server.port
+        );
+        let stage = Stage::set_with("vnc", 2, &session);
+        settle("a gateway opens the host", || stage.holder("ward").is_none().then(|| "none has".into()));
+        let holder = stage.holder("ward").unwrap();
+        let mut client = stage.client(1 - holder, "ward").await;
+        until_exact(&mut client).await;
+        assert!(!stage.gateways[1 - holder].has("ward"));
+        let mut typist = Typist::default();
+        // One that stands still for so long has lost it.
+        stage.gateways[holder].program.signal("-STOP");
+        let stopped = Instant::now();
+        typist.until_back(&mut client, stopped).await;
+        println!("the host was opened anew and exact after {:?}", stopped.elapsed());
+        stage.gateways[holder].program.signal("-CONT");
+        settle("the first gateway gives the host up", || {
+            (stage.gateways[holder].has("ward") || !stage.gateways[1 - holder].has("ward"))
+                .then(|| stage.gateways[holder].program.log())
+        });
+        // Without the database whoever works goes on.
+        stage.postgres.stop();
+        typist.type_for(&mut client, Duration::from_secs(8)).await;
+        assert_eq!(client.input_waiting(), 0);
+        until_exact(&mut client).await;
+        assert!(stage.gateways[1 - holder].has("ward"));
+    });
+}
