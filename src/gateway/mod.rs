@@ -21,10 +21,12 @@ mod people;
 mod rdp;
 mod recordings;
 mod registry;
+mod remote_hosts;
 mod seats;
 mod share;
 mod takeovers;
 mod traces;
+mod vnc;
 
 pub use admit::{AccessError, Door, kept_keys, make_state_directory};
 pub use config::{
@@ -111,6 +113,7 @@ pub(crate) struct Shared {
     origins: origins::Origins,
     registry: Registry,
     hosts: hosts::Hosts,
+    remote: remote_hosts::RemoteHosts,
     audit: Arc<Audit>,
     certificate: RwLock<Arc<Certificate>>,
     udp_port: Option<u16>,
@@ -157,7 +160,8 @@ impl Gateway {
         let recordings = config.recording.as_ref();
         let recordings =
             recordings.map(|config| recordings::Recordings::open(config, audit.clone())).transpose()?;
-        let registry = Registry::new(key_secret.clone());
+        let vnc = vnc::VncHosts::new(config.state_directory.as_deref(), audit.clone());
+        let registry = Registry::new(key_secret.clone()).with_vnc(vnc);
         #[cfg(feature = "rdp")]
         let registry =
             registry.with_rdp(rdp::RdpHosts::new(config.state_directory.as_deref(), audit.clone()));
@@ -166,6 +170,7 @@ impl Gateway {
             people,
             origins: origins::Origins::new(&config.access.origins),
             hosts: hosts::Hosts::new(applications, &key_secret),
+            remote: remote_hosts::RemoteHosts::new(config),
             registry,
             audit,
             certificate: RwLock::new(certificate.clone()),
@@ -183,6 +188,7 @@ impl Gateway {
             shared.registry.start_local(session)?;
             shared.audit.record(Record::new(Event::SessionStarted).session(session.name.as_str()));
         }
+        remote_hosts::start_all(&shared).await.map_err(PeopleError::Store)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(forget_gone(shared.clone()));
         if let Some(people) = shared.people.clone() {

@@ -1,5 +1,6 @@
 //! From an address to a VNC server that has let us in.
 
+use super::Ties;
 use super::config::{VncConfig, host_and_port};
 use super::trust::Trust;
 use crate::rfb::{Credentials, Encryption, Handshake, RfbError, Server, Step};
@@ -32,6 +33,9 @@ pub(super) enum Failure {
     Rfb(#[from] RfbError),
     #[error("{0}")]
     Tls(String),
+    /// The certificate is not believed.
+    #[error("{0}")]
+    Distrusted(String),
     /// The operator's to put right.
     #[error("{0}")]
     Setting(String),
@@ -52,6 +56,7 @@ impl Failure {
                     | RfbError::NoCommonSecurity(_)
                     | RfbError::AnonymousTls(_),
             ) | Failure::Tls(_)
+                | Failure::Distrusted(_)
                 | Failure::Setting(_)
         )
     }
@@ -69,19 +74,21 @@ pub(super) struct Connection {
     /// What has already been read of what follows.
     pub early: Vec<u8>,
     pub certificate: Option<String>,
+    /// The certificate was seen for the first time, and is believed from now on.
+    pub first: bool,
 }
 
 /// Dials, secures and signs in.
-pub(super) async fn connect(config: &VncConfig) -> Result<Connection, Failure> {
+pub(super) async fn connect(config: &VncConfig, ties: &Ties) -> Result<Connection, Failure> {
     let slow = |_| Failure::Slow(config.address.clone());
-    tokio::time::timeout(PATIENCE, dial(config)).await.map_err(slow)?
+    tokio::time::timeout(PATIENCE, dial(config, ties)).await.map_err(slow)?
 }
 
-async fn dial(config: &VncConfig) -> Result<Connection, Failure> {
+async fn dial(config: &VncConfig, ties: &Ties) -> Result<Connection, Failure> {
     let address = &config.address;
     let reach = |source| Failure::Reach { address: address.clone(), source };
     let (host, port) = host_and_port(address).map_err(Failure::Setting)?;
-    let credentials = Credentials { user: config.user.clone(), password: password(config).await? };
+    let credentials = Credentials { user: config.user.clone(), password: password(config, ties).await? };
     let stream = TcpStream::connect((host.as_str(), port)).await.map_err(reach)?;
     stream.set_nodelay(true).map_err(reach)?;
     let alive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE).with_retries(3);
@@ -90,7 +97,7 @@ async fn dial(config: &VncConfig) -> Result<Connection, Failure> {
     let (mut reading, mut writing): (Reading, Writing) =
         (Box::new(tokio::io::empty()), Box::new(tokio::io::sink()));
     let mut plain = Some(stream);
-    let mut certificate = None;
+    let (mut certificate, mut first) = (None, false);
     loop {
         // Until the server asks for TLS, both directions are one socket.
         let ended = match &mut plain {
@@ -102,8 +109,8 @@ async fn dial(config: &VncConfig) -> Result<Connection, Failure> {
         };
         match (ended, plain.take()) {
             (Step::StartTls, Some(stream)) => {
-                let secured = secure(config, host.clone(), stream).await?;
-                certificate = secured.1;
+                let secured = secure(config, ties, (&host, port), stream).await?;
+                (certificate, first) = (secured.1.seen(), secured.1.is_first());
                 let (read, write) = tokio::io::split(secured.0);
                 (reading, writing) = (Box::new(read), Box::new(write));
             }
@@ -113,7 +120,7 @@ async fn dial(config: &VncConfig) -> Result<Connection, Failure> {
                     (reading, writing) = (Box::new(read), Box::new(write));
                 }
                 let early = handshake.into_rest();
-                return Ok(Connection { server, reading, writing, early, certificate });
+                return Ok(Connection { server, reading, writing, early, certificate, first });
             }
             (Step::StartTls | Step::Send(_), _) => {
                 return Err(Failure::Setting("the VNC server asks for TLS within TLS".into()));
@@ -148,22 +155,26 @@ async fn shake(
 
 async fn secure(
     config: &VncConfig,
-    host: String,
+    ties: &Ties,
+    (host, port): (&str, u16),
     stream: TcpStream,
-) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Option<String>), Failure> {
-    let trust = Trust::new(config.fingerprint.as_deref(), config.ca_file.as_deref());
+) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Arc<Trust>), Failure> {
+    let trust = Trust::new(config, format!("{}:{port}", host.to_lowercase()), &ties.known);
     let trust = Arc::new(trust.map_err(Failure::Setting)?);
     let client = trust.client().map_err(|error| Failure::Tls(error.to_string()))?;
-    let name = ServerName::try_from(host).map_err(|error| Failure::Setting(error.to_string()))?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| Failure::Setting(error.to_string()))?;
     let connected = TlsConnector::from(Arc::new(client)).connect(name, stream).await;
     let stream = connected.map_err(|error| {
-        let other = || format!("encrypting the connection to the VNC server failed: {error}");
-        Failure::Tls(trust.refusal().unwrap_or_else(other))
+        let other = || Failure::Tls(format!("encrypting the connection to the VNC server failed: {error}"));
+        trust.refusal().map_or_else(other, Failure::Distrusted)
     })?;
-    Ok((stream, trust.seen()))
+    Ok((stream, trust))
 }
 
-async fn password(config: &VncConfig) -> Result<Option<String>, Failure> {
+async fn password(config: &VncConfig, ties: &Ties) -> Result<Option<String>, Failure> {
+    if let Some(password) = &ties.password {
+        return Ok(Some(password.to_string()));
+    }
     let Some(path) = &config.password_file else { return Ok(None) };
     let read = async {
         let mut text = String::new();
