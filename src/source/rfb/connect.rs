@@ -1,8 +1,8 @@
 //! From an address to a VNC server that has let us in.
 
-use super::Ties;
 use super::config::{VncConfig, host_and_port};
 use super::trust::Trust;
+use super::{Notice, Ties};
 use crate::rfb::{Credentials, Encryption, Handshake, RfbError, Server, Step};
 use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
@@ -74,8 +74,6 @@ pub(super) struct Connection {
     /// What has already been read of what follows.
     pub early: Vec<u8>,
     pub certificate: Option<String>,
-    /// The certificate was seen for the first time, and is believed from now on.
-    pub first: bool,
 }
 
 /// Dials, secures and signs in.
@@ -97,7 +95,7 @@ async fn dial(config: &VncConfig, ties: &Ties) -> Result<Connection, Failure> {
     let (mut reading, mut writing): (Reading, Writing) =
         (Box::new(tokio::io::empty()), Box::new(tokio::io::sink()));
     let mut plain = Some(stream);
-    let (mut certificate, mut first) = (None, false);
+    let mut certificate = None;
     loop {
         // Until the server asks for TLS, both directions are one socket.
         let ended = match &mut plain {
@@ -110,7 +108,7 @@ async fn dial(config: &VncConfig, ties: &Ties) -> Result<Connection, Failure> {
         match (ended, plain.take()) {
             (Step::StartTls, Some(stream)) => {
                 let secured = secure(config, ties, (&host, port), stream).await?;
-                (certificate, first) = (secured.1.seen(), secured.1.is_first());
+                certificate = secured.1;
                 let (read, write) = tokio::io::split(secured.0);
                 (reading, writing) = (Box::new(read), Box::new(write));
             }
@@ -120,7 +118,7 @@ async fn dial(config: &VncConfig, ties: &Ties) -> Result<Connection, Failure> {
                     (reading, writing) = (Box::new(read), Box::new(write));
                 }
                 let early = handshake.into_rest();
-                return Ok(Connection { server, reading, writing, early, certificate, first });
+                return Ok(Connection { server, reading, writing, early, certificate });
             }
             (Step::StartTls | Step::Send(_), _) => {
                 return Err(Failure::Setting("the VNC server asks for TLS within TLS".into()));
@@ -158,7 +156,7 @@ async fn secure(
     ties: &Ties,
     (host, port): (&str, u16),
     stream: TcpStream,
-) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Arc<Trust>), Failure> {
+) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Option<String>), Failure> {
     let trust = Trust::new(config, format!("{}:{port}", host.to_lowercase()), &ties.known);
     let trust = Arc::new(trust.map_err(Failure::Setting)?);
     let client = trust.client().map_err(|error| Failure::Tls(error.to_string()))?;
@@ -168,7 +166,12 @@ async fn secure(
         let other = || Failure::Tls(format!("encrypting the connection to the VNC server failed: {error}"));
         trust.refusal().map_or_else(other, Failure::Distrusted)
     })?;
-    Ok((stream, trust))
+    let seen = trust.seen();
+    // Told even if what follows fails: the next time it is known already.
+    if let Some(fingerprint) = seen.clone().filter(|_| trust.is_first()) {
+        (ties.notify)(Notice::Trusted { fingerprint });
+    }
+    Ok((stream, seen))
 }
 
 async fn password(config: &VncConfig, ties: &Ties) -> Result<Option<String>, Failure> {

@@ -174,7 +174,7 @@ impl Host {
                 return Some(failure);
             }
         };
-        self.tell_let_in(&connection);
+        self.tell_let_in();
         let failure = self.serve(connection, since, errands).await;
         if let Some(failure) = &failure {
             (self.ties.notify)(Notice::Lost { reason: failure.to_string() });
@@ -231,11 +231,8 @@ impl Host {
         self.config.user.clone().unwrap_or_default()
     }
 
-    fn tell_let_in(&mut self, connection: &connect::Connection) {
+    fn tell_let_in(&mut self) {
         self.told = None;
-        if let Some(fingerprint) = connection.certificate.clone().filter(|_| connection.first) {
-            (self.ties.notify)(Notice::Trusted { fingerprint });
-        }
         (self.ties.notify)(Notice::SignedIn { user: self.user() });
     }
 
