@@ -49,6 +49,9 @@ mod terminal;
 #[allow(dead_code)]
 #[path = "x11_source/viewer.rs"]
 mod viewer;
+#[allow(dead_code)]
+#[path = "vnc/server.rs"]
+mod vnc_server;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

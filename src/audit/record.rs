@@ -152,6 +152,10 @@ pub enum Event {
         host_user: Text,
         reason: Text,
     },
+    /// A host without chevet, to which the gateway had signed in, is gone.
+    HostLost {
+        reason: Text,
+    },
     /// A host that starts sessions has come, and proven which one it is.
     HostJoined {
         road: Text,

@@ -7,7 +7,7 @@ use crate::wire::Policy;
 use crate::wire::limits::{MAX_ARGUMENT, MAX_ARGUMENTS};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 /// An application as the configuration has it.
@@ -228,29 +228,43 @@ pub struct Running {
 /// The applications of this gateway, and the sessions of theirs that run.
 #[derive(Default)]
 pub struct Applications {
-    list: Vec<Application>,
+    list: RwLock<Vec<Arc<Application>>>,
     running: Mutex<BTreeMap<String, Running>>,
 }
 
 impl Applications {
     pub fn new(list: Vec<Application>) -> Self {
-        Applications { list, running: Mutex::default() }
+        let list = list.into_iter().map(Arc::new).collect();
+        Applications { list: RwLock::new(list), running: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn list(&self) -> &[Application] {
-        &self.list
+    pub fn list(&self) -> Vec<Arc<Application>> {
+        self.list.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub fn named(&self, name: &str) -> Option<&Application> {
-        self.list.iter().find(|application| application.name == name)
+    pub fn named(&self, name: &str) -> Option<Arc<Application>> {
+        let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
+        list.iter().find(|application| application.name == name).cloned()
+    }
+
+    /// One more application, or another in the place of the one of its name.
+    pub fn publish(&self, application: Application) {
+        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
+        list.retain(|other| other.name != application.name);
+        list.push(Arc::new(application));
+    }
+
+    /// There is no such application any more.
+    pub fn withdraw(&self, name: &str) {
+        self.list.write().unwrap_or_else(PoisonError::into_inner).retain(|other| other.name != name);
     }
 
     /// The application that a session's name belongs to, whether there is such a session or not.
-    pub fn of_session(&self, session: &str) -> Option<&Application> {
+    pub fn of_session(&self, session: &str) -> Option<Arc<Application>> {
         self.named(session.split_once('.')?.0)
     }
 

@@ -16,8 +16,9 @@ use crate::policy::{Allowed, Case, Policies, stands_for};
 use crate::store::{StoreError, User};
 use crate::telemetry;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// A ticket must be shown within this time.
 pub const TICKET_MS: i64 = 30_000;
@@ -56,7 +57,7 @@ pub struct Publication {
 }
 
 impl Publication {
-    fn is_of(&self, session: &str) -> bool {
+    pub fn is_of(&self, session: &str) -> bool {
         stands_for(&self.session, session)
     }
 
@@ -78,6 +79,8 @@ pub struct Broker {
     identity: Arc<Identity>,
     office: TicketOffice,
     publications: Vec<Publication>,
+    /// The groups that sessions were published to since the start, by session.
+    published: RwLock<BTreeMap<String, Vec<String>>>,
     applications: Arc<Applications>,
     policies: Policies,
     /// How long somebody who was attached may be away and come back without signing in, in milliseconds.
@@ -96,7 +99,8 @@ impl Broker {
         shared: bool,
     ) -> Self {
         let office = if shared { TicketOffice::shared(keys) } else { TicketOffice::new(keys) };
-        Broker { identity, office, publications, applications, policies, resume_ms }
+        let published = RwLock::default();
+        Broker { identity, office, publications, published, applications, policies, resume_ms }
     }
 
     pub fn identity(&self) -> &Identity {
@@ -111,9 +115,24 @@ impl Broker {
     pub fn may_have(&self, user: &User, session: &str) -> bool {
         // However widely sessions are published, those of applications are their user's alone.
         if let Some(application) = self.applications.of_session(session) {
-            return self.applications.may_have(application, user, session);
+            return self.applications.may_have(&application, user, session);
         }
-        self.publications.iter().any(|publication| publication.is_of(session) && publication.is_for(user))
+        let published = self.published.read().unwrap_or_else(PoisonError::into_inner);
+        published.get(session).is_some_and(|groups| groups.iter().any(|group| user.groups.contains(group)))
+            || self
+                .publications
+                .iter()
+                .any(|publication| publication.is_of(session) && publication.is_for(user))
+    }
+
+    /// Publishes a session to these groups, beside what the configuration says of it.
+    pub fn publish(&self, session: &str, groups: &[String]) {
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        published.insert(session.to_owned(), groups.to_vec());
+    }
+
+    pub fn withdraw(&self, session: &str) {
+        self.published.write().unwrap_or_else(PoisonError::into_inner).remove(session);
     }
 
     /// Gives a session to somebody: the ticket takes it over from whoever has it.

@@ -2,21 +2,13 @@
 
 use super::Failure;
 use super::source::Host;
-use chevet::source::rdp::{
-    CertificatePolicy, KnownHosts, Login, RdpConfig, RdpSettings, RdpSource, Report, fingerprint_text,
-    parse_fingerprint,
-};
-use chevet::source::{Canvas, SourceEvent, SourceState};
+use chevet::source::check::{self, Seen};
+use chevet::source::rdp::{CertificatePolicy, KnownHosts, Login, RdpConfig, RdpSettings, parse_fingerprint};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
 use zeroize::Zeroizing;
-
-/// How long the first picture may take.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -54,7 +46,9 @@ pub async fn check(url: &url::Url, asked: &Host, options: &Options) -> Result<Ex
     };
     let password = password(asked, user)?;
     let seen = look(settings, user, domain, password, asked.watch()).await?;
-    print(&seen.report);
+    for (name, value) in &seen.lines {
+        println!("{name:<16}{value}");
+    }
     match seen.failure {
         None => {
             println!("OK");
@@ -70,10 +64,9 @@ pub async fn check(url: &url::Url, asked: &Host, options: &Options) -> Result<Ex
 /// Looks at the certificate without signing in, and asks whether it is the right one.
 async fn believe(settings: RdpSettings) -> Result<RdpSettings, Failure> {
     let seen = look(settings.clone(), "", "", Zeroizing::default(), Duration::ZERO).await?;
-    let Some(fingerprint) = seen.report.fingerprint else {
+    let Some(text) = seen.fingerprint else {
         return Err(seen.failure.unwrap_or_else(|| "the host showed no certificate".into()).into());
     };
-    let text = fingerprint_text(&fingerprint);
     if !std::io::stdin().is_terminal() {
         return Err(format!(
             "the certificate of {} has the fingerprint\n  {text}\nIf that is right, say so with --fingerprint; \
@@ -108,12 +101,7 @@ fn password(asked: &Host, user: &str) -> Result<Zeroizing<String>, Failure> {
     Ok(rpassword::prompt_password(format!("Password of {user}: "))?.into())
 }
 
-struct Seen {
-    report: Report,
-    failure: Option<String>,
-}
-
-/// Connects until there is a picture or a reason why there is none, and watches on for a while.
+/// Connects as these settings say, without asking anything.
 async fn look(
     settings: RdpSettings,
     user: &str,
@@ -134,54 +122,7 @@ async fn look(
         size: (1280, 800),
         notify: Arc::new(|_| {}),
     };
-    let canvas = Arc::new(Canvas::new(1280, 800)?);
-    let (events, mut heard) = mpsc::channel(64);
-    let source = RdpSource::start(config, canvas, events)?;
-    let mut until = Instant::now() + PATIENCE;
-    let mut live = false;
-    let mut first = true;
-    let failure = loop {
-        match tokio::time::timeout_at(until, heard.recv()).await {
-            Err(_) if live => break None,
-            Err(_) => break Some("no picture came in time".to_owned()),
-            Ok(None) => break Some("the connection ended".to_owned()),
-            Ok(Some(SourceEvent::State(SourceState::Live))) => (live, until) = (true, Instant::now() + watch),
-            // The first text says that it connects.
-            Ok(Some(SourceEvent::State(SourceState::Waiting(_)))) if first => first = false,
-            Ok(Some(SourceEvent::State(SourceState::Waiting(text)))) => break Some(text),
-            Ok(Some(_)) => {}
-        }
-    };
-    let report = source.report();
-    let failure =
-        failure.or_else(|| report.first_picture_after.is_none().then(|| "the host drew nothing".into()));
-    Ok(Seen { report, failure })
-}
-
-fn print(report: &Report) {
-    let line = |name: &str, value: String| println!("{name:<16}{value}");
-    line("TLS", report.tls.clone());
-    line("certificate", report.fingerprint.as_ref().map(fingerprint_text).unwrap_or_default());
-    line("subject", report.certificate_subject.clone());
-    let sign_in =
-        if report.network_level { "network level authentication (NTLM)" } else { "on the host's screen" };
-    line("sign-in", sign_in.into());
-    let after =
-        |time: Option<Duration>| time.map_or("never".into(), |time| format!("after {} ms", time.as_millis()));
-    line("connected", after(report.connected_after));
-    line("first picture", after(report.first_picture_after));
-    line("size", format!("{} x {}", report.size.0, report.size.1));
-    line("compression", report.compression.clone().unwrap_or_else(|| "none".into()));
-    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
-    line("graphics pipe", report.pipeline.clone().unwrap_or_else(|| "no".into()));
-    line("resize", yes(report.display_control));
-    line("clipboard", yes(report.clipboard));
-    line("Unicode keys", yes(report.unicode_input));
-    line("cursors", report.cursors.to_string());
-    for (form, count) in &report.updates {
-        line("updates", format!("{count} x {form}"));
-    }
-    line("not there", "sound, drives, printers, smart cards, H.264, Kerberos, UDP".into());
+    Ok(check::rdp(config, watch).await?)
 }
 
 fn percent_decoded(text: &str) -> String {

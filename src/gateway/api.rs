@@ -341,7 +341,7 @@ async fn sessions(
             let mut shown = shown_session(listed, &person);
             // What a session is that was started, so that it can be ended too.
             let application = broker.applications().of_session(&listed.name);
-            shown["application"] = json!(application.map(|application| &application.name));
+            shown["application"] = json!(application.map(|application| application.name.clone()));
             shown
         })
         .collect();

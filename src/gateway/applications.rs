@@ -27,7 +27,8 @@ pub(super) fn router() -> Router<Arc<Shared>> {
 pub(super) fn shown(shared: &Shared, person: &Person) -> Vec<Value> {
     let applications = shared.hosts.applications();
     let running = applications.all_running();
-    let theirs = applications.list().iter().filter(|application| application.is_for(&person.user));
+    let list = applications.list();
+    let theirs = list.iter().filter(|application| application.is_for(&person.user));
     theirs
         .map(|application| {
             let sessions: Vec<&str> = running

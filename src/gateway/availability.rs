@@ -34,7 +34,7 @@ pub(super) fn recorder(
 /// Counts how an attempt goes that was let in.
 pub(super) fn follow(shared: &Shared, session: &Session, link: &Link, grant: &mut Grant) {
     let Some(recorder) = &shared.availability else { return };
-    let meter = recorder.meter(application_of(shared, session.name()));
+    let meter = recorder.meter(&application_of(shared, session.name()));
     grant.taps = Some(meter.taps());
     tokio::spawn(meter.follow(link.clone(), grant.first_screen.clone(), session.status().live));
 }
@@ -43,7 +43,7 @@ pub(super) fn follow(shared: &Shared, session: &Session, link: &Link, grant: &mu
 pub(super) fn refused(shared: &Shared, session: &str) {
     // Names of sessions that there are not are anybody's invention.
     if let (Some(recorder), Some(session)) = (&shared.availability, shared.registry.session(session)) {
-        recorder.meter(application_of(shared, session.name())).count(Ending::Failed);
+        recorder.meter(&application_of(shared, session.name())).count(Ending::Failed);
     }
 }
 
@@ -55,8 +55,9 @@ pub(super) fn not_started(shared: &Shared, application: &str) {
 }
 
 /// What a session is counted as: those that were started, together as their application.
-fn application_of<'a>(shared: &'a Shared, session: &'a str) -> &'a str {
-    shared.hosts.applications().of_session(session).map_or(session, |application| &application.name)
+fn application_of(shared: &Shared, session: &str) -> String {
+    let application = shared.hosts.applications().of_session(session);
+    application.map_or_else(|| session.to_owned(), |application| application.name.clone())
 }
 
 /// Writes down each minute. Never returns.

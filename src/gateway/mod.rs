@@ -22,11 +22,13 @@ mod people;
 mod rdp;
 mod recordings;
 mod registry;
+mod remote_hosts;
 mod seats;
 mod share;
 mod siblings;
 mod takeovers;
 mod traces;
+mod vnc;
 
 pub use admit::{AccessError, Door, kept_keys, make_state_directory};
 pub use config::{
@@ -119,6 +121,7 @@ pub(crate) struct Shared {
     origins: origins::Origins,
     registry: Registry,
     hosts: hosts::Hosts,
+    remote: remote_hosts::RemoteHosts,
     audit: Arc<Audit>,
     certificate: RwLock<Arc<Certificate>>,
     udp_port: Option<u16>,
@@ -173,7 +176,8 @@ impl Gateway {
         let recordings = config.recording.as_ref();
         let recordings =
             recordings.map(|config| recordings::Recordings::open(config, audit.clone())).transpose()?;
-        let registry = Registry::new(key_secret.clone());
+        let vnc = vnc::VncHosts::new(config.state_directory.as_deref(), audit.clone());
+        let registry = Registry::new(key_secret.clone()).with_vnc(vnc);
         let registry = match &siblings {
             Some(siblings) => registry.telling(siblings.dismissals()).fenced_by(siblings.fence()),
             None => registry,
@@ -186,6 +190,7 @@ impl Gateway {
             people,
             origins: origins::Origins::new(&config.access.origins),
             hosts: hosts::Hosts::new(applications, &key_secret),
+            remote: remote_hosts::RemoteHosts::new(config),
             registry,
             audit,
             certificate: RwLock::new(certificate.clone()),
@@ -205,6 +210,7 @@ impl Gateway {
             shared.registry.start_local(session)?;
             shared.audit.record(Record::new(Event::SessionStarted).session(session.name.as_str()));
         }
+        remote_hosts::start_all(&shared).await.map_err(PeopleError::Store)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(forget_gone(shared.clone()));
         if let Some(people) = shared.people.clone() {

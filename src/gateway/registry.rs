@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use zeroize::Zeroizing;
 
 /// Sessions that hosts may offer to one gateway.
 const MAX_SESSIONS: usize = 4_096;
@@ -91,6 +92,7 @@ pub struct Registry {
     key_secret: hmac::Key,
     #[cfg(feature = "rdp")]
     rdp: super::rdp::RdpHosts,
+    vnc: super::vnc::VncHosts,
     sessions: Mutex<BTreeMap<String, Entry>>,
     /// Of sessions that a gateway before this one had, and that are not here yet.
     applied: Mutex<Applied>,
@@ -106,6 +108,7 @@ impl Registry {
             key_secret,
             #[cfg(feature = "rdp")]
             rdp: super::rdp::RdpHosts::default(),
+            vnc: super::vnc::VncHosts::default(),
             sessions: Mutex::default(),
             applied: Mutex::default(),
             fence: None,
@@ -130,6 +133,12 @@ impl Registry {
             Some(fence) => Arc::new(Fenced { source, fence: fence.clone() }),
             None => source,
         }
+    }
+
+    /// With what sessions on VNC servers remember and tell.
+    pub(super) fn with_vnc(mut self, vnc: super::vnc::VncHosts) -> Self {
+        self.vnc = vnc;
+        self
     }
 
     /// With what sessions on RDP hosts remember and tell.
@@ -171,13 +180,48 @@ impl Registry {
         applied
     }
 
+    /// Lets a session's viewers go to the one of the same name that is started next, which goes on from what was applied.
+    pub(super) async fn let_go(&self, name: &str) {
+        let Some(session) = self.session(name) else { return };
+        let applied = session.leave().await;
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner).add(name, applied);
+        drop(self.remove(name));
+    }
+
+    /// What sessions on VNC servers share.
+    pub(super) fn vnc(&self) -> &super::vnc::VncHosts {
+        &self.vnc
+    }
+
+    /// What sessions on RDP hosts share.
+    #[cfg(feature = "rdp")]
+    pub(super) fn rdp(&self) -> &super::rdp::RdpHosts {
+        &self.rdp
+    }
+
     /// Starts a session of this machine.
     pub fn start_local(&self, config: &SessionConfig) -> Result<(), RegistryError> {
+        self.start_with(config, None)
+    }
+
+    /// The same with a password of a VNC server's or an RDP host's, instead of the one in a file.
+    pub(super) fn start_with(
+        &self,
+        config: &SessionConfig,
+        password: Option<Zeroizing<String>>,
+    ) -> Result<(), RegistryError> {
         let name = &config.name;
         #[cfg(feature = "rdp")]
         if let Some(settings) = &config.rdp {
             let title = config.title.as_deref().unwrap_or(name);
-            let keyring = crate::source::rdp::keyring(settings);
+            let keyring = match password {
+                None => crate::source::rdp::keyring(settings),
+                Some(password) => {
+                    let (user, domain) = (settings.user.clone(), settings.domain.clone());
+                    let login = crate::source::rdp::Login { user, domain, password };
+                    Arc::new(move || Ok(login.clone()))
+                }
+            };
             return self.start_rdp(name, title, config.policy, settings.clone(), keyring, FIRST_SIZE);
         }
         let (width, height) = config.pattern.as_ref().map_or(FIRST_SIZE, |p| (p.width, p.height));
@@ -185,7 +229,10 @@ impl Registry {
         let canvas = Arc::new(Canvas::new(width, height).map_err(size)?);
         let (events, to_session) = mpsc::channel(EVENTS);
         let source: Arc<dyn Source> = match (&config.vnc, &config.display, &config.pattern) {
-            (Some(vnc), ..) => Arc::new(VncSource::start(vnc.clone(), canvas.clone(), events)),
+            (Some(vnc), ..) => {
+                let ties = self.vnc.ties(name, &vnc.address, password);
+                Arc::new(VncSource::start(vnc.clone(), ties, canvas.clone(), events))
+            }
             (None, Some(display), _) => {
                 let server = XServer { display: display.clone(), authority: config.xauthority.clone() };
                 let started = X11Source::start(&server, canvas.clone(), events);
@@ -231,7 +278,9 @@ impl Registry {
         let source = started.map_err(|source| RegistryError::Rdp { name: name.to_owned(), source })?;
         let source = self.fenced(Arc::new(source));
         let session = Session::start(name, title, self.hash_key(name), policy, canvas, source, to_session);
-        let entry = Entry { session: session.map_err(size)?, host: None, link: None, gone_since: None };
+        let session = session.map_err(size)?;
+        self.remember(&session);
+        let entry = Entry { session, host: None, link: None, gone_since: None };
         self.lock().insert(name.to_owned(), entry);
         Ok(())
     }

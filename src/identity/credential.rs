@@ -49,6 +49,17 @@ impl HostCredential {
     }
 }
 
+/// Seals the password that a gateway signs in with on a host. `binding` says everything that decides where it goes.
+pub fn seal_host_password(password: &str, binding: &str, keys: &Keys) -> Sealed {
+    keys.seal(password.as_bytes(), &format!("password of host {binding}"))
+}
+
+/// What was sealed for this host; nothing if it was another's.
+pub fn open_host_password(sealed: &str, binding: &str, keys: &Keys) -> Option<Zeroizing<String>> {
+    let bytes = Zeroizing::new(keys.open(sealed, &format!("password of host {binding}"))?);
+    std::str::from_utf8(&bytes).ok().map(|text| Zeroizing::new(text.to_owned()))
+}
+
 fn owner(user_id: &str, host: &str) -> String {
     // A user's id has no spaces.
     format!("credential of {user_id} on {host}")
@@ -58,6 +69,16 @@ fn owner(user_id: &str, host: &str) -> String {
 mod tests {
     use super::*;
     use aws_lc_rs::hmac;
+
+    #[test]
+    fn a_hosts_password_opens_where_it_was_meant_to_go_alone() {
+        let keys = Keys::new(&hmac::Key::new(hmac::HMAC_SHA256, b"secret"));
+        let sealed = seal_host_password("Été 2026", "ward pc7", &keys);
+        assert!(!sealed.contains("2026"));
+        assert_eq!(open_host_password(&sealed, "ward pc7", &keys).unwrap().as_str(), "Été 2026");
+        assert_eq!(open_host_password(&sealed, "ward pc8", &keys), None);
+        assert_eq!(HostCredential::open(&sealed, "ward", "pc7", &keys), None);
+    }
 
     #[test]
     fn a_credential_opens_for_its_user_on_its_host_alone() {

@@ -23,7 +23,7 @@ pub use badge::{
     BADGE, BadgePolicy, CODE_MS, GraceIn, Opened, PinError, SeatCodeError, SeatError, Signed, Tapped,
     badge_number, check_new_pin, new_seat_code, seat_name,
 };
-pub use credential::{HostCredential, credential_host};
+pub use credential::{HostCredential, credential_host, open_host_password, seal_host_password};
 pub use host_key::{HostKey, HostKeyError, is_host_key, is_proven};
 pub use password::{Hasher, PasswordError, check_new_password};
 pub use secret::{Keys, Sealed, new_code, new_id, new_secret, sha256_hex};

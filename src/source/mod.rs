@@ -2,6 +2,8 @@
 //! session's [`Canvas`], tells the rest as [`SourceEvent`]s, and takes input. It never encodes and never
 //! knows who watches.
 
+pub mod check;
+mod known_hosts;
 mod native;
 mod pattern;
 #[cfg(feature = "rdp")]
@@ -10,6 +12,7 @@ pub mod rfb;
 mod synthetic;
 mod x11;
 
+pub use known_hosts::{Known, KnownHosts};
 pub use native::NativeSource;
 pub use pattern::{PatternConfig, PatternSource};
 pub use synthetic::{Layout, SyntheticConfig, SyntheticSource, TITLE as SYNTHETIC_TITLE, keysym_for};

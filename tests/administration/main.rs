@@ -3,9 +3,17 @@
 
 mod http;
 mod metrics;
+#[cfg(feature = "rdp")]
+#[allow(dead_code, reason = "shared with the RDP source's tests")]
+#[path = "../rdp/peers.rs"]
+mod peers;
 mod refusals;
+mod remote_hosts;
 mod report;
 mod seats;
+#[allow(dead_code, reason = "shared with the VNC source's tests")]
+#[path = "../vnc/server.rs"]
+mod server;
 mod stage;
 
 use http::Asked;

@@ -5,7 +5,7 @@ use crate::stage::{PASSWORD, Stage};
 use serde_json::json;
 
 /// A reading and every change, as they would be right.
-const REQUESTS: [(&str, &str, &str); 17] = [
+const REQUESTS: [(&str, &str, &str); 22] = [
     ("GET", "/api/admin/sessions", ""),
     ("GET", "/api/admin/users", ""),
     ("POST", "/api/admin/sessions/pattern/message", r#"{"text": "x"}"#),
@@ -23,7 +23,14 @@ const REQUESTS: [(&str, &str, &str); 17] = [
     ("POST", "/api/admin/users/anne/badges", r#"{"number": "04A22F91"}"#),
     ("PUT", "/api/admin/users/anne/pin", r#"{"pin": "4711"}"#),
     ("DELETE", "/api/admin/users/anne/pin", ""),
+    ("GET", "/api/admin/remote-hosts", ""),
+    ("POST", "/api/admin/remote-hosts", REMOTE),
+    ("PUT", "/api/admin/remote-hosts/ward", REMOTE),
+    ("DELETE", "/api/admin/remote-hosts/ward", ""),
+    ("POST", "/api/admin/remote-host-tests", REMOTE),
 ];
+const REMOTE: &str =
+    r#"{"host": {"name": "ward", "protocol": "vnc", "address": "127.0.0.1:9", "encryption": "never"}}"#;
 
 async fn expect_unchanged(stage: &Stage) {
     let boss = stage.sign_in("boss").await;

@@ -19,6 +19,7 @@ const LONG: Duration = Duration::from_secs(20);
 
 pub struct Stage {
     pub gateway: Gateway,
+    config: Config,
     pub folder: Folder,
 }
 
@@ -31,6 +32,26 @@ impl Stage {
     }
 
     pub async fn open_with(metrics: MetricsConfig) -> Stage {
+        Stage::open_all(metrics, Vec::new()).await
+    }
+
+    /// With these sessions beside the pattern.
+    pub async fn open_having(sessions: Vec<SessionConfig>) -> Stage {
+        Stage::open_all(MetricsConfig { token: Some(TOKEN.into()), loopback: false }, sessions).await
+    }
+
+    /// Ends the gateway, and starts it again with the same state.
+    pub async fn restart(&mut self) {
+        let new = Config { listen: vec![([127, 0, 0, 1], 0).into()], ..self.config.clone() };
+        let elsewhere = Config { state_directory: None, sign_in: None, publish: Vec::new(), ..new.clone() };
+        // Only one gateway at a time has the state.
+        let idle = Gateway::start(&elsewhere).await.expect("a gateway without state");
+        std::mem::replace(&mut self.gateway, idle).stop().await;
+        let again = Gateway::start(&new).await.expect("the gateway starts again");
+        std::mem::replace(&mut self.gateway, again).stop().await;
+    }
+
+    async fn open_all(metrics: MetricsConfig, mut more: Vec<SessionConfig>) -> Stage {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("chevet-admin-{}-{number}", std::process::id()));
@@ -50,6 +71,8 @@ impl Stage {
             }],
             ..Config::default()
         };
+        let mut config = config;
+        config.sessions.append(&mut more);
         let gateway = Gateway::start(&config).await.expect("the gateway starts");
         let store = gateway.identity().unwrap().store();
         let hash = Hasher::default().hash(PASSWORD).await.unwrap();
@@ -61,7 +84,7 @@ impl Stage {
             let id = add_user(store, name, title, role, &["nurses".into()], clock::unix_ms()).await.unwrap();
             store.set_password(&id, &hash).await.unwrap();
         }
-        Stage { gateway, folder: Folder(folder) }
+        Stage { gateway, config, folder: Folder(folder) }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -137,12 +160,16 @@ impl Signed {
 pub struct Viewer(pub Client);
 
 pub async fn view(stage: &Stage, name: &str) -> Viewer {
-    let (site, _) = page_of(&format!("http://{}/", stage.address()), Vec::new()).unwrap();
-    let person = SignedIn::with_password(site, name, PASSWORD, None, "ward 3").await.unwrap();
-    let address = person.address("pattern").await.unwrap();
-    let mut viewer = Viewer(Client::connect(address).await.unwrap());
+    let mut viewer = view_session(stage, name, "pattern").await;
     viewer.until("a picture", |event| matches!(event, Ok(Event::Updated(_)))).await.unwrap();
     viewer
+}
+
+pub async fn view_session(stage: &Stage, name: &str, session: &str) -> Viewer {
+    let (site, _) = page_of(&format!("http://{}/", stage.address()), Vec::new()).unwrap();
+    let person = SignedIn::with_password(site, name, PASSWORD, None, "ward 3").await.unwrap();
+    let address = person.address(session).await.unwrap();
+    Viewer(Client::connect(address).await.unwrap())
 }
 
 impl Viewer {
@@ -160,6 +187,21 @@ impl Viewer {
             }
         };
         timeout(LONG, waiting).await.unwrap_or_else(|_| panic!("{what} never came"))
+    }
+
+    /// Waits for such an event at which the screen is of this size; 0: of any that is not black.
+    pub async fn sees(&mut self, what: &str, wanted: impl Fn(&Event) -> bool, size: (u32, u32)) {
+        let waiting = async {
+            loop {
+                let event = self.0.next().await.expect("the session goes on");
+                let Some(screen) = self.0.screen().filter(|_| wanted(&event)) else { continue };
+                let shown = screen.pixels().iter().any(|&pixel| pixel != 0);
+                if (screen.width(), screen.height()) == size || size == (0, 0) && shown {
+                    return;
+                }
+            }
+        };
+        timeout(LONG, waiting).await.unwrap_or_else(|_| panic!("never seen: {what}"));
     }
 
     pub async fn hears(&mut self, text: &str) {

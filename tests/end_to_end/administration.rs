@@ -3,6 +3,7 @@
 use crate::alone;
 use crate::browser::Browser;
 use crate::chevet::{Folder, PASSWORD, Program, free_port, settle, with_password};
+use crate::vnc_server::Server;
 use std::process::Command;
 
 #[test]
@@ -32,7 +33,9 @@ fn an_administrator_sees_a_viewer_in_chromium_sends_it_a_message_and_ends_it() {
     let mut viewer = with_password(&folder, "view", &arguments);
     // Where the pictures stay is for people to say.
     let pictures = std::env::var("CHEVET_PICTURES").unwrap_or("{folder}".into());
-    let scenario = ["administer", "boss", PASSWORD, "Anne Roy", &pictures];
+    let vnc = Server::tigervnc(320, 240);
+    let host = vnc.address();
+    let scenario = ["administer", "boss", PASSWORD, "Anne Roy", &pictures, &host];
     let admin = format!("http://127.0.0.1:{port}/admin");
     let language = std::env::var("CHEVET_LANGUAGE").unwrap_or("en".into());
     let mut browser = Browser::start("chromium", &admin, &scenario, &[("CHEVET_LANGUAGE", &language)]);
@@ -45,6 +48,8 @@ fn an_administrator_sees_a_viewer_in_chromium_sends_it_a_message_and_ends_it() {
     let enrol = ["seat", "enrol", "--gateway", &gateway_page, "--file", kept.to_str().unwrap(), &code];
     let enrolled = Command::new(env!("CARGO_BIN_EXE_chevet")).args(enrol).output().unwrap();
     assert!(enrolled.status.success(), "{enrolled:?}");
+    let row = browser.step("added")["row"].as_str().unwrap().to_owned();
+    assert!(row.contains("Ward PC 7") && row.contains(&host), "{row}");
     browser.step("done");
     settle("the viewer ends", || viewer.try_wait().unwrap().is_none().then(said));
     assert!(said().contains("maintenance"), "{}", said());
@@ -54,7 +59,9 @@ fn an_administrator_sees_a_viewer_in_chromium_sends_it_a_message_and_ends_it() {
         .output()
         .unwrap();
     let shown = String::from_utf8(show.stdout).unwrap();
-    for action in ["message", "end viewer", "make seat code", "revoke seat"] {
+    for action in
+        ["message", "end viewer", "make seat code", "revoke seat", "add remote host", "remove remote host"]
+    {
         let wanted = format!(r#""action":"{action}""#);
         let found = shown.lines().any(|line| line.contains(&wanted) && line.contains("Ada Boss"));
         assert!(found, "{wanted} is not in\n{shown}\n{}", gateway.log());

@@ -3,8 +3,8 @@
 mod postgres;
 
 use chevet::store::{
-    Attempt, AvailabilityRow, Change, MOST_WRONG_PINS, NewUser, PinAttempt, ProviderSignIn, Role, Seat,
-    SeatCode, SeatMode, SignIn, Store, StoreError,
+    Attempt, AvailabilityRow, Change, MOST_WRONG_PINS, NewUser, PinAttempt, ProviderSignIn, RemoteHostRow,
+    Role, Seat, SeatCode, SeatMode, SignIn, Store, StoreError,
 };
 use postgres::Postgres;
 use sqlx::{Connection, Executor};
@@ -50,6 +50,7 @@ async fn the_store_keeps_its_promises_on_sqlite_and_on_postgresql() {
         changes_wait_until_they_were_told(&store).await;
         a_user_goes_with_the_sign_ins(&store).await;
         hours_are_kept_once_and_written_anew(&store).await;
+        a_remote_host_is_added_once_changed_and_removed(&store).await;
         a_host_has_one_key_until_it_is_enrolled_anew_or_removed(&store).await;
         // What was kept is there for the next start.
         drop(store);
@@ -76,6 +77,27 @@ async fn a_host_has_one_key_until_it_is_enrolled_anew_or_removed(store: &Store) 
     assert_eq!((host.host_key.as_str(), host.seen_at, host.drained), ("key-3", 0, 0));
     assert!(store.remove_host("app-1").await.unwrap() && !store.remove_host("app-1").await.unwrap());
     assert_eq!(store.host("app-1").await.unwrap(), None);
+}
+
+async fn a_remote_host_is_added_once_changed_and_removed(store: &Store) {
+    let host = |name: &str, settings: &str, sealed: &str| RemoteHostRow {
+        name: name.into(),
+        settings: settings.into(),
+        sealed: sealed.into(),
+        changed_at: 7,
+    };
+    store.add_remote_host(&host("ward", "{}", "s")).await.unwrap();
+    store.add_remote_host(&host("icu", "{}", "")).await.unwrap();
+    let taken = store.add_remote_host(&host("ward", "{\"a\":1}", "")).await;
+    assert!(matches!(taken, Err(StoreError::Taken(_))), "{taken:?}");
+    assert!(store.change_remote_host(&host("icu", "{\"é\":2}", "t")).await.unwrap());
+    assert!(!store.change_remote_host(&host("none", "{}", "")).await.unwrap());
+    let all = store.remote_hosts().await.unwrap();
+    assert_eq!(all, [host("icu", "{\"é\":2}", "t"), host("ward", "{}", "s")]);
+    assert!(
+        store.remove_remote_host("icu").await.unwrap() && !store.remove_remote_host("icu").await.unwrap()
+    );
+    assert_eq!(store.remote_hosts().await.unwrap().len(), 1);
 }
 
 async fn seats_are_enrolled_once_and_a_revoked_ones_name_is_free_again(store: &Store) {

@@ -10,7 +10,7 @@ mod server;
 #[path = "../x11_source/terminal.rs"]
 mod terminal;
 
-use chevet::source::rfb::{Tls, VncConfig, VncSource};
+use chevet::source::rfb::{Ties, Tls, VncConfig, VncSource};
 use chevet::source::{Canvas, SourceEvent, SourceState};
 use server::eventually;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ fn show_early(config: VncConfig) -> Shown {
     let canvas = Arc::new(Canvas::new(16, 16).unwrap());
     let (sender, events) = channel(64);
     let entered = runtime.enter();
-    let source = VncSource::start(config, Arc::clone(&canvas), sender);
+    let source = VncSource::start(config, Ties::default(), Arc::clone(&canvas), sender);
     drop(entered);
     Shown { canvas, events, source, _runtime: runtime }
 }

@@ -1,32 +1,21 @@
 //! Passwords and certificates, right and wrong.
 
-use crate::server::{Folder, Server, free_port, text};
+use crate::server::{Folder, Server, free_port, hidden, text};
 use crate::{plain, show, show_early};
 use chevet::source::rfb::{Tls, VncConfig};
-use des::cipher::{Block, BlockCipherEncrypt, KeyInit};
 use std::path::{Path, PathBuf};
 
 const PASSWORD: &str = "pässwd";
 
-/// TigerVNC's file of a password, which is hidden with a key that everybody knows.
-fn hidden(password: &str) -> [u8; 8] {
-    let key = [23u8, 82, 107, 6, 35, 78, 88, 7].map(u8::reverse_bits);
-    let mut padded = [0; 8];
-    padded.iter_mut().zip(password.bytes()).for_each(|(to, from)| *to = from);
-    let mut block = Block::<des::Des>::from(padded);
-    des::Des::new(&key.into()).encrypt_block(&mut block);
-    block.into()
-}
-
 /// A certificate authority, and a certificate that it made for this name.
-struct Certificates {
-    authority: PathBuf,
-    certificate: PathBuf,
-    key: PathBuf,
-    fingerprint: String,
+pub struct Certificates {
+    pub authority: PathBuf,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub fingerprint: String,
 }
 
-fn certificates(folder: &Folder, prefix: &str, name: &str) -> Certificates {
+pub fn certificates(folder: &Folder, prefix: &str, name: &str) -> Certificates {
     let authority_key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
     params.distinguished_name.push(rcgen::DnType::CommonName, prefix);

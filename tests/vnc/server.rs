@@ -1,5 +1,6 @@
 //! Real VNC servers, started and stopped by the tests.
 
+use des::cipher::{Block, BlockCipherEncrypt, KeyInit};
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -123,6 +124,16 @@ impl Drop for Server {
     }
 }
 
+/// TigerVNC's file of a password, which is hidden with a key that everybody knows.
+pub fn hidden(password: &str) -> [u8; 8] {
+    let key = [23u8, 82, 107, 6, 35, 78, 88, 7].map(u8::reverse_bits);
+    let mut padded = [0; 8];
+    padded.iter_mut().zip(password.bytes()).for_each(|(to, from)| *to = from);
+    let mut block = Block::<des::Des>::from(padded);
+    des::Des::new(&key.into()).encrypt_block(&mut block);
+    block.into()
+}
+
 /// A folder of this test's own, which goes with it.
 pub struct Folder(PathBuf);
 
@@ -135,6 +146,7 @@ impl Folder {
 
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, bytes).unwrap();
         path
     }

@@ -75,6 +75,7 @@ pub fn of(event: &Event) -> (Family, Option<Code>) {
         | E::CertificateRefused { .. }
         | E::HostSignedIn { .. }
         | E::HostSignInRefused { .. }
+        | E::HostLost { .. }
         | E::HostJoined { .. }
         | E::HostRefused { .. }
         | E::HostLeft { .. }

@@ -11,6 +11,7 @@ mod health;
 mod hosts;
 mod openapi;
 mod recordings;
+mod remote_hosts;
 mod seats;
 mod sessions;
 mod shapes;
@@ -46,6 +47,9 @@ fn routes() -> Vec<Route> {
         ("/sessions/{name}/terminate", &["post"], post(hosts::terminate)),
         ("/hosts", &["get"], get(hosts::list)),
         ("/hosts/{name}/drain", &["post"], post(hosts::drain)),
+        ("/remote-hosts", &["get", "post"], get(remote_hosts::list).post(remote_hosts::add)),
+        ("/remote-hosts/{name}", &["put", "delete"], put(remote_hosts::change).delete(remote_hosts::remove)),
+        ("/remote-host-tests", &["post"], post(remote_hosts::test)),
         ("/sessions/{name}/shadow", &["post"], post(sessions::shadow)),
         ("/availability", &["get"], get(availability::show)),
         ("/users", &["get", "post"], get(users::list).post(users::add)),

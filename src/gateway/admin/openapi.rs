@@ -1,7 +1,7 @@
 //! The API's description for programs.
 
 use super::super::api::answer;
-use super::{availability, badges, hosts, recordings, seats, sessions, status, users};
+use super::{availability, badges, hosts, recordings, remote_hosts, seats, sessions, status, users};
 use axum::response::Response;
 use serde_json::json;
 use utoipa::OpenApi;
@@ -26,6 +26,11 @@ use utoipa::OpenApi;
         hosts::terminate,
         hosts::list,
         hosts::drain,
+        remote_hosts::list,
+        remote_hosts::add,
+        remote_hosts::change,
+        remote_hosts::remove,
+        remote_hosts::test,
         sessions::shadow,
         users::list,
         users::add,

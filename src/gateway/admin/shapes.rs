@@ -1,6 +1,7 @@
 //! The API's shapes, as OpenAPI describes them.
 
 use super::super::hosts::HostStatus;
+use super::super::remote_hosts::RemoteHost;
 use super::super::takeovers::Takeover;
 use crate::identity::ticket::Holder;
 use crate::session::ViewerSnapshot;
@@ -84,6 +85,64 @@ pub(super) struct TerminateWish {
     /// What who looks is told; at most 200 bytes.
     #[serde(default)]
     pub reason: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct RemoteHosts {
+    pub hosts: Vec<RemoteHostStatus>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct RemoteHostStatus {
+    pub host: RemoteHost,
+    /// It is in the gateway's configuration file, and is changed there.
+    pub configured: bool,
+    /// A password is kept; it is never shown.
+    pub has_password: bool,
+    /// live, waiting or none, of the session that everybody shares
+    pub state: &'static str,
+    pub waiting_for: String,
+    pub sessions: usize,
+    /// Why it could not be started.
+    pub problem: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RemoteHostWish {
+    pub host: RemoteHost,
+    /// Of shared credentials.
+    #[serde(default)]
+    pub password: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TestWish {
+    pub host: RemoteHost,
+    /// With whom to try where people sign in as themselves; without, only the certificate is looked at.
+    #[serde(default)]
+    pub user: String,
+    #[serde(default)]
+    pub password: Option<String>,
+}
+
+/// What was seen of a host.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RemoteHostTest {
+    pub ok: bool,
+    /// Why no picture came.
+    pub failure: Option<String>,
+    /// The SHA-256 of its certificate.
+    pub fingerprint: Option<String>,
+    /// What was negotiated and received.
+    pub lines: Vec<Seen>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Seen {
+    pub name: &'static str,
+    pub value: String,
 }
 
 #[derive(Serialize, ToSchema)]

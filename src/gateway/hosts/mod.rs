@@ -11,12 +11,14 @@ mod start;
 mod watch;
 
 pub(super) use link::serve;
+#[cfg(feature = "rdp")]
+pub(super) use remote::restart;
 pub(super) use start::{OpenError, end_own, open};
 pub(super) use watch::{drain_told, sign_in_ended, watch};
 
 use super::Shared;
 use crate::audit::{Event, Record};
-use crate::broker::{Application, Applications, Candidate, Running};
+use crate::broker::{Applications, Candidate, Running};
 use crate::identity::Person;
 use crate::link::Link;
 use crate::session::Whom;
@@ -197,7 +199,7 @@ impl Hosts {
 
     /// Whether somebody who asked for an application now could be given it.
     pub fn can_start(&self, application: &str) -> bool {
-        self.applications.named(application).is_some_and(Application::is_remote)
+        self.applications.named(application).is_some_and(|application| application.is_remote())
             || !self.candidates(application).is_empty()
     }
 
@@ -262,7 +264,8 @@ pub(super) async fn end(
 ) -> bool {
     let Some(running) = shared.hosts.applications.remove(session) else { return false };
     let told = shared.hosts.tell(&running.host, HostMessage::End { session: session.to_owned(), reason });
-    let remote = shared.hosts.applications.named(&running.application).is_some_and(Application::is_remote);
+    let application = shared.hosts.applications.named(&running.application);
+    let remote = application.is_some_and(|application| application.is_remote());
     if !told && !remote {
         let mut ended = shared.hosts.ended();
         if ended.len() < MOST_ENDED {

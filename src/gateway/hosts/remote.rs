@@ -1,12 +1,14 @@
 //! Sessions of applications that the gateway opens itself, on hosts without chevet, with each user's own credentials.
 
-use super::super::Shared;
+use super::super::people::People;
+use super::super::{RegistryError, Shared};
 use super::{OpenError, by};
 use crate::audit::{Event, Record};
 use crate::broker::{Application, Running};
 use crate::clock;
 use crate::identity::{Identity, Person, credential_host, new_id};
 use crate::source::rdp::{Keyring, Login, RdpSettings};
+use crate::wire::EndReason;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -41,16 +43,6 @@ pub(super) async fn start(
         Ok(None) => return Err(refuse(format!("no credential of yours for {host} is known here"))),
         Err(error) => return Err(refuse(error.to_string())),
     }
-    let (identity, runtime) = (people.clone(), tokio::runtime::Handle::current());
-    let (id, of) = (user.id.clone(), host.clone());
-    let keyring: Keyring = Arc::new(move || {
-        let (answer, answered) = mpsc::sync_channel(1);
-        let (people, id, host) = (identity.clone(), id.clone(), of.clone());
-        runtime.spawn(async move {
-            let _ = answer.send(login(people.identity(), &id, &host).await);
-        });
-        answered.recv_timeout(PATIENCE).unwrap_or_else(|_| Err("the store does not answer".into()))
-    });
     shared.hosts.applications().add(Running {
         session: session.clone(),
         application: application.name.clone(),
@@ -61,16 +53,54 @@ pub(super) async fn start(
         sign_in: person.sign_in.id.clone(),
         unwatched_since: Some(Instant::now()),
     });
-    let size = (application.width, application.height);
-    let title = application.title.french();
-    let started =
-        shared.registry.start_rdp(&session, title, application.policy, settings.clone(), keyring, size);
-    if let Err(error) = started {
+    if let Err(error) = bring(shared, &people, &session, &user.id, application, settings) {
         shared.hosts.applications().remove(&session);
         return Err(refuse(error.to_string()));
     }
     shared.audit.record(record(Event::SessionStarted));
     Ok(session)
+}
+
+/// The sessions of an application that has changed go on by its new settings: each user's is connected anew.
+pub(in super::super) async fn restart(shared: &Shared, application: &Application) {
+    let (Some(people), Some(settings)) = (&shared.people, &application.rdp) else { return };
+    let host = credential_host(&settings.address);
+    for running in shared.hosts.applications().all_running() {
+        if running.application != application.name {
+            continue;
+        }
+        let session = running.session.as_str();
+        shared.hosts.applications().note(session, |running| running.host = host.clone());
+        shared.registry.let_go(session).await;
+        if let Err(error) = bring(shared, people, session, &running.user, application, settings) {
+            let reason = error.to_string();
+            super::end(shared, session, EndReason::Administrator, &reason, None).await;
+        }
+    }
+}
+
+/// Starts the source and the session, with the credentials that this user has for the host by then.
+fn bring(
+    shared: &Shared,
+    people: &Arc<People>,
+    session: &str,
+    user: &str,
+    application: &Application,
+    settings: &RdpSettings,
+) -> Result<(), RegistryError> {
+    let (people, runtime) = (people.clone(), tokio::runtime::Handle::current());
+    let (id, of) = (user.to_owned(), credential_host(&settings.address));
+    let keyring: Keyring = Arc::new(move || {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let (people, id, host) = (people.clone(), id.clone(), of.clone());
+        runtime.spawn(async move {
+            let _ = answer.send(login(people.identity(), &id, &host).await);
+        });
+        answered.recv_timeout(PATIENCE).unwrap_or_else(|_| Err("the store does not answer".into()))
+    });
+    let size = (application.width, application.height);
+    let title = application.title.french();
+    shared.registry.start_rdp(session, title, application.policy, settings.clone(), keyring, size)
 }
 
 async fn login(identity: &Identity, user_id: &str, host: &str) -> Result<Login, String> {

@@ -45,7 +45,7 @@ pub enum OpenError {
 /// Gives `person` the session of an application, whether it runs or has to be started.
 pub async fn open(shared: &Arc<Shared>, person: &Person, application: &str) -> Result<String, OpenError> {
     let theirs = shared.hosts.applications().named(application).filter(|it| it.is_for(&person.user));
-    let application = theirs.ok_or_else(|| OpenError::NotYours(application.to_owned()))?.clone();
+    let application = theirs.ok_or_else(|| OpenError::NotYours(application.to_owned()))?;
     // Begun is finished, even if whoever asked has gone: two halves of a session would help nobody.
     let (shared, person) = (shared.clone(), person.clone());
     let name = application.name.clone();

@@ -21,6 +21,8 @@ pub struct VncConfig {
     pub ca_file: Option<PathBuf>,
     /// The SHA-256 of the server's certificate.
     pub fingerprint: Option<String>,
+    /// Instead of the two: the first certificate is believed and kept; another one is refused.
+    pub first_use: bool,
     pub keys: Keys,
     /// The encoding that the server is asked for, instead of all that chevet reads.
     pub encoding: Option<Encoding>,
@@ -91,18 +93,20 @@ impl VncConfig {
         if pin == Some(None) {
             return Some("`fingerprint` is the SHA-256 of a certificate: 64 hexadecimal digits".into());
         }
-        if self.ca_file.is_some() && self.fingerprint.is_some() {
-            return Some("give `ca_file` or `fingerprint`, not both".into());
+        let ways = [self.ca_file.is_some(), self.fingerprint.is_some(), self.first_use];
+        let ways = ways.into_iter().filter(|&way| way).count();
+        if ways > 1 {
+            return Some("give one of `ca_file`, `fingerprint` and `first_use`".into());
         }
-        let trusts = self.ca_file.is_some() || self.fingerprint.is_some();
+        let trusts = ways > 0;
         match self.tls {
             Tls::Required if !trusts => Some(
                 "the connection is to be encrypted, so the server's certificate must be known: give `ca_file` or \
-                 `fingerprint` (`chevet source check vnc://HOST` prints it), or set `tls = \"never\"`"
+                 `fingerprint` (`chevet source check vnc://HOST` prints it), or set `first_use = true` or `tls = \"never\"`"
                     .into(),
             ),
             Tls::Never if trusts => {
-                Some("`ca_file` and `fingerprint` are for encrypted connections; `tls` is \"never\"".into())
+                Some("`ca_file`, `fingerprint` and `first_use` are for encrypted connections; `tls` is \"never\"".into())
             }
             _ if self.jpeg_quality.is_some_and(|quality| quality > 9) => {
                 Some("`jpeg_quality` is 0 to 9".into())
@@ -159,6 +163,8 @@ mod tests {
         assert_eq!(fault("address = 'pc7'\ntls = 'never'"), None);
         assert_eq!(fault("address = 'pc7'\ntls = 'if-offered'"), None);
         assert!(fault("address = 'pc7'").unwrap().contains("ca_file"));
+        assert_eq!(fault("address = 'pc7'\nfirst_use = true"), None);
+        assert!(fault("address = 'pc7'\nfirst_use = true\nca_file = 'a'").unwrap().contains("one of"));
         assert!(fault("address = 'pc7'\nfingerprint = 'ab'").unwrap().contains("64"));
         assert!(fault("tls = 'never'").unwrap().contains("5900"));
         assert!(fault("address = 'pc7'\ntls = 'never'\nca_file = 'a'").unwrap().contains("never"));

@@ -2,6 +2,7 @@
 
 use super::config::{VncConfig, host_and_port};
 use super::trust::Trust;
+use super::{Notice, Ties};
 use crate::rfb::{Credentials, Encryption, Handshake, RfbError, Server, Step};
 use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
@@ -32,6 +33,9 @@ pub(super) enum Failure {
     Rfb(#[from] RfbError),
     #[error("{0}")]
     Tls(String),
+    /// The certificate is not believed.
+    #[error("{0}")]
+    Distrusted(String),
     /// The operator's to put right.
     #[error("{0}")]
     Setting(String),
@@ -52,6 +56,7 @@ impl Failure {
                     | RfbError::NoCommonSecurity(_)
                     | RfbError::AnonymousTls(_),
             ) | Failure::Tls(_)
+                | Failure::Distrusted(_)
                 | Failure::Setting(_)
         )
     }
@@ -72,16 +77,16 @@ pub(super) struct Connection {
 }
 
 /// Dials, secures and signs in.
-pub(super) async fn connect(config: &VncConfig) -> Result<Connection, Failure> {
+pub(super) async fn connect(config: &VncConfig, ties: &Ties) -> Result<Connection, Failure> {
     let slow = |_| Failure::Slow(config.address.clone());
-    tokio::time::timeout(PATIENCE, dial(config)).await.map_err(slow)?
+    tokio::time::timeout(PATIENCE, dial(config, ties)).await.map_err(slow)?
 }
 
-async fn dial(config: &VncConfig) -> Result<Connection, Failure> {
+async fn dial(config: &VncConfig, ties: &Ties) -> Result<Connection, Failure> {
     let address = &config.address;
     let reach = |source| Failure::Reach { address: address.clone(), source };
     let (host, port) = host_and_port(address).map_err(Failure::Setting)?;
-    let credentials = Credentials { user: config.user.clone(), password: password(config).await? };
+    let credentials = Credentials { user: config.user.clone(), password: password(config, ties).await? };
     let stream = TcpStream::connect((host.as_str(), port)).await.map_err(reach)?;
     stream.set_nodelay(true).map_err(reach)?;
     let alive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE).with_retries(3);
@@ -102,7 +107,7 @@ async fn dial(config: &VncConfig) -> Result<Connection, Failure> {
         };
         match (ended, plain.take()) {
             (Step::StartTls, Some(stream)) => {
-                let secured = secure(config, host.clone(), stream).await?;
+                let secured = secure(config, ties, (&host, port), stream).await?;
                 certificate = secured.1;
                 let (read, write) = tokio::io::split(secured.0);
                 (reading, writing) = (Box::new(read), Box::new(write));
@@ -148,22 +153,31 @@ async fn shake(
 
 async fn secure(
     config: &VncConfig,
-    host: String,
+    ties: &Ties,
+    (host, port): (&str, u16),
     stream: TcpStream,
 ) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Option<String>), Failure> {
-    let trust = Trust::new(config.fingerprint.as_deref(), config.ca_file.as_deref());
+    let trust = Trust::new(config, format!("{}:{port}", host.to_lowercase()), &ties.known);
     let trust = Arc::new(trust.map_err(Failure::Setting)?);
     let client = trust.client().map_err(|error| Failure::Tls(error.to_string()))?;
-    let name = ServerName::try_from(host).map_err(|error| Failure::Setting(error.to_string()))?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| Failure::Setting(error.to_string()))?;
     let connected = TlsConnector::from(Arc::new(client)).connect(name, stream).await;
     let stream = connected.map_err(|error| {
-        let other = || format!("encrypting the connection to the VNC server failed: {error}");
-        Failure::Tls(trust.refusal().unwrap_or_else(other))
+        let other = || Failure::Tls(format!("encrypting the connection to the VNC server failed: {error}"));
+        trust.refusal().map_or_else(other, Failure::Distrusted)
     })?;
-    Ok((stream, trust.seen()))
+    let seen = trust.seen();
+    // Told even if what follows fails: the next time it is known already.
+    if let Some(fingerprint) = seen.clone().filter(|_| trust.is_first()) {
+        (ties.notify)(Notice::Trusted { fingerprint });
+    }
+    Ok((stream, seen))
 }
 
-async fn password(config: &VncConfig) -> Result<Option<String>, Failure> {
+async fn password(config: &VncConfig, ties: &Ties) -> Result<Option<String>, Failure> {
+    if let Some(password) = &ties.password {
+        return Ok(Some(password.to_string()));
+    }
     let Some(path) = &config.password_file else { return Ok(None) };
     let read = async {
         let mut text = String::new();

@@ -12,7 +12,7 @@ mod trust;
 pub use config::{Encoding, Keys, Tls, VncConfig};
 pub use report::Report;
 
-use super::{Canvas, Source, SourceEvent, SourceState};
+use super::{Canvas, KnownHosts, Source, SourceEvent, SourceState};
 use crate::wire::{Clip, InputEvent};
 use connect::Failure;
 use report::Reporter;
@@ -20,6 +20,7 @@ use speak::Speech;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use zeroize::Zeroizing;
 
 /// Input that waits for a server; more is dropped, since nobody wants it typed a minute later.
 const QUEUE: usize = 1_024;
@@ -30,6 +31,47 @@ const STEADY: Duration = Duration::from_secs(5);
 /// Servers lock out who tries wrong passwords too often.
 const SOONEST_REFUSED: Duration = Duration::from_secs(10);
 const LATEST_REFUSED: Duration = Duration::from_secs(60);
+
+/// What an auditor is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The server's certificate was seen for the first time, and is believed from now on.
+    Trusted {
+        fingerprint: String,
+    },
+    Distrusted {
+        reason: String,
+    },
+    /// The server has let us in; as this user, if it asks for one.
+    SignedIn {
+        user: String,
+    },
+    SignInRefused {
+        user: String,
+        reason: String,
+    },
+    /// A server that had let us in is gone.
+    Lost {
+        reason: String,
+    },
+}
+
+pub type Notify = Arc<dyn Fn(Notice) + Send + Sync>;
+
+/// What a source shares with whoever starts it.
+#[derive(Clone)]
+pub struct Ties {
+    /// Instead of the configuration's `password_file`.
+    pub password: Option<Zeroizing<String>>,
+    pub known: Arc<KnownHosts>,
+    pub notify: Notify,
+}
+
+impl Default for Ties {
+    fn default() -> Self {
+        Ties { password: None, known: Arc::new(KnownHosts::new(None)), notify: Arc::new(|_| {}) }
+    }
+}
 
 enum Errand {
     Input(InputEvent),
@@ -46,11 +88,16 @@ pub struct VncSource {
 impl VncSource {
     /// Shows the server's screen in `canvas` from now on. The server need not be there yet: until it is, and whenever
     /// it goes, the source says why it waits and keeps trying. To be called within a runtime.
-    pub fn start(config: VncConfig, canvas: Arc<Canvas>, events: mpsc::Sender<SourceEvent>) -> VncSource {
+    pub fn start(
+        config: VncConfig,
+        ties: Ties,
+        canvas: Arc<Canvas>,
+        events: mpsc::Sender<SourceEvent>,
+    ) -> VncSource {
         let (errands, to_do) = mpsc::channel(QUEUE);
         let report = Reporter::default();
         let speech = Speech::new(config.keys);
-        let host = Host { config, canvas, events, report: report.clone(), speech };
+        let host = Host { config, ties, told: None, canvas, events, report: report.clone(), speech };
         tokio::spawn(host.run(to_do));
         VncSource { errands, report }
     }
@@ -82,6 +129,9 @@ impl Source for VncSource {
 
 struct Host {
     config: VncConfig,
+    ties: Ties,
+    /// The refusal that was told last: the same one again is no news.
+    told: Option<Notice>,
     canvas: Arc<Canvas>,
     events: mpsc::Sender<SourceEvent>,
     report: Reporter,
@@ -115,11 +165,30 @@ impl Host {
         let since = Instant::now();
         self.report.write(|report| *report = Report::default());
         let config = self.config.clone();
-        let connected = self.meanwhile(connect::connect(&config), errands).await?;
+        let ties = self.ties.clone();
+        let connected = self.meanwhile(connect::connect(&config, &ties), errands).await?;
         let connection = match connected {
             Ok(connection) => connection,
-            Err(failure) => return Some(failure),
+            Err(failure) => {
+                self.tell_refusal(&failure);
+                return Some(failure);
+            }
         };
+        self.tell_let_in();
+        let failure = self.serve(connection, since, errands).await;
+        if let Some(failure) = &failure {
+            (self.ties.notify)(Notice::Lost { reason: failure.to_string() });
+        }
+        failure
+    }
+
+    /// Shows a server that has let us in, until it is gone.
+    async fn serve(
+        &mut self,
+        connection: connect::Connection,
+        since: Instant,
+        errands: &mut mpsc::Receiver<Errand>,
+    ) -> Option<Failure> {
         let server = &connection.server;
         self.report.write(|report| {
             report.minor = Some(server.minor);
@@ -146,7 +215,7 @@ impl Host {
             self.speech.run(connection.writing, size, &encodings, to_answer, errands, &self.report);
         let ended = tokio::select! {
             failure = &mut ears => {
-                let gone = |_| Failure::Closed(config.address.clone());
+                let gone = |_| Failure::Closed(self.config.address.clone());
                 return Some(failure.unwrap_or_else(gone));
             }
             ended = speaking => ended,
@@ -156,6 +225,34 @@ impl Host {
         let heard = ears.await;
         // What the server said last is a better reason than that it does not listen.
         ended.map(|failure| heard.unwrap_or(failure))
+    }
+
+    fn user(&self) -> String {
+        self.config.user.clone().unwrap_or_default()
+    }
+
+    fn tell_let_in(&mut self) {
+        self.told = None;
+        (self.ties.notify)(Notice::SignedIn { user: self.user() });
+    }
+
+    /// Tells a refusal once, however often it is met.
+    fn tell_refusal(&mut self, failure: &Failure) {
+        use crate::rfb::RfbError::{NeedsPassword, NeedsUser, TooManyAttempts, WrongPassword};
+        let reason = failure.to_string();
+        let notice = match failure {
+            Failure::Distrusted(_) => Notice::Distrusted { reason },
+            // It says so of what was refused before.
+            Failure::Rfb(TooManyAttempts(_)) if self.told.is_some() => return,
+            Failure::Rfb(WrongPassword(_) | TooManyAttempts(_) | NeedsPassword(_) | NeedsUser) => {
+                Notice::SignInRefused { user: self.user(), reason }
+            }
+            _ => return,
+        };
+        if self.told.as_ref() != Some(&notice) {
+            (self.ties.notify)(notice.clone());
+            self.told = Some(notice);
+        }
     }
 
     /// Gives the canvas the server's size.

@@ -1,6 +1,8 @@
 //! Whether a VNC server's certificate is believed.
 
+use super::config::VncConfig;
 use crate::link::{fingerprint_text, parse_fingerprint};
+use crate::source::{Known, KnownHosts};
 use aws_lc_rs::digest;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -9,6 +11,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// By what a certificate is judged.
@@ -16,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 enum Rule {
     Pinned([u8; 32]),
     Authorities(Arc<WebPkiServerVerifier>),
+    FirstUse(Arc<KnownHosts>),
     /// By nothing: none is believed.
     None,
 }
@@ -23,21 +27,28 @@ enum Rule {
 /// Looks at a server's certificate in the TLS handshake, and remembers which it was and why it was refused.
 #[derive(Debug)]
 pub(super) struct Trust {
+    /// `host:port`, as it is remembered.
+    host: String,
     rule: Rule,
     provider: Arc<CryptoProvider>,
     seen: Mutex<Option<String>>,
+    /// It was seen for the first time, and is believed from now on.
+    first: AtomicBool,
     refusal: Mutex<Option<String>>,
 }
 
 impl Trust {
-    pub(super) fn new(fingerprint: Option<&str>, ca_file: Option<&Path>) -> Result<Trust, String> {
+    pub(super) fn new(config: &VncConfig, host: String, known: &Arc<KnownHosts>) -> Result<Trust, String> {
         let provider = Arc::new(provider::default_provider());
-        let rule = match (fingerprint.and_then(parse_fingerprint), ca_file) {
+        let pin = config.fingerprint.as_deref().and_then(parse_fingerprint);
+        let rule = match (pin, &config.ca_file) {
             (Some(pin), _) => Rule::Pinned(pin),
             (None, Some(path)) => Rule::Authorities(authorities(path, provider.clone())?),
+            (None, None) if config.first_use => Rule::FirstUse(known.clone()),
             (None, None) => Rule::None,
         };
-        Ok(Trust { rule, provider, seen: Mutex::default(), refusal: Mutex::default() })
+        let (seen, first, refusal) = Default::default();
+        Ok(Trust { host, rule, provider, seen, first, refusal })
     }
 
     /// A client's TLS that this decides.
@@ -51,6 +62,11 @@ impl Trust {
     /// The fingerprint of the certificate that the server showed.
     pub(super) fn seen(&self) -> Option<String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether it is believed because it was the first.
+    pub(super) fn is_first(&self) -> bool {
+        self.first.load(Ordering::Relaxed)
     }
 
     /// Why it was not believed.
@@ -67,10 +83,11 @@ impl Trust {
         now: UnixTime,
     ) -> Result<(), String> {
         let hash = digest::digest(&digest::SHA256, end_entity);
-        let text = hash.as_ref().first_chunk().map(fingerprint_text).unwrap_or_default();
+        let hash: [u8; 32] = hash.as_ref().first_chunk().copied().unwrap_or_default();
+        let text = fingerprint_text(&hash);
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.clone());
         match &self.rule {
-            Rule::Pinned(pin) if hash.as_ref() == pin => Ok(()),
+            Rule::Pinned(pin) if hash == *pin => Ok(()),
             Rule::Pinned(_) => Err(format!(
                 "the VNC server's certificate is not the pinned one: its fingerprint is {text}. If the server has a \
                  new certificate, set `fingerprint` to that; otherwise somebody stands between"
@@ -79,6 +96,21 @@ impl Trust {
                 .verify_server_cert(end_entity, intermediates, name, ocsp, now)
                 .map(|_| ())
                 .map_err(|error| format!("the VNC server's certificate is not believed: {}", reason(&error))),
+            Rule::FirstUse(known) => match known.meet(&self.host, &hash) {
+                Ok(Known::New) => {
+                    self.first.store(true, Ordering::Relaxed);
+                    Ok(())
+                }
+                Ok(Known::Same) => Ok(()),
+                Ok(Known::Other(before)) => Err(format!(
+                    "the VNC server's certificate has changed: it is {text} and was {}. If the server was set up anew, \
+                     an operator removes its line from known_vnc_hosts; else somebody may stand between",
+                    fingerprint_text(&before)
+                )),
+                Err(error) => Err(format!(
+                    "the VNC server's certificate could not be compared with the last one: {error}"
+                )),
+            },
             Rule::None => Err(format!(
                 "the VNC server's certificate has the fingerprint {text}; compare it at the server, then set \
                  `fingerprint` to it, or `ca_file` to its authority's certificate"

@@ -45,6 +45,42 @@ export interface Host {
   applications: string[];
 }
 
+export interface RemoteHost {
+  name: string;
+  title: string;
+  protocol: "vnc" | "rdp";
+  address: string;
+  credentials: "none" | "shared" | "own";
+  user: string;
+  domain: string;
+  encryption: "required" | "if-offered" | "never";
+  certificate: "first-use" | "pinned" | "authority";
+  fingerprint: string;
+  authority: string;
+  keyboard: string;
+  program: string;
+  screen_sign_in: boolean;
+  groups: string[];
+  idle_minutes: number | null;
+}
+
+export interface RemoteHostStatus {
+  host: RemoteHost;
+  configured: boolean;
+  has_password: boolean;
+  state: "live" | "waiting" | "none";
+  waiting_for: string;
+  sessions: number;
+  problem: string | null;
+}
+
+export interface RemoteHostTest {
+  ok: boolean;
+  failure: string | null;
+  fingerprint: string | null;
+  lines: { name: string; value: string }[];
+}
+
 export interface Seat {
   name: string;
   zone: string;
@@ -123,9 +159,11 @@ export class ApiError extends Error {
 }
 
 const PATIENCE_MS = 10_000;
+/** A host may take half a minute to say what it is. */
+const TEST_PATIENCE_MS = 40_000;
 type Method = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
 
-async function ask<T>(method: Method, path: string, body?: unknown): Promise<T> {
+async function ask<T>(method: Method, path: string, body?: unknown, patience = PATIENCE_MS): Promise<T> {
   let response: Response;
   try {
     response = await fetch(new URL(path, document.baseURI), {
@@ -133,7 +171,7 @@ async function ask<T>(method: Method, path: string, body?: unknown): Promise<T> 
       ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
       cache: "no-store",
       credentials: "same-origin",
-      signal: AbortSignal.timeout(PATIENCE_MS),
+      signal: AbortSignal.timeout(patience),
     });
   } catch {
     throw new ApiError(0, "away", "");
@@ -170,6 +208,14 @@ export const api = {
     ask<null>("POST", `api/admin/sessions/${at(session)}/terminate`, { reason }),
   hosts: async () => (await ask<{ hosts: Host[] }>("GET", "api/admin/hosts")).hosts,
   drain: (host: string, drained: boolean) => ask<null>("POST", `api/admin/hosts/${at(host)}/drain`, { drained }),
+  remoteHosts: async () => (await ask<{ hosts: RemoteHostStatus[] }>("GET", "api/admin/remote-hosts")).hosts,
+  addRemoteHost: (host: RemoteHost, password: string) =>
+    ask<unknown>("POST", "api/admin/remote-hosts", password === "" ? { host } : { host, password }),
+  changeRemoteHost: (host: RemoteHost, password: string) =>
+    ask<null>("PUT", `api/admin/remote-hosts/${at(host.name)}`, password === "" ? { host } : { host, password }),
+  removeRemoteHost: (name: string) => ask<null>("DELETE", `api/admin/remote-hosts/${at(name)}`),
+  testRemoteHost: (host: RemoteHost, password: string) =>
+    ask<RemoteHostTest>("POST", "api/admin/remote-host-tests", password === "" ? { host } : { host, password }, TEST_PATIENCE_MS),
   users: (after: string) => ask<{ users: User[]; next: string | null }>("GET", `api/admin/users?limit=100&after=${at(after)}`),
   addUser: (user: { name: string; title: string; role: Role; groups: string[]; password?: string }) =>
     ask<User>("POST", "api/admin/users", user),

@@ -12,6 +12,8 @@ export interface Field {
   needed?: boolean;
   hint?: string;
   choices?: readonly (readonly [value: string, label: string])[];
+  /** Whether it is asked, by what the others say; one that is not asked has no value. */
+  shown?(values: Record<string, string>): boolean;
 }
 
 export interface Question {
@@ -20,6 +22,8 @@ export interface Question {
   fields?: Field[];
   act: string;
   grave?: boolean;
+  /** Something to be tried beforehand, which says what came of it. */
+  attempt?: { label: string; doing: string; run(values: Record<string, string>): Promise<string> };
   /** What is done; what it rejects with is shown. */
   run(values: Record<string, string>): Promise<void>;
 }
@@ -56,8 +60,41 @@ function lineOf(field: Field, control: Control): HTMLElement {
   return line;
 }
 
+/** The button of an attempt, and where it says what came of it. */
+function attempts(question: Question, isRight: () => boolean, values: () => Record<string, string>): HTMLElement[] {
+  const attempt = question.attempt;
+  if (attempt === undefined) return [];
+  const told = make("p", { className: "told", hidden: true });
+  told.setAttribute("role", "status");
+  const tell = (text: string): void => {
+    told.textContent = text;
+    told.hidden = false;
+  };
+  const begin = button(attempt.label, "quiet attempt", () => {
+    if (begin.disabled || !isRight()) return;
+    begin.disabled = true;
+    tell(attempt.doing);
+    attempt.run(values()).then(tell, (error: unknown) => tell(problemOf(error))).finally(() => (begin.disabled = false));
+  });
+  return [make("div", { className: "row" }, begin), told];
+}
+
 export function ask(question: Question): void {
-  const fields = (question.fields ?? []).map((field) => ({ field, control: controlOf(field) }));
+  const fields = (question.fields ?? []).map((field) => {
+    const control = controlOf(field);
+    return { field, control, line: lineOf(field, control) };
+  });
+  const valuesOf = (asked: typeof fields): Record<string, string> =>
+    Object.fromEntries(asked.map(({ field, control }) =>
+      [field.name, control instanceof HTMLInputElement && control.type === "checkbox" ? String(control.checked) : control.value]));
+  const showFields = (): void => {
+    const all = valuesOf(fields);
+    for (const { field, control, line } of fields) {
+      line.hidden = field.shown?.(all) === false;
+      control.disabled = line.hidden;
+    }
+  };
+  const values = (): Record<string, string> => valuesOf(fields.filter(({ line }) => !line.hidden));
   const problem = make("p", { className: "problem", hidden: true });
   problem.setAttribute("role", "alert");
   const act = make("button", { type: "submit", className: question.grave === true ? "grave" : "primary", textContent: question.act });
@@ -66,7 +103,8 @@ export function ask(question: Question): void {
     { className: "question" },
     make("h2", { id: "ask-title", textContent: question.title }),
     ...(question.detail === undefined ? [] : [make("p", { className: "lead", textContent: question.detail })]),
-    ...fields.map(({ field, control }) => lineOf(field, control)),
+    ...fields.map(({ line }) => line),
+    ...attempts(question, () => fields.every(({ control }) => control.reportValidity()), values),
     problem,
     make("div", { className: "row answers" }, button(words().cancel, "quiet", () => dialog.close()), act),
   );
@@ -81,15 +119,15 @@ export function ask(question: Question): void {
     event.preventDefault();
     if (act.disabled) return;
     act.disabled = true;
-    const values = Object.fromEntries(fields.map(({ field, control }) =>
-      [field.name, control instanceof HTMLInputElement && control.type === "checkbox" ? String(control.checked) : control.value]));
-    question.run(values).then(() => dialog.close(), (error: unknown) => {
+    question.run(values()).then(() => dialog.close(), (error: unknown) => {
       problem.textContent = problemOf(error);
       problem.hidden = false;
       act.disabled = false;
       act.focus();
     });
   });
+  form.addEventListener("input", showFields);
+  showFields();
   document.body.append(dialog);
   dialog.showModal();
   (fields[0]?.control ?? act).focus();

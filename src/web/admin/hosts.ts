@@ -5,6 +5,7 @@ import { type Host, api } from "./api.ts";
 import { ask } from "./ask.ts";
 import { button, make, words, write } from "./dom.ts";
 import { bytes, elapsed } from "./format.ts";
+import { RemoteHostsList } from "./remote-hosts.ts";
 import { type Row, Rows } from "./rows.ts";
 
 type State = "hostHere" | "hostDraining" | "hostAway";
@@ -16,6 +17,7 @@ export function stateOf(host: Host): State {
 
 export class HostsTab {
   private readonly rows: Rows<Host>;
+  private readonly remote: RemoteHostsList;
   private hosts: Host[] | null = null;
 
   constructor(
@@ -23,21 +25,24 @@ export class HostsTab {
     private readonly say: (text: string) => void,
   ) {
     this.rows = new Rows(element("hosts-rows", HTMLElement), (host) => host.name, (host) => this.rowOf(host));
+    this.remote = new RemoteHostsList(mayChange, say);
   }
 
   async load(): Promise<void> {
-    this.hosts = await api.hosts();
+    [this.hosts] = await Promise.all([api.hosts(), this.remote.load()]);
     this.render();
   }
 
   speakAgain(): void {
     this.rows.forget();
+    this.remote.speakAgain();
     this.render();
   }
 
   forget(): void {
     this.hosts = null;
     this.rows.forget();
+    this.remote.forget();
   }
 
   private render(): void {

@@ -20,9 +20,9 @@ async function press(page: Page, selector: string): Promise<void> {
   await page.keyboard.press("Enter");
 }
 
-/** NAME PASSWORD VIEWER FOLDER: signs in, finds the viewer, sends it a message, ends it; a picture of each step. */
+/** NAME PASSWORD VIEWER FOLDER VNC: signs in, finds the viewer, sends it a message, ends it, adds a VNC host; a picture of each step. */
 export async function administer({ page, say, args, write }: Run): Promise<void> {
-  const [name = "", password = "", viewer = "", folder = ""] = args;
+  const [name = "", password = "", viewer = "", folder = "", vnc = ""] = args;
   const picture = async (step: string): Promise<void> => {
     write(`${folder}/${step}.png`, await page.screenshot({ type: "png" }));
     say({ step, picture: `${folder}/${step}.png` });
@@ -76,7 +76,29 @@ export async function administer({ page, say, args, write }: Run): Promise<void>
   await until(page, `document.querySelectorAll("#seats-rows tr").length === 0 && document.querySelector("dialog") === null`);
   await page.focus("#tab-seats");
   await page.keyboard.press("ArrowRight");
-  await until(page, `document.querySelector("#hosts-note").innerText !== ""`);
+  await until(page, `document.querySelector("#hosts-note").innerText !== "" && document.querySelector("#remote-note").innerText !== ""`);
+  await press(page, "#add-remote");
+  await until(page, `document.activeElement?.name === "name"`);
+  await page.keyboard.type("ward7");
+  await page.keyboard.press("Tab");
+  await page.keyboard.type("Ward PC 7");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Tab");
+  await page.keyboard.type(vnc);
+  await page.focus("dialog [name=encryption]");
+  await page.keyboard.press("End");
+  await until(page, `!document.querySelector("dialog [name=certificate]").checkVisibility()`);
+  await press(page, "dialog .attempt");
+  await until(page, `document.querySelector("dialog .told").innerText.includes("RFB 3.8")`);
+  await picture("host");
+  await press(page, "dialog .primary");
+  await until(page, `document.querySelector("dialog") === null && document.querySelector("#remote-rows .state:not(.waiting)") !== null`);
+  say({ step: "added", row: await page.evaluate(`document.querySelector("#remote-rows tr").innerText`) });
+  await picture("hosts");
+  await press(page, "#remote-rows .acts button:last-child");
+  await press(page, "dialog .grave");
+  await until(page, `document.querySelectorAll("#remote-rows tr").length === 0 && document.querySelector("dialog") === null`);
+  await page.focus("#tab-hosts");
   await page.keyboard.press("ArrowRight");
   await until(page, `document.querySelectorAll("#plot-hours rect").length === 24 && document.querySelectorAll("#plot-days rect").length === 30`);
   await picture("availability");

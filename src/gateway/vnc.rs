@@ -1,0 +1,54 @@
+//! What the gateway's sessions on VNC servers share: the certificates that are remembered, and the journal.
+
+use crate::audit::{Audit, Event, Record};
+use crate::source::KnownHosts;
+use crate::source::rfb::{Notice, Notify, Ties};
+use std::path::Path;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// In the state directory.
+const KNOWN_HOSTS: &str = "known_vnc_hosts";
+
+pub(super) struct VncHosts {
+    known: Arc<KnownHosts>,
+    audit: Option<Arc<Audit>>,
+}
+
+impl Default for VncHosts {
+    fn default() -> Self {
+        VncHosts { known: Arc::new(KnownHosts::new(None)), audit: None }
+    }
+}
+
+impl VncHosts {
+    pub(super) fn new(state_directory: Option<&Path>, audit: Arc<Audit>) -> Self {
+        let path = state_directory.map(|directory| directory.join(KNOWN_HOSTS));
+        VncHosts { known: Arc::new(KnownHosts::new(path)), audit: Some(audit) }
+    }
+
+    /// What a session's source is started with beside its settings.
+    pub(super) fn ties(&self, session: &str, host: &str, password: Option<Zeroizing<String>>) -> Ties {
+        let notify = self.notify(session.to_owned(), host.to_owned());
+        Ties { password, known: self.known.clone(), notify }
+    }
+
+    fn notify(&self, session: String, host: String) -> Notify {
+        let audit = self.audit.clone();
+        Arc::new(move |notice| {
+            let Some(audit) = &audit else { return };
+            let event = match notice {
+                Notice::Trusted { fingerprint } => {
+                    Event::CertificateTrusted { certificate: fingerprint.into() }
+                }
+                Notice::Distrusted { reason } => Event::CertificateRefused { reason: reason.into() },
+                Notice::SignedIn { user } => Event::HostSignedIn { host_user: user.into() },
+                Notice::SignInRefused { user, reason } => {
+                    Event::HostSignInRefused { host_user: user.into(), reason: reason.into() }
+                }
+                Notice::Lost { reason } => Event::HostLost { reason: reason.into() },
+            };
+            audit.record(Record::new(event).host(host.as_str()).session(session.as_str()));
+        })
+    }
+}
