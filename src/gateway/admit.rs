@@ -9,7 +9,7 @@ use crate::identity::Keys;
 use crate::identity::ticket::{Claims, TicketError};
 use crate::link::{self, Closed, Inbox, Incoming, Link};
 use crate::session::{Grant, Session};
-use crate::wire::{self, Attach, CloseCode, Control, HostMessage, HostOffers, Role};
+use crate::wire::{self, Attach, CloseCode, Control, HostMessage, HostOffers, Role, features};
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -165,7 +165,9 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
         Ok(Ok(Wish::View(attach, claims, mut grant))) => {
             let of = Viewing { session: attach.session.clone(), road, peer, claims };
             let seen = traces::goes_on(span, &of.session, of.claims.as_ref());
-            let takes = (attach.features, attach.token.is_some());
+            // Where the others are is nothing for those outside: their edge finds one for them.
+            let others = if way.is_edge() { features::GATEWAYS } else { 0 };
+            let takes = (attach.features & !others, attach.token.is_some());
             match view(shared, &of, &grant, &link, takes).instrument(seen.clone()).await {
                 Ok((session, _recorded)) => {
                     way.admit(peer);
@@ -175,7 +177,7 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
                     let of = Arc::new(of);
                     let witnessed = of.clone();
                     grant.witness = Some(share::witness(shared, move |event| witnessed.record(event)));
-                    let takes = attach.features;
+                    let takes = attach.features & !others;
                     session.attach(link.clone(), inbox, attach, grant.clone()).await;
                     // A session ends with its last handle, so this one must not wait for the viewer.
                     drop(session);

@@ -326,6 +326,7 @@ impl Gateway {
     /// this gateway is to be stopped.
     pub async fn drain(&self) {
         if let Some(siblings) = &self.shared.siblings {
+            self.edges.iter().for_each(|(edges, _)| edges.leave());
             siblings::drain(&self.shared, siblings).await;
         }
     }

@@ -131,6 +131,10 @@ impl Source for Fenced {
         }
     }
 
+    fn hear(&self, wanted: bool) {
+        self.source.hear(wanted);
+    }
+
     fn clip(&self, clip: Clip) {
         if self.fence.is_open() {
             self.source.clip(clip);

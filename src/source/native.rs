@@ -584,7 +584,7 @@ mod tests {
         let format = crate::wire::SoundFormat { rate: 48_000, channels: 2, frame: 960 };
         for wanted in [false, true] {
             let (link, inbox, mut outlet) = inside();
-            source.relink(link, inbox).await;
+            source.relink(link, inbox, 5).await;
             assert!(outlet.answer(Control::Sound(Some(format))));
             until_asked_for_sound(&mut outlet, wanted).await;
             let heard = async { while !matches!(told.recv().await.unwrap(), SourceEvent::HasSound) {} };

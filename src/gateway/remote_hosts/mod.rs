@@ -26,6 +26,8 @@ use zeroize::Zeroizing;
 const MOST_HOSTS: usize = 1_024;
 /// Of authorities' certificates, in the state directory.
 const FOLDER: &str = "remote_hosts";
+const SEVERAL: &str =
+    "several gateways share this database: write the host into the configuration file of each";
 const REMOVED: &str = "an administrator removed this host";
 
 #[derive(Debug, thiserror::Error)]
@@ -144,6 +146,9 @@ impl RemoteHosts {
 /// Starts what the store has.
 pub(super) async fn start_all(shared: &Shared) -> Result<(), StoreError> {
     let Some(people) = &shared.people else { return Ok(()) };
+    if shared.siblings.is_some() {
+        return Ok(());
+    }
     for row in people.identity().store().remote_hosts().await? {
         let name = row.name.clone();
         let host: RemoteHost = match serde_json::from_str(&row.settings) {
@@ -174,6 +179,10 @@ pub(super) async fn add(
 ) -> Result<(), ChangeError> {
     let remote = &shared.remote;
     let _turn = remote.turn.lock().await;
+    if shared.siblings.is_some() {
+        // Each would open it, and they would take it from each other.
+        return Err(ChangeError::Fault(SEVERAL.into()));
+    }
     if let Some(fault) = host.fault(password.is_some()) {
         return Err(ChangeError::Fault(fault));
     }

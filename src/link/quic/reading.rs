@@ -168,8 +168,11 @@ pub(super) async fn read_datagrams(
             !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
         } else if let Some(packet) = SoundPacket::read(&datagram).map_err(violation)? {
             // Only a viewer hears; and what finds no room would be played too late.
-            let sent = link.expects_updates().then(|| arrived.try_send(Incoming::Sound(packet)));
-            !matches!(sent, Some(Err(mpsc::error::TrySendError::Closed(_))))
+            !link.expects_updates()
+                || !matches!(
+                    arrived.try_send(Incoming::Sound(packet)),
+                    Err(mpsc::error::TrySendError::Closed(_))
+                )
         } else {
             true
         };
