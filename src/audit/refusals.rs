@@ -2,7 +2,7 @@
 
 use super::record::{Event, Record};
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 /// Refusals of one address in one span that are written one by one.
@@ -21,11 +21,19 @@ struct Seen {
     count: u64,
 }
 
+/// Of IPv6 a household has as many addresses as it likes.
+fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX)).into(),
+        address => address,
+    }
+}
+
 impl Refusals {
     /// What is to be written of a refusal.
     pub fn take(&mut self, record: Record, now: Instant) -> Vec<Record> {
         let mut records = Vec::new();
-        let mut key = record.peer;
+        let mut key = record.peer.map(household);
         if !self.addresses.contains_key(&key) && self.addresses.len() >= MAX_ADDRESSES {
             records.extend(self.over(now));
             if self.addresses.len() >= MAX_ADDRESSES {

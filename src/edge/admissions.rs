@@ -1,8 +1,9 @@
 //! Which addresses may open QUIC connections, and to which gateway: those that a gateway has said so of. A gateway is known by
 //! the hash of its certificate, so that what it said outlives a tunnel.
 
+use crate::wire::household;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Addresses at once.
@@ -10,24 +11,8 @@ const MOST: usize = 65_536;
 /// The longest that a gateway may admit an address for.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
-/// Addresses that are treated as one: a household's part of IPv6, or one address of IPv4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Household(IpAddr);
-
-impl Household {
-    pub(super) fn of(address: IpAddr) -> Household {
-        Household(match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let bits = u128::from(address) & !u128::from(u64::MAX);
-                IpAddr::V6(Ipv6Addr::from(bits))
-            }
-            address => address,
-        })
-    }
-}
-
 #[derive(Default)]
-pub(super) struct Admissions(HashMap<Household, Admission>);
+pub(super) struct Admissions(HashMap<IpAddr, Admission>);
 
 struct Admission {
     gateway: [u8; 32],
@@ -37,19 +22,31 @@ struct Admission {
 impl Admissions {
     /// A gateway lets an address in from `now` on. The last gateway that did has it.
     pub(super) fn admit(&mut self, gateway: [u8; 32], address: IpAddr, lasting: Duration, now: Instant) {
-        let household = Household::of(address);
-        if self.0.len() >= MOST && !self.0.contains_key(&household) {
-            self.0.retain(|_, admission| admission.until > now);
-            if self.0.len() >= MOST {
-                return;
-            }
+        let (household, until) = (household(address), now + lasting.min(LONGEST));
+        if let Some(other) = self.0.get(&household)
+            && other.gateway != gateway
+            && other.until > until
+        {
+            // A gateway that comes back says again whom it let in before they went to another one.
+            return;
         }
-        self.0.insert(household, Admission { gateway, until: now + lasting.min(LONGEST) });
+        if self.0.len() >= MOST && !self.0.contains_key(&household) {
+            self.make_room();
+        }
+        self.0.insert(household, Admission { gateway, until });
+    }
+
+    /// Those that end soonest go.
+    fn make_room(&mut self) {
+        let mut ends: Vec<Instant> = self.0.values().map(|admission| admission.until).collect();
+        let (_, end, _) = ends.select_nth_unstable(MOST / 8);
+        let end = *end;
+        self.0.retain(|_, admission| admission.until > end);
     }
 
     /// The gateway that an address was let in by.
     pub(super) fn gateway_of(&self, address: IpAddr, now: Instant) -> Option<[u8; 32]> {
-        let admission = self.0.get(&Household::of(address))?;
+        let admission = self.0.get(&household(address))?;
         (admission.until > now).then_some(admission.gateway)
     }
 }
@@ -84,16 +81,26 @@ mod tests {
     }
 
     #[test]
-    fn there_are_only_so_many_and_those_that_ended_make_room() {
+    fn there_are_only_so_many_and_those_that_end_soonest_make_room() {
         let (mut admissions, now) = (Admissions::default(), Instant::now());
         let number = |number: u32| IpAddr::from(number.to_be_bytes());
-        for each in 0..MOST as u32 {
-            admissions.admit([1; 32], number(each), Duration::from_secs(1), now);
+        for each in 0..2 * MOST as u32 {
+            admissions.admit([1; 32], number(each), Duration::from_secs(60 + u64::from(each)), now);
+            assert!(admissions.0.len() <= MOST);
+            assert_eq!(admissions.gateway_of(number(each), now), Some([1; 32]));
         }
-        admissions.admit([1; 32], number(MOST as u32), Duration::from_secs(1), now);
-        assert_eq!(admissions.gateway_of(number(MOST as u32), now), None);
-        let later = now + Duration::from_secs(2);
-        admissions.admit([1; 32], number(MOST as u32), Duration::from_secs(1), later);
-        assert_eq!(admissions.gateway_of(number(MOST as u32), later), Some([1; 32]));
+        assert_eq!(admissions.gateway_of(number(0), now), None);
+    }
+
+    #[test]
+    fn a_gateway_that_comes_back_takes_nobody_from_the_one_that_they_went_to() {
+        let (mut admissions, now) = (Admissions::default(), Instant::now());
+        let minute = Duration::from_secs(60);
+        admissions.admit([1; 32], address("192.0.2.7"), 10 * minute, now);
+        admissions.admit([2; 32], address("192.0.2.7"), 20 * minute, now);
+        admissions.admit([1; 32], address("192.0.2.7"), 9 * minute, now);
+        assert_eq!(admissions.gateway_of(address("192.0.2.7"), now), Some([2; 32]));
+        admissions.admit([1; 32], address("192.0.2.7"), 60 * minute, now);
+        assert_eq!(admissions.gateway_of(address("192.0.2.7"), now), Some([1; 32]));
     }
 }

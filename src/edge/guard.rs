@@ -1,6 +1,6 @@
 //! How much anybody outside may begin: by address and by the network around it, so that who floods uses up a share of their own.
 
-use super::admissions::Household;
+use crate::wire::household;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +22,7 @@ pub(super) struct Allowance {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Whose {
-    Address(Household),
+    Address(IpAddr),
     Network(IpAddr),
 }
 
@@ -32,7 +32,7 @@ impl Whose {
             IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from(u32::from(address) & !0xFF)),
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) >> 80 << 80)),
         };
-        [Whose::Address(Household::of(address)), Whose::Network(network)]
+        [Whose::Address(household(address)), Whose::Network(network)]
     }
 }
 
@@ -77,9 +77,11 @@ impl Guard {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.make_room();
         let rates = [self.allowance.a_second, self.allowance.a_second * NETWORK];
-        let mut may = true;
-        for (whose, rate) in Whose::both(address).into_iter().zip(rates) {
-            may &= counts.count(whose, rate, now).take(rate, now);
+        let both = || Whose::both(address).into_iter().zip(rates);
+        // What one address is refused is not taken from its neighbours.
+        let may = both().all(|(whose, rate)| counts.count(whose, rate, now).has_one(rate, now));
+        if may {
+            both().for_each(|(whose, rate)| counts.count(whose, rate, now).left -= 1.0);
         }
         may
     }
@@ -124,15 +126,11 @@ impl Counts {
 }
 
 impl Count {
-    fn take(&mut self, rate: u32, now: Instant) -> bool {
+    fn has_one(&mut self, rate: u32, now: Instant) -> bool {
         let gained = now.saturating_duration_since(self.at).as_secs_f32() * rate as f32;
         self.left = (self.left + gained).min(rate as f32 * BURST);
         self.at = now;
-        let may = self.left >= 1.0;
-        if may {
-            self.left -= 1.0;
-        }
-        may
+        self.left >= 1.0
     }
 }
 
@@ -180,7 +178,9 @@ mod tests {
         let (guard, now) = (Guard::new(ALLOWANCE), Instant::now());
         let begun = (0..100).filter(|_| guard.may_begin(address([2, 1]), now)).count();
         assert_eq!(begun, 20);
-        assert!(guard.may_begin(address([2, 2]), now) && guard.may_begin(address([9, 1]), now));
+        let neighbours = (0..100).filter(|_| guard.may_begin(address([2, 2]), now)).count();
+        assert_eq!(neighbours, 20, "an address that floods takes nothing of its neighbours");
+        assert!(guard.may_begin(address([9, 1]), now));
         let later = now + Duration::from_secs(1);
         let begun = (0..100).filter(|_| guard.may_begin(address([2, 1]), later)).count();
         assert_eq!(begun, 5);

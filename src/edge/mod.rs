@@ -68,7 +68,8 @@ impl Edge {
         let gateways = config.check()?;
         let identity = Identity::kept(&config.key_file()?)?;
         let counters = Arc::new(Counters::default());
-        let guard = Guard::new(config.allowance());
+        // Apart, since anybody can send packets in another's name and so use up what that one may begin.
+        let (guard, packets_guard) = (Guard::new(config.allowance()), Guard::new(config.allowance()));
         let mut addresses = Vec::new();
         let (mut listeners, mut sockets) = (Vec::new(), Vec::new());
         for &address in &config.listen {
@@ -90,7 +91,7 @@ impl Edge {
         let mut tasks = JoinSet::new();
         tasks.spawn(tunnels::serve(endpoint.clone(), tunnels.clone()));
         for front in fronts.each() {
-            tasks.spawn(udp::serve(front, tunnels.clone(), guard.clone(), counters.clone()));
+            tasks.spawn(udp::serve(front, tunnels.clone(), packets_guard.clone(), counters.clone()));
         }
         let entrance = Arc::new(tcp::Entrance {
             names: config.names.iter().map(|name| name.to_ascii_lowercase()).collect(),

@@ -1,10 +1,10 @@
 //! The gateways that have dialled in, and which of them a client goes to.
 
-use super::admissions::{Admissions, Household};
+use super::admissions::Admissions;
 use super::udp::Fronts;
 use super::{Config, EdgeError};
 use crate::link::{self, Identity, Tag, TlsError, tunnel_transport};
-use crate::wire::{CONNECTION_ID, TAG_KEY, TUNNEL_ALPN, TunnelMessage, read_head};
+use crate::wire::{CONNECTION_ID, TAG_KEY, TUNNEL_ALPN, TunnelMessage, household, read_head};
 use bytes::BytesMut;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
@@ -66,7 +66,7 @@ impl Tunnels {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
         let weight = |tunnel: &&Arc<Tunnel>| {
             let mut hasher = DefaultHasher::new();
-            (Household::of(address), tunnel.gateway).hash(&mut hasher);
+            (household(address), tunnel.gateway).hash(&mut hasher);
             hasher.finish()
         };
         let chosen = all.iter().filter(staying).max_by_key(weight);

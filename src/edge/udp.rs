@@ -3,7 +3,7 @@
 use super::Counters;
 use super::guard::Guard;
 use super::tunnels::{Tunnel, Tunnels};
-use crate::wire::{CONNECTION_ID, MAX_HEAD, Outside, outside, put_head};
+use crate::wire::{CONNECTION_ID, MAX_HEAD, Outside, household, outside, put_head};
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, Runtime, TokioRuntime};
 use std::collections::HashMap;
@@ -19,6 +19,12 @@ const JOINED: usize = 64 << 10;
 const BATCH: usize = 8;
 /// Connections whose gateway is remembered rather than computed.
 const MOST_KNOWN: usize = 65_536;
+/// Packets a second, and at once, of one connection: a viewer answers at most each packet that it is sent.
+const PACKETS: (f32, f32) = (20_000.0, 20_000.0);
+/// Changes of a connection's address.
+const MOVES: (f32, f32) = (1.0, 4.0);
+/// Packets of handshakes from one household.
+const HANDSHAKES: (f32, f32) = (200.0, 400.0);
 
 type Socket = Arc<dyn AsyncUdpSocket>;
 
@@ -53,7 +59,7 @@ impl Fronts {
 
 /// Brings what comes on one socket to the gateways.
 pub(super) async fn serve(socket: Socket, tunnels: Arc<Tunnels>, guard: Guard, counters: Arc<Counters>) {
-    let mut relay = Relay { tunnels, guard, counters, known: HashMap::new() };
+    let mut relay = Relay { tunnels, guard, counters, known: HashMap::new(), handshakes: HashMap::new() };
     let length = JOINED.min(socket.max_receive_segments() * 2_048);
     let mut memory = vec![0; length * BATCH];
     loop {
@@ -79,14 +85,54 @@ struct Relay {
     guard: Guard,
     counters: Arc<Counters>,
     /// Which gateway made a connection id: found once, by its key.
-    known: HashMap<[u8; CONNECTION_ID], Weak<Tunnel>>,
+    known: HashMap<[u8; CONNECTION_ID], Known>,
+    /// Of handshakes that go on.
+    handshakes: HashMap<IpAddr, Bucket>,
+}
+
+/// A connection that was seen.
+struct Known {
+    tunnel: Weak<Tunnel>,
+    client: SocketAddr,
+    packets: Bucket,
+    /// Addresses that it may come from anew: who overheard an id does not send in anybody's name.
+    moves: Bucket,
+}
+
+/// What may come at once, and how much more with time.
+struct Bucket {
+    left: f32,
+    at: Instant,
+}
+
+impl Bucket {
+    fn full(burst: f32, now: Instant) -> Bucket {
+        Bucket { left: burst, at: now }
+    }
+
+    fn take(&mut self, (a_second, burst): (f32, f32), now: Instant) -> bool {
+        let gained = now.saturating_duration_since(self.at).as_secs_f32() * a_second;
+        (self.left, self.at) = ((self.left + gained).min(burst), now);
+        let may = self.left >= 1.0;
+        if may {
+            self.left -= 1.0;
+        }
+        may
+    }
 }
 
 impl Relay {
     fn bring(&mut self, client: SocketAddr, packet: &[u8], now: Instant) {
         let tunnel = match outside(packet) {
-            Some(Outside::Long) => self.of_handshake(client.ip(), packet, now),
-            Some(Outside::Short(id)) => self.of_connection(id),
+            Some(Outside::Initial) => {
+                let tunnel = self.tunnels.of_admitted(client.ip(), now);
+                tunnel.filter(|_| self.guard.may_begin(client.ip(), now))
+            }
+            Some(Outside::Handshake) => {
+                let tunnel = self.tunnels.of_admitted(client.ip(), now);
+                tunnel.filter(|_| self.may_go_on(client.ip(), now))
+            }
+            Some(Outside::Short(id)) => self.of_connection(id, client, now),
             None => None,
         };
         let Some(tunnel) = tunnel else { return self.counters.packets_refused.count() };
@@ -98,22 +144,37 @@ impl Relay {
         let _ = tunnel.connection.send_datagram(datagram.into());
     }
 
-    fn of_handshake(&self, address: IpAddr, packet: &[u8], now: Instant) -> Option<Arc<Tunnel>> {
-        let tunnel = self.tunnels.of_admitted(address, now)?;
-        // Bits 4 and 5 of an Initial are 0 (RFC 9000, 17.2.2).
-        let is_first = packet[0] & 0x30 == 0;
-        (!is_first || self.guard.may_begin(address, now)).then_some(tunnel)
+    fn may_go_on(&mut self, address: IpAddr, now: Instant) -> bool {
+        if self.handshakes.len() >= MOST_KNOWN {
+            self.handshakes.clear();
+        }
+        let bucket = self.handshakes.entry(household(address));
+        bucket.or_insert_with(|| Bucket::full(HANDSHAKES.1, now)).take(HANDSHAKES, now)
     }
 
-    fn of_connection(&mut self, id: &[u8; CONNECTION_ID]) -> Option<Arc<Tunnel>> {
-        if let Some(tunnel) = self.known.get(id).and_then(Weak::upgrade) {
-            return Some(tunnel);
+    fn of_connection(
+        &mut self,
+        id: &[u8; CONNECTION_ID],
+        client: SocketAddr,
+        now: Instant,
+    ) -> Option<Arc<Tunnel>> {
+        if let Some(known) = self.known.get_mut(id)
+            && let Some(tunnel) = known.tunnel.upgrade()
+        {
+            if known.client != client {
+                if !known.moves.take(MOVES, now) {
+                    return None;
+                }
+                known.client = client;
+            }
+            return known.packets.take(PACKETS, now).then_some(tunnel);
         }
         let tunnel = self.tunnels.of_connection(id)?;
         if self.known.len() >= MOST_KNOWN {
             self.known.clear();
         }
-        self.known.insert(*id, Arc::downgrade(&tunnel));
+        let (packets, moves) = (Bucket::full(PACKETS.1, now), Bucket::full(MOVES.1, now));
+        self.known.insert(*id, Known { tunnel: Arc::downgrade(&tunnel), client, packets, moves });
         Some(tunnel)
     }
 }

@@ -160,7 +160,7 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
     let road = link.road().name();
     let mut role = None;
     let span = traces::attaching(road);
-    let heard = tokio::time::timeout(PATIENCE, hear(shared, &link, &mut inbox, &mut role, peer)).await;
+    let heard = tokio::time::timeout(PATIENCE, hear(shared, &link, &mut inbox, &mut role, peer, way)).await;
     let (refused, session) = match heard {
         Ok(Ok(Wish::View(attach, claims, mut grant))) => {
             let of = Viewing { session: attach.session.clone(), road, peer, claims };
@@ -199,9 +199,6 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
                     (refused, Some(of.session))
                 }
             }
-        }
-        Ok(Ok(Wish::Offer { .. } | Wish::Host(..))) if way.is_edge() => {
-            (refusal(CloseCode::REFUSED, "hosts are let in from inside alone".into()), None)
         }
         Ok(Ok(Wish::Offer { session, title, minor })) => {
             return offer(shared, &session, &title, link, inbox, peer, minor).await;
@@ -326,6 +323,7 @@ async fn hear(
     inbox: &mut Inbox,
     role: &mut Option<Role>,
     peer: IpAddr,
+    way: &Way,
 ) -> Result<Wish, Closed> {
     let mut calls_itself = String::new();
     let mut speaks = 0;
@@ -345,6 +343,9 @@ async fn hear(
                     return Err(refusal(CloseCode::VERSION, reason));
                 }
                 *role = Some(said);
+                if said == Role::Host && way.is_edge() {
+                    return Err(refusal(CloseCode::REFUSED, "hosts are let in from inside alone".into()));
+                }
                 calls_itself = software;
                 speaks = minor;
                 link.control(&Control::Welcome {

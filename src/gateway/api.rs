@@ -146,7 +146,7 @@ async fn sign_in(
             answer(json!({"user": shown_user(&person.user), "seat": person.sign_in.seat, "token": secret}));
     } else {
         let age = (person.sign_in.ends_at - now) / 1_000;
-        response.headers_mut().insert(header::SET_COOKIE, cookie(&shared, &secret, age));
+        response.headers_mut().insert(header::SET_COOKIE, cookie(&shared, &place, &secret, age));
     }
     Ok(response)
 }
@@ -260,8 +260,8 @@ fn refusal_record(error: &SignInError, method: &str) -> Record {
     }
 }
 
-pub(super) fn cookie(shared: &Shared, secret: &str, age_seconds: i64) -> HeaderValue {
-    let secure = if shared.tls { "; Secure" } else { "" };
+pub(super) fn cookie(shared: &Shared, place: &Place, secret: &str, age_seconds: i64) -> HeaderValue {
+    let secure = if shared.tls || place.way().is_edge() { "; Secure" } else { "" };
     let text = format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age_seconds}{secure}");
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
 }
@@ -307,7 +307,7 @@ async fn sign_out(
             response = answer(json!({"leave": leave.as_str()}));
         }
     }
-    response.headers_mut().insert(header::SET_COOKIE, cookie(&shared, "", 0));
+    response.headers_mut().insert(header::SET_COOKIE, cookie(&shared, &place, "", 0));
     Ok(response)
 }
 

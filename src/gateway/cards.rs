@@ -240,7 +240,7 @@ async fn finish(
         Ok((person, secret)) => {
             let age = (person.sign_in.ends_at - clock::unix_ms()) / 1_000;
             let mut response = redirect(&cards.config().page());
-            response.headers_mut().append(header::SET_COOKIE, cookie(&shared, &secret, age));
+            response.headers_mut().append(header::SET_COOKIE, cookie(&shared, &place, &secret, age));
             Ok(response)
         }
         Err(error) => {

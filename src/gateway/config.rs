@@ -28,7 +28,7 @@ pub enum ConfigError {
     #[error("the configuration {path} is not right:\n{reason}")]
     Parse { path: PathBuf, reason: String },
     #[error(
-        "listening on {0} lets other machines in, so people must sign in ([sign_in]), or [access] needs a `ticket` of at \
+        "listening on {0}, or through an edge, lets other machines in, so people must sign in ([sign_in]), or [access] needs a `ticket` of at \
          least 16 characters: make one with `head -c 18 /dev/urandom | base64`"
     )]
     OpenToOthers(SocketAddr),
@@ -374,11 +374,12 @@ impl Config {
         }
         let ticket = self.access.ticket.as_ref().is_some_and(|ticket| ticket.len() >= 16);
         let guarded = ticket || self.sign_in.is_some();
-        if let Some(open) = self.listen.iter().find(|address| !address.ip().is_loopback() && !guarded) {
+        let open = |address: &&SocketAddr| !address.ip().is_loopback() || !self.edges.is_empty();
+        if let Some(open) = self.listen.iter().find(|address| open(address) && !guarded) {
             return Err(ConfigError::OpenToOthers(*open));
         }
         // Loopback is open to every program of the machine, and to pages that rebind a name to it.
-        let least = if self.listen.iter().all(|address| address.ip().is_loopback()) { 1 } else { 16 };
+        let least = if self.listen.iter().any(|address| open(&address)) { 16 } else { 1 };
         let access = &self.access;
         for (name, secret) in [("ticket", &access.ticket), ("host_secret", &access.host_secret)] {
             if secret.as_ref().is_some_and(|secret| secret.len() < least) {

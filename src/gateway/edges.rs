@@ -1,11 +1,12 @@
 //! The edges that this gateway dials: tunnels by which clients come that may not come straight. What an edge brings is a client's
 //! own TLS or QUIC, and is served here as if the client had come itself, but for what is for the inside alone.
 
+use super::handshakes::Handshakes;
 use super::listen::{self, Entrance, Place, Way};
 use super::{GatewayError, Shared, page};
 use crate::link::{self, Identity, Tag, TunnelSocket, tunnel_transport};
 use crate::policy::Policies;
-use crate::wire::{MAX_HEAD, TAG_KEY, TUNNEL_ALPN, TunnelMessage, read_head};
+use crate::wire::{MAX_HEAD, TAG_KEY, TUNNEL_ALPN, TunnelMessage, household, read_head};
 use aws_lc_rs::hmac;
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, broadcast};
@@ -29,7 +31,7 @@ const MOST_ADMITTED: usize = 65_536;
 /// Messages to an edge that wait.
 const WAITING: usize = 4_096;
 /// TCP connections of an edge.
-const MOST_CONNECTIONS: u32 = 8_192;
+const MOST_CONNECTIONS: u32 = 4_096;
 /// An edge has this long for what is due.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between attempts to reach an edge, at first and at most.
@@ -76,6 +78,7 @@ pub(super) struct Edges {
     policies: Policies,
     said: broadcast::Sender<TunnelMessage>,
     admitted: Mutex<HashMap<IpAddr, Instant>>,
+    leaving: AtomicBool,
 }
 
 impl Edges {
@@ -84,7 +87,14 @@ impl Edges {
         let mut key = [0; TAG_KEY];
         key.copy_from_slice(hmac::sign(secret, b"connection ids behind edges").as_ref());
         let (said, _) = broadcast::channel(WAITING);
-        Arc::new(Edges { socket: TunnelSocket::new(), key, policies, said, admitted: Mutex::default() })
+        Arc::new(Edges {
+            socket: TunnelSocket::new(),
+            key,
+            policies,
+            said,
+            admitted: Mutex::default(),
+            leaving: AtomicBool::new(false),
+        })
     }
 
     /// The endpoint for QUIC through all edges.
@@ -97,34 +107,40 @@ impl Edges {
 
     /// Somebody at this address is known: it may open QUIC connections at the edges.
     pub fn admit(&self, address: IpAddr) {
-        let (address, now) = (address.to_canonical(), Instant::now());
+        let (address, now) = (household(address), Instant::now());
         let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
         let since = admitted.get(&address).map(|&since| now.duration_since(since));
         if since.is_some_and(|since| since < SAID) {
             return;
         }
         if admitted.len() >= MOST_ADMITTED {
-            admitted.retain(|_, since| now.duration_since(*since) < ADMITTED);
+            // The oldest go.
+            let mut times: Vec<Instant> = admitted.values().copied().collect();
+            let (_, oldest, _) = times.select_nth_unstable(MOST_ADMITTED / 8);
+            let oldest = *oldest;
+            admitted.retain(|_, since| *since > oldest);
         }
-        if admitted.len() < MOST_ADMITTED {
-            admitted.insert(address, now);
-        }
+        admitted.insert(address, now);
         drop(admitted);
         let _ = self.said.send(TunnelMessage::Admit { address, seconds: ADMITTED.as_secs() as u32 });
     }
 
     /// This gateway takes no new clients.
     pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
         let _ = self.said.send(TunnelMessage::Leaving);
     }
 
-    fn all_admitted(&self) -> Vec<TunnelMessage> {
+    /// What an edge that has just come, or has missed something, is told.
+    fn all_said(&self) -> Vec<TunnelMessage> {
         let now = Instant::now();
         let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
         let left = |since: &Instant| ADMITTED.saturating_sub(now.duration_since(*since)).as_secs() as u32;
         let message =
             |(&address, since): (_, &Instant)| TunnelMessage::Admit { address, seconds: left(since) };
-        admitted.iter().map(message).collect()
+        let lasting = admitted.iter().filter(|(_, since)| now.duration_since(**since) < ADMITTED);
+        let leaving = self.leaving.load(Ordering::Relaxed).then_some(TunnelMessage::Leaving);
+        lasting.map(message).chain(leaving).collect()
     }
 
     /// Whether an edge may speak for this address: an edge that was taken over cannot pass for the inside.
@@ -242,7 +258,7 @@ async fn introduce(tunnel: &quinn::Connection, edges: &Edges) -> Result<(Control
 
 async fn say(mut send: quinn::SendStream, edges: &Edges) -> String {
     let mut said = edges.said.subscribe();
-    let mut due = edges.all_admitted();
+    let mut due = edges.all_said();
     loop {
         for message in due.drain(..) {
             if let Err(error) = send.write_all(&message.to_bytes()).await {
@@ -252,7 +268,7 @@ async fn say(mut send: quinn::SendStream, edges: &Edges) -> String {
         match said.recv().await {
             Ok(message) => due.push(message),
             // Too slow for what was said one by one: all of it again.
-            Err(broadcast::error::RecvError::Lagged(_)) => due = edges.all_admitted(),
+            Err(broadcast::error::RecvError::Lagged(_)) => due = edges.all_said(),
             Err(broadcast::error::RecvError::Closed) => return "the gateway is stopping".into(),
         }
     }
@@ -291,6 +307,7 @@ async fn connections(
     places: &Arc<Semaphore>,
 ) -> String {
     let router = router(shared, &way);
+    let handshakes = Handshakes::default();
     loop {
         let (send, mut receive) = match tunnel.accept_bi().await {
             Ok(stream) => stream,
@@ -298,6 +315,7 @@ async fn connections(
         };
         let Ok(place) = places.clone().try_acquire_owned() else { continue };
         let (shared, router, way, edge) = (shared.clone(), router.clone(), way.clone(), edge.clone());
+        let handshakes = handshakes.clone();
         tokio::spawn(async move {
             let head = tokio::time::timeout(PATIENCE, head(&mut receive)).await;
             let Ok(Some(client)) = head else { return };
@@ -306,9 +324,10 @@ async fn connections(
                 tracing::warn!(edge = edge.address, address = %client.ip(), "an address of a zone was not believed");
                 return;
             }
+            let Some(handshake) = handshakes.begin(client.ip()) else { return };
             let place = Place::new(place, client.ip(), way);
             let stream = tokio::io::join(receive, send);
-            let _ = listen::serve_connection(stream, &shared, router, Entrance::Edge, place, None).await;
+            let _ = listen::serve_connection(stream, &shared, router, Entrance::Edge, place, handshake).await;
         });
     }
 }
@@ -363,10 +382,11 @@ fn ask(path: &str) -> Asked {
         ["api", "connect" | "sign-out"] | ["api", "oidc", _, _] | ["api", "oidc", _, "device", "poll"] => {
             Asked::Anybody
         }
-        ["api", ..] | ["admin" | "admin.html" | "admin.js" | "replay" | "replay.html" | "replay.js"] => {
+        ["api", ..] | ["healthz" | "readyz" | "metrics"] => Asked::Inside,
+        // The pages of those inside; a name that is written otherwise than it is could be one of them.
+        [first, ..] if first.starts_with("admin") || first.starts_with("replay") || path.contains('%') => {
             Asked::Inside
         }
-        ["healthz" | "readyz" | "metrics"] => Asked::Inside,
         // The page's own files, and where links attach with a ticket.
         _ => Asked::Anybody,
     }
@@ -394,9 +414,12 @@ mod tests {
             "/healthz",
             "/readyz",
             "/replay",
+            "/replay-worker.js",
+            "/admin.css",
+            "/%61dmin.html",
+            "/admin%2ejs",
         ] {
-            let asked = ask(path);
-            assert!(asked == Asked::Inside || path == "/api/sessions/" && asked != Asked::Known, "{path}");
+            assert_eq!(ask(path), Asked::Inside, "{path}");
         }
     }
 

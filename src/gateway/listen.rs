@@ -254,7 +254,7 @@ pub(super) async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>, entran
             let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
             // A WebSocket keeps its place after HTTP has let it go.
             let place = Place::new(place, from, Way::Straight);
-            let _ = serve_connection(stream, &shared, router, entrance, place, Some(handshake)).await;
+            let _ = serve_connection(stream, &shared, router, entrance, place, handshake).await;
         });
     }
 }
@@ -266,10 +266,10 @@ pub(super) async fn serve_connection(
     router: axum::Router,
     entrance: Entrance,
     mut place: Place,
-    handshake: Option<Handshake>,
+    handshake: Handshake,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // The handshake is over with the first request's head.
-    let begun = Arc::new(Mutex::new(handshake));
+    let begun = Arc::new(Mutex::new(Some(handshake)));
     let router = router.layer(axum::middleware::map_request(move |request: axum::extract::Request| {
         drop(begun.lock().unwrap_or_else(PoisonError::into_inner).take());
         std::future::ready(request)

@@ -46,6 +46,7 @@ use crate::audit::{Audit, AuditError, Event, Record};
 use crate::availability::Recorder;
 use crate::broker::Applications;
 use crate::link::{Certificate, Gate, IdentityError, TlsError, fingerprint_text};
+use aws_lc_rs::hmac;
 use edges::Edges;
 use listen::{Entrance, Place, Sockets, Way};
 use people::People;
@@ -172,7 +173,8 @@ impl Gateway {
         };
         let audit = Arc::new(audit);
         let copies = sockets.copies().map_err(HandoverError::Sockets)?;
-        let listeners = sockets.listen(&certificate, &key_secret)?;
+        let own_secret = own_secret(config, &key_secret);
+        let listeners = sockets.listen(&certificate, &own_secret)?;
         let recordings = config.recording.as_ref();
         let recordings =
             recordings.map(|config| recordings::Recordings::open(config, audit.clone())).transpose()?;
@@ -242,7 +244,7 @@ impl Gateway {
             tasks.spawn(listen::serve_tcp(listener, shared.clone(), Entrance::Cards));
         }
         tasks.spawn(cards::watch(shared.clone()));
-        let edges = dial_edges(config, &shared, &key_secret, &mut tasks)?;
+        let edges = dial_edges(config, &shared, &own_secret, &mut tasks)?;
         if certificate.is_self_signed() {
             let endpoints = listeners.udp.iter().map(|(endpoint, _)| endpoint);
             let endpoints = endpoints.chain(edges.iter().map(|(_, endpoint)| endpoint)).cloned().collect();
@@ -375,11 +377,18 @@ impl Gateway {
     }
 }
 
+/// A secret that no other gateway has, where several share one: by what QUIC connections are known and reset.
+fn own_secret(config: &Config, shared: &hmac::Key) -> hmac::Key {
+    let name = config.gateways.as_ref().map_or("", |gateways| &gateways.name);
+    let own = hmac::sign(shared, format!("of the gateway {name:?} alone").as_bytes());
+    hmac::Key::new(hmac::HMAC_SHA256, own.as_ref())
+}
+
 /// Begins to keep tunnels to the edges of the configuration, if it names any.
 fn dial_edges(
     config: &Config,
     shared: &Arc<Shared>,
-    secret: &aws_lc_rs::hmac::Key,
+    secret: &hmac::Key,
     tasks: &mut JoinSet<()>,
 ) -> Result<Option<(Arc<Edges>, quinn::Endpoint)>, GatewayError> {
     let Some(directory) = config.state_directory.as_deref().filter(|_| !config.edges.is_empty()) else {
@@ -429,5 +438,23 @@ async fn renew(config: Config, shared: Arc<Shared>, endpoints: Vec<quinn::Endpoi
             }
             Err(error) => tracing::error!(%error, "the certificate could not be renewed"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gateways_that_share_a_secret_know_their_own_connections_apart() {
+        let shared = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
+        let key_of = |name: &str| {
+            let gateways = SiblingsConfig { name: name.into(), ..SiblingsConfig::default() };
+            let config = Config { gateways: Some(gateways), ..Config::default() };
+            let signed = hmac::sign(&own_secret(&config, &shared), b"anything");
+            signed.as_ref().to_vec()
+        };
+        assert_ne!(key_of("one"), key_of("two"));
+        assert_eq!(key_of("one"), key_of("one"), "also when it is started again");
     }
 }

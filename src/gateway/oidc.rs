@@ -149,7 +149,7 @@ async fn callback(
         Ok((person, secret)) => {
             let age = (person.sign_in.ends_at - clock::unix_ms()) / 1_000;
             let mut response = redirect(&provider.config().page());
-            response.headers_mut().append(header::SET_COOKIE, cookie(&shared, &secret, age));
+            response.headers_mut().append(header::SET_COOKIE, cookie(&shared, &place, &secret, age));
             Ok(response)
         }
         Err(Refusal::Oidc(error)) => {

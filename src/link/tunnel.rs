@@ -4,7 +4,7 @@
 
 use super::tls::fingerprint;
 use super::{Certificate, TlsError};
-use crate::wire::{CONNECTION_ID, MAX_HEAD, TAG_KEY, TunnelMessage, put_head};
+use crate::wire::{CONNECTION_ID, MAX_HEAD, TAG_KEY, TunnelMessage, household, put_head};
 use aws_lc_rs::hmac;
 use bytes::{Bytes, BytesMut};
 use quinn::congestion::{Controller, ControllerFactory};
@@ -15,7 +15,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io::IoSliceMut;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -26,8 +26,13 @@ use tokio::sync::mpsc;
 const WAITING: usize = 8_192;
 /// Clients that are remembered, by the tunnel that they come through.
 const MOST_CLIENTS: usize = 65_536;
-/// A client not heard for this long may be forgotten.
+/// Of them, of one household.
+const MOST_OF_HOUSEHOLD: u32 = 512;
+/// A client not heard for this long may be forgotten, which is looked for this often.
 const FORGOTTEN: Duration = Duration::from_secs(30);
+const SWEEP: Duration = Duration::from_secs(5);
+/// A client whose tunnel brought nothing of it for this long may come by another one.
+const SILENT: Duration = Duration::from_secs(1);
 /// Packets that the endpoint may hand over at once.
 const SEGMENTS: usize = 16;
 /// What a tunnel keeps of datagrams that the network has not taken, in bytes.
@@ -99,7 +104,7 @@ impl Tag {
     fn connection_id(&self, nonce: [u8; 8]) -> [u8; CONNECTION_ID] {
         let mut id = [0; CONNECTION_ID];
         id[..8].copy_from_slice(&nonce);
-        id[8..].copy_from_slice(&hmac::sign(&self.0, &nonce).as_ref()[..4]);
+        id[8..].copy_from_slice(&hmac::sign(&self.0, &nonce).as_ref()[..8]);
         id
     }
 
@@ -107,7 +112,7 @@ impl Tag {
     pub fn holds(&self, id: &[u8; CONNECTION_ID]) -> bool {
         let (nonce, tag) = id.split_at(8);
         let right = hmac::sign(&self.0, nonce);
-        aws_lc_rs::constant_time::verify_slices_are_equal(&right.as_ref()[..4], tag).is_ok()
+        aws_lc_rs::constant_time::verify_slices_are_equal(&right.as_ref()[..8], tag).is_ok()
     }
 }
 
@@ -153,7 +158,16 @@ pub fn listen_in_tunnels(
 pub struct TunnelSocket {
     arrived: mpsc::Sender<(SocketAddr, Bytes)>,
     waiting: Mutex<mpsc::Receiver<(SocketAddr, Bytes)>>,
-    ways: Mutex<HashMap<SocketAddr, Way>>,
+    ways: Mutex<Ways>,
+}
+
+/// By which tunnels clients come.
+#[derive(Default)]
+struct Ways {
+    of: HashMap<SocketAddr, Way>,
+    /// How many clients a household has here.
+    households: HashMap<IpAddr, u32>,
+    swept: Option<Instant>,
 }
 
 struct Way {
@@ -175,24 +189,9 @@ impl TunnelSocket {
 
     /// A client's datagram came through this tunnel.
     pub fn arrived(&self, client: SocketAddr, datagram: Bytes, tunnel: &quinn::Connection) {
-        let now = Instant::now();
         let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
-        match ways.get_mut(&client) {
-            Some(way) => {
-                way.heard = now;
-                if way.tunnel.stable_id() != tunnel.stable_id() {
-                    way.tunnel = tunnel.clone();
-                }
-            }
-            None => {
-                if ways.len() >= MOST_CLIENTS {
-                    ways.retain(|_, way| now.duration_since(way.heard) < FORGOTTEN);
-                }
-                if ways.len() >= MOST_CLIENTS {
-                    return;
-                }
-                ways.insert(client, Way { tunnel: tunnel.clone(), heard: now });
-            }
+        if !ways.heard(client, tunnel, Instant::now()) {
+            return;
         }
         drop(ways);
         let _ = self.arrived.try_send((client, datagram));
@@ -201,7 +200,47 @@ impl TunnelSocket {
     /// Forgets the clients that came through a tunnel that has ended.
     pub fn ended(&self, tunnel: &quinn::Connection) {
         let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
-        ways.retain(|_, way| way.tunnel.stable_id() != tunnel.stable_id());
+        ways.keep(|way| way.tunnel.stable_id() != tunnel.stable_id());
+    }
+}
+
+impl Ways {
+    /// Notes that a client was heard; whether there is room for it.
+    fn heard(&mut self, client: SocketAddr, tunnel: &quinn::Connection, now: Instant) -> bool {
+        if let Some(way) = self.of.get_mut(&client) {
+            let same = way.tunnel.stable_id() == tunnel.stable_id();
+            // Anybody may send packets in a client's name: they do not lead what it is sent elsewhere.
+            if same || now.duration_since(way.heard) > SILENT || way.tunnel.close_reason().is_some() {
+                if !same {
+                    way.tunnel = tunnel.clone();
+                }
+                way.heard = now;
+            }
+            return true;
+        }
+        if self.swept.is_none_or(|swept| now.duration_since(swept) > SWEEP) {
+            self.swept = Some(now);
+            self.keep(|way| now.duration_since(way.heard) < FORGOTTEN);
+        }
+        let household = self.households.entry(household(client.ip())).or_default();
+        if self.of.len() >= MOST_CLIENTS || *household >= MOST_OF_HOUSEHOLD {
+            return false;
+        }
+        *household += 1;
+        self.of.insert(client, Way { tunnel: tunnel.clone(), heard: now });
+        true
+    }
+
+    fn keep(&mut self, wanted: impl Fn(&Way) -> bool) {
+        let Ways { of, households, .. } = self;
+        of.retain(|client, way| {
+            let keep = wanted(way);
+            if !keep && let Some(count) = households.get_mut(&household(client.ip())) {
+                *count -= 1;
+            }
+            keep
+        });
+        households.retain(|_, count| *count > 0);
     }
 }
 
@@ -223,7 +262,7 @@ impl AsyncUdpSocket for TunnelSocket {
     fn try_send(&self, transmit: &Transmit<'_>) -> std::io::Result<()> {
         let client = transmit.destination;
         let ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(tunnel) = ways.get(&client).map(|way| way.tunnel.clone()) else { return Ok(()) };
+        let Some(tunnel) = ways.of.get(&client).map(|way| way.tunnel.clone()) else { return Ok(()) };
         drop(ways);
         let size = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
         for packet in transmit.contents.chunks(size) {
@@ -272,7 +311,8 @@ impl AsyncUdpSocket for TunnelSocket {
     }
 }
 
-/// What is in a tunnel has a congestion control of its own, end to end; a second one below would only hold it up.
+/// Clients' QUIC has a congestion control of its own, end to end, and their TCP to the edge; a second one below would only hold
+/// them up. The network between gateway and edge has to carry what all clients of the edge take together.
 #[derive(Debug, Default)]
 struct WideConfig;
 

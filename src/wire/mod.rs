@@ -25,7 +25,8 @@ pub use policy::{Policy, UnknownPolicy};
 pub use share::{Marking, Terms, Watcher, WatcherOrder};
 pub use sound::{SoundFormat, SoundPacket};
 pub use tunnel::{
-    CONNECTION_ID, MAX_HEAD, Outside, TAG_KEY, TUNNEL_ALPN, TunnelMessage, outside, put_head, read_head,
+    CONNECTION_ID, MAX_HEAD, Outside, TAG_KEY, TUNNEL_ALPN, TunnelMessage, household, outside, put_head,
+    read_head,
 };
 pub use update::{CachedTile, CopyRect, TilePart, UpdateHeader, VideoFrame, read_update};
 pub use value::{Reader, WireError};

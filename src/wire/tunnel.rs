@@ -4,7 +4,7 @@
 use super::limits::{MAX_NAME, MAX_TUNNEL_MESSAGE};
 use super::value::{Reader, WireError, put_bytes, put_text, put_varint};
 use bytes::{Buf, Bytes, BytesMut};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The ALPN of the tunnel.
 pub const TUNNEL_ALPN: &[u8] = b"chevet-edge/1";
@@ -146,26 +146,44 @@ pub fn read_head(bytes: &[u8]) -> Result<(SocketAddr, usize), WireError> {
     Ok((SocketAddr::new(address, u16::from_be_bytes([high, low])), taken))
 }
 
+/// Addresses that are treated as one: of IPv6 the half that a household or its like has, of IPv4 each by itself.
+pub fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX))),
+        address => address,
+    }
+}
+
 /// What a QUIC packet shows on its outside (RFC 9000, 17).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outside<'a> {
-    /// The beginning of a connection, and other packets of a handshake.
-    Long,
+    /// What may be the beginning of a connection.
+    Initial,
+    /// Of a handshake that goes on.
+    Handshake,
     /// Of a connection that is made: the id that the gateway gave it.
     Short(&'a [u8; CONNECTION_ID]),
 }
 
-/// The length of a gateway's connection ids behind edges: a nonce of 8 bytes, and 4 that prove it to be the gateway's.
-pub const CONNECTION_ID: usize = 12;
+/// The length of a gateway's connection ids behind edges: a nonce of 8 bytes, and 8 that prove it to be the gateway's.
+pub const CONNECTION_ID: usize = 16;
+/// A datagram with an Initial is not shorter (RFC 9000, 14.1).
+const LEAST_INITIAL: usize = 1_200;
 
-/// What a datagram from the outside is; `None` if it is no packet of QUIC, version 1.
+/// What a datagram from the outside is; `None` if it is no packet of QUIC, version 1, that gateways need.
 pub fn outside(datagram: &[u8]) -> Option<Outside<'_>> {
     let (&first, rest) = datagram.split_first()?;
     if first & 0x40 == 0 {
         return None;
     }
     if first & 0x80 != 0 {
-        return rest.starts_with(&[0, 0, 0, 1]).then_some(Outside::Long);
+        let is_ours = rest.starts_with(&[0, 0, 0, 1]);
+        return match first >> 4 & 3 {
+            0 if is_ours && datagram.len() >= LEAST_INITIAL => Some(Outside::Initial),
+            2 if is_ours => Some(Outside::Handshake),
+            // 0-RTT is off, and Retry is a server's.
+            _ => None,
+        };
     }
     rest.first_chunk().map(Outside::Short)
 }
@@ -239,9 +257,16 @@ mod tests {
     fn what_is_no_packet_of_quic_is_told_apart() {
         assert_eq!(outside(b""), None);
         assert_eq!(outside(&[0x16, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), None);
-        assert_eq!(outside(&[0xC0, 0, 0, 0, 1, 8]), Some(Outside::Long));
-        assert_eq!(outside(&[0xC0, 0, 0, 0, 2, 8]), None);
-        assert_eq!(outside(&[0x40; 5]), None);
-        assert_eq!(outside(&[0x40; 13]), Some(Outside::Short(&[0x40; 12])));
+        let mut initial = vec![0xC0, 0, 0, 0, 1, 8];
+        assert_eq!(outside(&initial), None, "too short to be one");
+        initial.resize(1_200, 0);
+        assert_eq!(outside(&initial), Some(Outside::Initial));
+        initial[4] = 2;
+        assert_eq!(outside(&initial), None, "of another version");
+        assert_eq!(outside(&[0xE0, 0, 0, 0, 1, 8]), Some(Outside::Handshake));
+        assert_eq!(outside(&[0xD0, 0, 0, 0, 1, 8]), None, "0-RTT");
+        assert_eq!(outside(&[0xF0, 0, 0, 0, 1, 8]), None, "Retry");
+        assert_eq!(outside(&[0x40; 16]), None);
+        assert_eq!(outside(&[0x40; 17]), Some(Outside::Short(&[0x40; 16])));
     }
 }
