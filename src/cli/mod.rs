@@ -61,7 +61,7 @@ enum Command {
     /// Keeps one session of a host's; `chevet host` starts it
     #[command(hide = true)]
     HostKeeper,
-    View(view::View),
+    View(Box<view::View>),
     Load(load::Load),
     User(user::User),
     Badge(badge::Badge),

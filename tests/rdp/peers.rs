@@ -183,8 +183,8 @@ impl Xrdp {
 
 /// xrdp's channel server beside a desktop: what plays there writes its samples to its socket, as PulseAudio's sink for xrdp does.
 pub struct Channels {
-    _server: Running,
-    _folder: Folder,
+    server: Running,
+    folder: Folder,
     display: String,
 }
 
@@ -197,8 +197,19 @@ impl Channels {
         let mut command = Command::new("xrdp-chansrv");
         command.env("DISPLAY", &desktop.display).env("HOME", folder.path()).env_remove("XDG_DATA_HOME");
         command.stdout(Stdio::null()).stderr(Stdio::null());
+        // What a killed one left behind answers nobody.
+        let socket = |name: &str| Path::new(SOCKETS).join(format!("xrdp_chansrv_{name}_{display}"));
+        for name in ["socket", "audio_out_socket", "audio_in_socket"] {
+            let _ = std::fs::remove_file(socket(name));
+        }
         let server = Running::start(&mut command, "xrdp");
-        Channels { _server: server, _folder: folder, display }
+        // xrdp does not try for long.
+        let end = Instant::now() + Duration::from_secs(20);
+        while !socket("socket").exists() {
+            assert!(Instant::now() < end, "xrdp-chansrv makes no socket in {SOCKETS}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Channels { server, folder, display }
     }
 
     /// A program that plays a tone from when a client is there until it is dropped, as loud left as right.
@@ -216,6 +227,22 @@ impl Channels {
         let goes_on = playing.clone();
         std::thread::spawn(move || play(socket, hertz, &goes_on));
         Player(playing)
+    }
+}
+
+impl Drop for Channels {
+    /// It mounts a file system for its client's drives, which must not outlast it.
+    fn drop(&mut self) {
+        let _ = self.server.0.kill();
+        let _ = self.server.0.wait();
+        let mounted = self.folder.path().join("thinclient_drives");
+        for unmount in [&["umount", "-l"][..], &["fusermount", "-uz"], &["fusermount3", "-uz"]] {
+            let mut command = Command::new(unmount[0]);
+            command.args(&unmount[1..]).arg(&mounted).stdout(Stdio::null()).stderr(Stdio::null());
+            if command.status().is_ok_and(|status| status.success()) {
+                return;
+            }
+        }
     }
 }
 

@@ -167,12 +167,12 @@ pub(super) async fn read_datagrams(
             let sent = arrived.try_send(Incoming::Motion(motion));
             !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
         } else if let Some(packet) = SoundPacket::read(&datagram).map_err(violation)? {
-            // Only a viewer hears; and what finds no room would be played too late.
-            !link.expects_updates()
-                || !matches!(
-                    arrived.try_send(Incoming::Sound(packet)),
-                    Err(mpsc::error::TrySendError::Closed(_))
-                )
+            if !link.expects_updates() {
+                continue;
+            }
+            // What finds no room would be played too late.
+            let sent = arrived.try_send(Incoming::Sound(packet));
+            !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
         } else {
             true
         };

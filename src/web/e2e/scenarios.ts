@@ -388,8 +388,6 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     await untilExact(run);
     await page.bringToFront();
     await page.waitForFunction("!document.querySelector('#mute').hidden", { polling: 50, timeout: PATIENCE_MS });
-    const before = await heard();
-    run.say({ step: "offered", player: before.player, decoded: before.decoded });
     await page.mouse.click(200, 200);
     const { samples, ...counts } = await decodedMoreThan(100);
     run.say({ step: "heard", ...counts, loudness: loudnessOf(samples), hertz: hertzOf(samples, counts.rate) });
