@@ -128,10 +128,11 @@ async fn measure(host: &str, source: &str, display: &str, relay: &Relay, steps: 
         sessions: vec![session],
         ..Config::default()
     };
-    let pen = Pen::new(display)?;
     let gateway = Gateway::start(&config).await?;
     let address = Address::find(&gateway.page_url("host")).await?;
-    let mut client = Client::connect_by(address, Roads::OnlyQuic, (0, 0)).await?;
+    let mut client = Client::connect_by(address, Roads::OnlyQuic, SIDES).await?;
+    sized(&mut client).await?;
+    let pen = Pen::new(display)?;
     pen.mark(0)?;
     shown(&mut client, 0).await?;
     for (scene, name) in Scene::ALL {
@@ -189,6 +190,20 @@ fn mark_colour(number: u32) -> u32 {
     0x0040_0000 + number * 0x0101
 }
 
+/// Waits until the host's screen has its size.
+async fn sized(client: &mut Client) -> Result<()> {
+    let begun = Instant::now();
+    while client.screen().map(|screen| (screen.width(), screen.height())) != Some(SIDES) {
+        if begun.elapsed() > PATIENCE {
+            return Err("the host's screen never had its size".into());
+        }
+        if let Ok(event) = tokio::time::timeout(Duration::from_secs(1), client.next()).await {
+            event?;
+        }
+    }
+    at_rest(client, Duration::from_millis(500)).await
+}
+
 /// Waits until the viewer shows the mark of this number, and says when that was.
 async fn shown(client: &mut Client, number: u32) -> Result<Instant> {
     let wanted = mark_colour(number);
@@ -231,7 +246,10 @@ const WORDS: &[&str] =
     &["tension", "saturation", "bisoprolol", "creatinine", "hemoglobine", "thorax", "bilan", "surveillance"];
 
 fn line(number: usize) -> String {
-    (0..9).map(|at| WORDS[(number * 5 + at * at * 3 + at) % WORDS.len()]).collect::<Vec<_>>().join(" ")
+    // No two lines are alike, as in what people read.
+    let dice = |at: usize| ((number * 9 + at) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let word = |at| format!("{} {}", WORDS[(dice(at) % 8) as usize], dice(at) % 1_000);
+    (0..9).map(word).collect::<Vec<_>>().join(" ")
 }
 
 impl Pen {

@@ -277,7 +277,7 @@ pub struct SessionConfig {
 
 impl SessionConfig {
     /// How many sources of pixels it names.
-    fn sources(&self) -> usize {
+    pub(super) fn sources(&self) -> usize {
         #[cfg(feature = "rdp")]
         let rdp = self.rdp.is_some();
         #[cfg(not(feature = "rdp"))]

@@ -108,12 +108,27 @@ async fn a_vnc_host_is_tested_added_used_changed_kept_over_a_restart_and_removed
     expect_nowhere(&stage, SECRET);
 }
 
+/// Something is on a display's screen.
+#[cfg(feature = "rdp")]
+fn paint(display: &str) {
+    use x11rb::connection::Connection;
+    use x11rb::protocol::xproto::{ChangeWindowAttributesAux, ConnectionExt};
+    use x11rb::wrapper::ConnectionExt as _;
+    let (x, screen) = x11rb::rust_connection::RustConnection::connect(Some(display)).unwrap();
+    let root = x.setup().roots[screen].root;
+    let blue = ChangeWindowAttributesAux::new().background_pixel(0x0033_6699);
+    x.change_window_attributes(root, &blue).unwrap();
+    x.clear_area(false, root, 0, 0, 0, 0).unwrap();
+    x.sync().unwrap();
+}
+
 #[cfg(feature = "rdp")]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_rdp_host_is_one_session_for_all_or_an_application_for_everybody() {
     use crate::peers::{Desktop, Xrdp};
     let desktop = Desktop::start(800, 600);
     let xrdp = Xrdp::start(&desktop);
+    paint(&desktop.display);
     let stage = Stage::open().await;
     let (boss, anne) = (stage.sign_in("boss").await, stage.sign_in("anne").await);
     let host = json!({

@@ -293,7 +293,7 @@ fn start(shared: &Shared, people: &People, host: &RemoteHost, sealed: &str) -> R
         return Ok(());
     }
     let config = host.session(authority);
-    if config.vnc.is_none() && host.protocol == Protocol::Vnc || host.is_application() {
+    if config.sources() != 1 || host.is_application() {
         return Err("this chevet was built without RDP".into());
     }
     let password = match sealed {

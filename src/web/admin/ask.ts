@@ -69,6 +69,7 @@ function attempts(question: Question, isRight: () => boolean, values: () => Reco
   const tell = (text: string): void => {
     told.textContent = text;
     told.hidden = false;
+    told.scrollIntoView({ block: "nearest" });
   };
   const begin = button(attempt.label, "quiet attempt", () => {
     if (begin.disabled || !isRight()) return;

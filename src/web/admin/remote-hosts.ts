@@ -40,7 +40,8 @@ export function hostOf(values: Values, name: string): RemoteHost {
     program: text("program"),
     screen_sign_in: values["screen_sign_in"] === "true",
     groups: text("groups").split(",").map((group) => group.trim()).filter((group) => group !== ""),
-    idle_minutes: idle === "" ? null : Number(idle),
+    // What is no number is for the gateway to refuse.
+    idle_minutes: idle === "" ? null : Number.isFinite(Number(idle)) ? Number(idle) : -1,
   };
 }
 

@@ -4,6 +4,7 @@ import type { Host, Session, User, Viewer } from "../admin/api.ts";
 import { bytes, elapsed, groupsOf, matches, roundTrip } from "../admin/format.ts";
 import { changeOf } from "../admin/people.ts";
 import { stateOf } from "../admin/hosts.ts";
+import { hostOf } from "../admin/remote-hosts.ts";
 import { type Row, Rows } from "../admin/rows.ts";
 import { filtered } from "../admin/sessions.ts";
 import { languages } from "../admin/words.ts";
@@ -96,4 +97,12 @@ test("a host is away, draining or here", () => {
     name: "app-1", connected, draining, drained: draining, software: "", peer: "", seen_at: 0, sessions: 0, capacity: 1, cpu_per_mille: 0, memory_free_mib: 0, applications: [],
   });
   assert.deepEqual([host(true, false), host(true, true), host(false, true)].map(stateOf), ["hostHere", "hostDraining", "hostAway"]);
+});
+
+test("a host without chevet is what was typed, and what was not asked is as in a blank one", () => {
+  const host = hostOf({ title: " Ward 7 ", protocol: "rdp", address: "ts1 ", credentials: "own", groups: "nurses, , doctors", idle_minutes: "7,5" }, "ts1");
+  assert.deepEqual([host.name, host.title, host.address, host.groups], ["ts1", "Ward 7", "ts1", ["nurses", "doctors"]]);
+  assert.deepEqual([host.idle_minutes, host.user, host.keyboard, host.certificate], [7.5, "", "us", "first-use"]);
+  assert.equal(hostOf({ idle_minutes: "" }, "a").idle_minutes, null);
+  assert.equal(hostOf({ idle_minutes: "soon" }, "a").idle_minutes, -1);
 });
