@@ -3,10 +3,11 @@
 use super::clipboard::{Clipboard, ClipboardEar};
 use super::failure::{Failure, Stage, Target};
 use super::layout::Layout;
-use super::report::{PipelineEar, Tally};
+use super::report::Tally;
 use super::settings::{Login, RdpSettings, host_and_port};
 use super::trust::{Examiner, KnownHosts, Verdict, fingerprint};
 use super::{Notice, Notify};
+use crate::rdp::{PipelineEar, PipelineNews};
 use crate::source::rdp::settings::CertificatePolicy;
 use ironrdp_cliprdr::CliprdrClient;
 use ironrdp_connector::connection_activation::ConnectionActivationFactory;
@@ -270,8 +271,12 @@ fn channels(mut connector: ClientConnector, order: &Order<'_>) -> ClientConnecto
     let mut dynamic =
         DrdynvcClient::new().with_dynamic_channel(DisplayControlClient::new(|_| Ok(Vec::new())));
     if order.settings.pipeline {
-        let ear = Box::new(PipelineEar(order.tally.clone()));
-        dynamic = dynamic.with_dynamic_channel(GraphicsPipelineClient::new(ear, None));
+        let tally = order.tally.clone();
+        let ear = PipelineEar(Box::new(move |news| match news {
+            PipelineNews::Version(version) => tally.lock().pipeline = Some(version),
+            PipelineNews::Pixels(form) => tally.count(form),
+        }));
+        dynamic = dynamic.with_dynamic_channel(GraphicsPipelineClient::new(Box::new(ear), None));
     }
     connector.attach_static_channel(dynamic);
     if order.settings.clipboard {

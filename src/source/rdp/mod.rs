@@ -3,15 +3,12 @@
 //! IronRDP's crates speak the protocol and decode; this drives them. Each source has one thread with a runtime of its own,
 //! so that decoding never holds up the gateway's tasks, and so that a panic in a decoder ends one connection only.
 
-mod clipboard;
 mod connect;
 mod failure;
 mod inbox;
 mod keyboard;
 mod layout;
 mod live;
-mod paint;
-mod picture;
 mod report;
 mod settings;
 mod trust;
@@ -24,6 +21,7 @@ pub use settings::{
 pub use trust::{Known, KnownHosts};
 
 use super::{Canvas, Source, SourceEvent, SourceState};
+use crate::rdp::{clipboard, paint};
 use crate::wire::{Clip, InputEvent};
 use clipboard::Clipboard;
 use failure::{Failure, Target};
