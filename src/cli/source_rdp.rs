@@ -23,9 +23,12 @@ pub struct Options {
     /// Also take hosts without network level authentication, such as xrdp
     #[arg(long)]
     screen_sign_in: bool,
-    /// Offer RemoteFX, which has losses
+    /// Offer RemoteFX and H.264, which have losses
     #[arg(long)]
     lossy: bool,
+    /// Offer compression
+    #[arg(long)]
+    compression: bool,
 }
 
 pub async fn check(url: &url::Url, asked: &Host, options: &Options) -> Result<ExitCode, Failure> {
@@ -43,6 +46,7 @@ pub async fn check(url: &url::Url, asked: &Host, options: &Options) -> Result<Ex
         fingerprint: Some(asked.fingerprint.clone().unwrap_or_else(|| "0".repeat(64))),
         screen_sign_in: options.screen_sign_in,
         lossy: options.lossy,
+        compression: options.compression,
         ..RdpSettings::default()
     };
     if let Some(fault) = settings.fault() {
@@ -171,9 +175,10 @@ fn print(report: &Report) {
     line("connected", after(report.connected_after));
     line("first picture", after(report.first_picture_after));
     line("size", format!("{} x {}", report.size.0, report.size.1));
-    line("compression", report.compression.clone().unwrap_or_else(|| "none".into()));
+    let packed = report.compression.as_ref().map(|_| format!("offered; {} packets came compressed", report.packed));
+    line("compression", packed.unwrap_or_else(|| "not offered".into()));
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
-    line("graphics pipe", report.pipeline.clone().unwrap_or_else(|| "no".into()));
+    line("graphics", report.pipeline.clone().map_or("no pipeline".into(), |version| format!("pipeline {version}")));
     line("resize", yes(report.display_control));
     line("clipboard", yes(report.clipboard));
     line("Unicode keys", yes(report.unicode_input));
@@ -181,7 +186,7 @@ fn print(report: &Report) {
     for (form, count) in &report.updates {
         line("updates", format!("{count} x {form}"));
     }
-    line("not there", "sound, drives, printers, smart cards, H.264, Kerberos, UDP".into());
+    line("not there", "sound, drives, printers, smart cards, Kerberos, UDP".into());
 }
 
 fn percent_decoded(text: &str) -> String {

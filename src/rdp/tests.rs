@@ -2,6 +2,8 @@
 
 use super::bounds::{Bounds, MOST_MESSAGE, TooLarge};
 use super::oracle::{Frame, Outcome, Shown, Way, fast_path, on_channel, rectangle, words_of};
+#[cfg(feature = "h264")]
+use super::oracle::video;
 use crate::screen::{Framebuffer, Rect};
 use ironrdp_pdu::Action;
 use proptest::prelude::*;
@@ -134,4 +136,45 @@ fn a_channels_message_that_says_that_it_becomes_too_large_is_refused() {
     assert_eq!(check(on_channel(1_004, &piece(15, 3, &first(1 << 20)))), Ok(()));
     assert_eq!(check(on_channel(1_004, &piece(15, 3, &first(u32::MAX)))), Err(TooLarge));
     assert_eq!(check((Action::X224, vec![3, 0])), Ok(()));
+}
+
+#[test]
+fn a_panic_in_what_decodes_is_told_apart_and_ends_one_connection() {
+    // Surface bits whose place ends before the screen begins: arithmetic that overflows, in a build that looks.
+    let mut data = vec![1, 0];
+    data.extend([0; 8]);
+    data.extend([32, 0, 0, 0, 1, 0, 1, 0, 4, 0, 0, 0, 1, 2, 3, 4]);
+    let outcome = Shown::new(WIDTH, HEIGHT).hear(&fast_path(4, &data));
+    match outcome {
+        Outcome::Panicked(place) => assert!(cfg!(debug_assertions) && place.contains("ironrdp"), "{place}"),
+        other => assert!(!cfg!(debug_assertions), "{other:?}"),
+    }
+}
+
+#[cfg(feature = "h264")]
+#[test]
+fn h264_in_the_pipeline_is_shown_in_the_colours_of_its_specification() {
+    use crate::codec::video::{VideoEncoder, psnr};
+    let (width, height) = (96, 64);
+    // Soft greys. The encoder's are of limited range; the pipeline takes them for the full one.
+    let mut sent = Framebuffer::new(width, height).unwrap();
+    let mut wanted = sent.clone();
+    for y in 0..height {
+        for x in 0..width {
+            let grey = x * 2 + y / 2;
+            sent.row_mut(x, y, 1)[0] = grey * 0x0001_0101;
+            wanted.row_mut(x, y, 1)[0] = (16 + grey * 219 / 255) * 0x0001_0101;
+        }
+    }
+    let mut encoder = VideoEncoder::new(width, height, 5_000_000).unwrap();
+    let mut shown = Shown::new(width, height);
+    shown.open();
+    for (time, key) in [(0, true), (33, false), (66, false)] {
+        let mut stream = Vec::new();
+        encoder.load(&sent, &sent.bounds());
+        encoder.encode(key, time, &mut stream).unwrap();
+        assert_eq!(hear_all(&mut shown, &video(width, height, &stream)), Outcome::Heard);
+        let likeness = psnr(&shown.screen, &wanted, &wanted.bounds());
+        assert!(likeness > 35.0, "{likeness} dB at {time}");
+    }
 }

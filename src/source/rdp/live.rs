@@ -166,6 +166,9 @@ impl<'a> Live<'a> {
             && let Some(form) = form_of(frame)
         {
             self.shared.tally.count(form);
+            if is_packed(frame) {
+                self.shared.tally.lock().packed += 1;
+            }
         }
         let received = self.framed.last_read_at();
         let fed = self.decoder.feed(action, frame, received);
@@ -400,7 +403,16 @@ impl<'a> Live<'a> {
         if (width, height) == (current.0.into(), current.1.into()) {
             return Ok(());
         }
-        if let Some(frame) = self.decoder.stage.encode_resize(width, height, None, None) {
+        let monitors = &self.shared.config.settings.monitors;
+        let asked = match monitors.is_empty() {
+            true => self.decoder.stage.encode_resize(width, height, None, None),
+            false => {
+                let layout = super::monitors::display_control(monitors);
+                let layout = layout.map_err(|error| Failure::Broken(error.to_string()))?;
+                self.decoder.stage.encode_monitor_layout(&layout)
+            }
+        };
+        if let Some(frame) = asked {
             self.asked_at = Some(Instant::now());
             self.write(&frame.map_err(|error| Failure::of_session(&error))?).await?;
         }
@@ -503,6 +515,11 @@ fn ended(reason: &GracefulDisconnectReason) -> Failure {
     if text.contains("Another user connected") || text.contains("another connection") {
         return Failure::TakenOver;
     }
+    // With the ultimatum's "user requested" alone, as xrdp ends sessions whose programs are done (MS-RDPBCGR 1.3.1.4.2).
+    let user = matches!(reason, GracefulDisconnectReason::UserInitiated);
+    if user || text.contains("logging off") || text.contains("log off") {
+        return Failure::SignedOut;
+    }
     Failure::Away(format!("it ended the session ({text})"))
 }
 
@@ -524,6 +541,13 @@ fn is_of_activation(frame: &[u8], io_channel: u16) -> bool {
         ),
         _ => true,
     }
+}
+
+/// Whether the first update of a fast-path packet was compressed.
+fn is_packed(frame: &[u8]) -> bool {
+    let header = frame.get(1).map_or(0, |byte| if byte & 0x80 == 0 { 2 } else { 3 });
+    let flags = frame.get(header).filter(|head| **head & 0x80 != 0).and_then(|_| frame.get(header + 1));
+    flags.is_some_and(|flags| flags & 0x20 != 0)
 }
 
 /// In which form the first update of a fast-path packet sends pixels, if it does.

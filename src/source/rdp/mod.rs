@@ -9,10 +9,12 @@ mod inbox;
 mod keyboard;
 mod layout;
 mod live;
+mod monitors;
 mod report;
 mod settings;
 mod trust;
 
+pub use monitors::Monitor;
 pub use report::Report;
 pub use settings::{
     CertificatePolicy, Keyring, Login, RdpSettings, fingerprint_text, host_and_port, keyring,
@@ -75,6 +77,8 @@ pub enum Notice {
         user: String,
         reason: String,
     },
+    /// The session on the host is over: its user has signed out there.
+    SignedOut,
 }
 
 pub type Notify = Arc<dyn Fn(Notice) + Send + Sync>;
@@ -138,7 +142,7 @@ impl RdpSource {
         }
         let layout = Layout::named(&config.settings.keyboard);
         let layout = layout.ok_or_else(|| RdpError::Settings("the keyboard is not known".into()))?;
-        let size = Mutex::new(config.size);
+        let size = Mutex::new(monitors::size(&config.settings.monitors).unwrap_or(config.size));
         let shared = Arc::new(Shared {
             host: config.settings.address.clone(),
             layout,
@@ -172,7 +176,9 @@ impl Source for RdpSource {
     }
 
     fn resize(&self, width: u32, height: u32) {
-        self.shared.inbox.resize(width, height);
+        if self.shared.config.settings.monitors.is_empty() {
+            self.shared.inbox.resize(width, height);
+        }
     }
 
     fn clip(&self, clip: Clip) {
@@ -281,6 +287,10 @@ async fn after(shared: &Shared, memory: &mut Memory, failure: Failure) {
     };
     memory.target = None;
     memory.hops = 0;
+    if failure == Failure::SignedOut {
+        memory.cookie = None;
+        (shared.config.notify)(Notice::SignedOut);
+    }
     let text = failure.text(&shared.host);
     tracing::info!(host = shared.host, "{text}");
     shared.tell(SourceEvent::State(SourceState::Waiting(text))).await;
@@ -291,7 +301,7 @@ async fn after(shared: &Shared, memory: &mut Memory, failure: Failure) {
     let until = Instant::now() + pause;
     loop {
         let left = match &failure {
-            Failure::Credentials(_) | Failure::TakenOver => LOOK_AGAIN,
+            Failure::Credentials(_) | Failure::TakenOver | Failure::SignedOut => LOOK_AGAIN,
             _ => until.saturating_duration_since(Instant::now()),
         };
         let rung = tokio::time::timeout(left, shared.inbox.rung()).await.is_ok();
@@ -306,8 +316,8 @@ async fn after(shared: &Shared, memory: &mut Memory, failure: Failure) {
                     return;
                 }
             }
-            Failure::TakenOver if asked => return,
-            Failure::TakenOver => {}
+            Failure::TakenOver | Failure::SignedOut if asked => return,
+            Failure::TakenOver | Failure::SignedOut => {}
             _ if Instant::now() >= until => return,
             _ => {}
         }

@@ -14,6 +14,8 @@ pub struct Report {
     /// NLA, or the sign-in on the host's screen.
     pub network_level: bool,
     pub compression: Option<String>,
+    /// Fast-path packets that came compressed.
+    pub packed: u64,
     pub unicode_input: bool,
     /// Channels that came up.
     pub clipboard: bool,
