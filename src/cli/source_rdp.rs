@@ -175,10 +175,14 @@ fn print(report: &Report) {
     line("connected", after(report.connected_after));
     line("first picture", after(report.first_picture_after));
     line("size", format!("{} x {}", report.size.0, report.size.1));
-    let packed = report.compression.as_ref().map(|_| format!("offered; {} packets came compressed", report.packed));
+    let packed =
+        report.compression.as_ref().map(|_| format!("offered; {} packets came compressed", report.packed));
     line("compression", packed.unwrap_or_else(|| "not offered".into()));
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
-    line("graphics", report.pipeline.clone().map_or("no pipeline".into(), |version| format!("pipeline {version}")));
+    line(
+        "graphics",
+        report.pipeline.clone().map_or("no pipeline".into(), |version| format!("pipeline {version}")),
+    );
     line("resize", yes(report.display_control));
     line("clipboard", yes(report.clipboard));
     line("Unicode keys", yes(report.unicode_input));

@@ -72,11 +72,7 @@ impl Decoder {
     }
 
     /// Gives what changed row by row: see [`paint::copy`].
-    pub fn paint(
-        &mut self,
-        damage: &[InclusiveRectangle],
-        to: impl FnMut(u32, u32, &[u32]) -> bool,
-    ) -> bool {
+    pub fn paint(&mut self, damage: &[InclusiveRectangle], to: impl FnMut(u32, u32, &[u32]) -> bool) -> bool {
         paint::copy(self.image.data(), (self.image.width(), self.image.height()), damage, &mut self.row, to)
     }
 }

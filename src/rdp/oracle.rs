@@ -119,14 +119,14 @@ pub enum Way {
 /// The frames by which an honest host sends a rectangle of its screen.
 pub fn rectangle(screen: &Framebuffer, rect: Rect, way: Way) -> Vec<Frame> {
     let side = |value: u32| value as u16;
-    let (left, top, right, bottom) =
-        (side(rect.x), side(rect.y), side(rect.right()), side(rect.bottom()));
+    let (left, top, right, bottom) = (side(rect.x), side(rect.y), side(rect.right()), side(rect.bottom()));
     let row = |y| screen.row(rect.x, y, rect.width).iter().flat_map(|pixel| pixel.to_le_bytes());
     let upwards = || (rect.y..rect.bottom()).rev().flat_map(row);
     match way {
         Way::Bitmap => {
             let pixels: Vec<u8> = upwards().collect();
-            let mut data = words(&[1, 1, left, top, right - 1, bottom - 1, side(rect.width), side(rect.height)]);
+            let mut data =
+                words(&[1, 1, left, top, right - 1, bottom - 1, side(rect.width), side(rect.height)]);
             data.extend(words(&[32, 0, pixels.len() as u16]));
             data.extend(pixels);
             vec![fast_path(1, &data)]

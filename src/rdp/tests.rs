@@ -1,9 +1,9 @@
 //! The decoder against the oracle's host.
 
 use super::bounds::{Bounds, MOST_MESSAGE, TooLarge};
-use super::oracle::{Frame, Outcome, Shown, Way, fast_path, on_channel, rectangle, words_of};
 #[cfg(feature = "h264")]
 use super::oracle::video;
+use super::oracle::{Frame, Outcome, Shown, Way, fast_path, on_channel, rectangle, words_of};
 use crate::screen::{Framebuffer, Rect};
 use ironrdp_pdu::Action;
 use proptest::prelude::*;
@@ -49,7 +49,11 @@ fn some_words() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn hear_all(shown: &mut Shown, frames: &[Frame]) -> Outcome {
-    frames.iter().map(|frame| shown.hear(frame)).find(|heard| *heard != Outcome::Heard).unwrap_or(Outcome::Heard)
+    frames
+        .iter()
+        .map(|frame| shown.hear(frame))
+        .find(|heard| *heard != Outcome::Heard)
+        .unwrap_or(Outcome::Heard)
 }
 
 proptest! {

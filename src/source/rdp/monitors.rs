@@ -23,7 +23,9 @@ impl TryFrom<String> for Monitor {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no monitor: write \"1920x1080\", or \"1280x1024+1920+0\" for one elsewhere");
+        let wrong = || {
+            format!("{text:?} is no monitor: write \"1920x1080\", or \"1280x1024+1920+0\" for one elsewhere")
+        };
         let mut parts = text.split('+');
         let (width, height) = parts.next().and_then(|size| size.split_once('x')).ok_or_else(wrong)?;
         let place: Vec<&str> = parts.collect();
@@ -51,12 +53,10 @@ pub fn fault(monitors: &[Monitor]) -> Option<String> {
     if !monitors.iter().all(possible) {
         return Some("each of `monitors` is 200 to 8192 pixels wide and high, and of an even width".into());
     }
-    let apart = |a: &Monitor, b: &Monitor| {
-        a.x.saturating_add(a.width) <= b.x || a.y.saturating_add(a.height) <= b.y
-    };
-    let lapping = |(index, a): (usize, &Monitor)| {
-        monitors[index + 1..].iter().any(|b| !apart(a, b) && !apart(b, a))
-    };
+    let apart =
+        |a: &Monitor, b: &Monitor| a.x.saturating_add(a.width) <= b.x || a.y.saturating_add(a.height) <= b.y;
+    let lapping =
+        |(index, a): (usize, &Monitor)| monitors[index + 1..].iter().any(|b| !apart(a, b) && !apart(b, a));
     if monitors.iter().enumerate().any(lapping) {
         return Some("two of `monitors` lie on the same pixels: place them with +X+Y".into());
     }
@@ -84,7 +84,8 @@ pub fn client_data(monitors: &[Monitor]) -> Option<ClientMonitorData> {
         bottom: place(it.y + it.height - 1),
         flags: if index == 0 { MonitorFlags::PRIMARY } else { MonitorFlags::empty() },
     };
-    (!monitors.is_empty()).then(|| ClientMonitorData { monitors: monitors.iter().enumerate().map(one).collect() })
+    (!monitors.is_empty())
+        .then(|| ClientMonitorData { monitors: monitors.iter().enumerate().map(one).collect() })
 }
 
 /// For the display control channel (MS-RDPEDISP 2.2.2.2).
