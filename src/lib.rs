@@ -38,6 +38,8 @@ pub mod metrics;
 mod outbound;
 #[cfg(feature = "net")]
 pub mod policy;
+#[cfg(feature = "rdp-decode")]
+pub mod rdp;
 pub mod recording;
 pub mod rfb;
 pub mod screen;

@@ -15,9 +15,12 @@ pub struct Options {
     /// Also take hosts without network level authentication, such as xrdp
     #[arg(long)]
     screen_sign_in: bool,
-    /// Offer RemoteFX, which has losses
+    /// Offer RemoteFX and H.264, which have losses
     #[arg(long)]
     lossy: bool,
+    /// Offer compression
+    #[arg(long)]
+    compression: bool,
 }
 
 pub async fn check(url: &url::Url, asked: &Host, options: &Options) -> Result<ExitCode, Failure> {
@@ -35,6 +38,7 @@ pub async fn check(url: &url::Url, asked: &Host, options: &Options) -> Result<Ex
         fingerprint: Some(asked.fingerprint.clone().unwrap_or_else(|| "0".repeat(64))),
         screen_sign_in: options.screen_sign_in,
         lossy: options.lossy,
+        compression: options.compression,
         ..RdpSettings::default()
     };
     if let Some(fault) = settings.fault() {

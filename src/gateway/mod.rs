@@ -449,7 +449,8 @@ mod tests {
     fn gateways_that_share_a_secret_know_their_own_connections_apart() {
         let shared = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
         let key_of = |name: &str| {
-            let gateways = SiblingsConfig { name: name.into(), address: String::new(), secret_file: "secret".into() };
+            let gateways =
+                SiblingsConfig { name: name.into(), address: String::new(), secret_file: "secret".into() };
             let config = Config { gateways: Some(gateways), ..Config::default() };
             let signed = hmac::sign(&own_secret(&config, &shared), b"anything");
             signed.as_ref().to_vec()

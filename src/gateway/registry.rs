@@ -259,6 +259,12 @@ impl Registry {
         Ok(())
     }
 
+    /// Whether a session's user has signed out on its RDP host since this was asked last.
+    #[cfg(feature = "rdp")]
+    pub(super) fn is_over(&self, session: &str) -> bool {
+        self.rdp.is_over(session)
+    }
+
     /// Starts a session on an RDP host, with the credentials that `keyring` gives.
     #[cfg(feature = "rdp")]
     pub(super) fn start_rdp(

@@ -1,6 +1,7 @@
 //! Pixels and what changed in them: framebuffers, rectangles, the tile grid, tile hashes, damage,
 //! and moved content. Pure: this room knows nothing of codecs, wires or sessions.
 
+mod cursor;
 mod damage;
 mod framebuffer;
 mod grid;
@@ -8,6 +9,7 @@ mod hash;
 mod moves;
 mod rect;
 
+pub use cursor::CursorShape;
 pub use damage::{copy_tiles, difference, find_changes};
 pub use framebuffer::{Framebuffer, SizeError};
 pub use grid::{Grid, TILE, TileId, TileSet};

@@ -18,6 +18,8 @@ pub use pattern::{PatternConfig, PatternSource};
 pub use synthetic::{Layout, SyntheticConfig, SyntheticSource, TITLE as SYNTHETIC_TITLE, keysym_for};
 pub use x11::{X11Error, X11Source, XServer, authority_entry};
 
+pub use crate::screen::CursorShape;
+
 use crate::codec::Packed;
 use crate::screen::{Framebuffer, Grid, Rect, SizeError, TILE, TileSet};
 use crate::sound::Pcm;
@@ -138,16 +140,6 @@ impl Painting {
         self.damaged_at.get_or_insert_with(std::time::Instant::now);
         Ok(())
     }
-}
-
-/// A cursor's picture. Pixels are premultiplied ARGB (`0xAARRGGBB`), row by row, `width * height` of them.
-#[derive(Clone, PartialEq, Eq)]
-pub struct CursorShape {
-    pub width: u16,
-    pub height: u16,
-    pub hot_x: u16,
-    pub hot_y: u16,
-    pub pixels: Vec<u32>,
 }
 
 /// Whether a source has a screen to show.

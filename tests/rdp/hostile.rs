@@ -226,3 +226,29 @@ async fn a_host_that_sends_nonsense_harms_its_own_session_only() {
     crate::session::scribble(&desktop.display, 9, 30);
     tokio::task::block_in_place(|| honest.expect_same(&desktop.display));
 }
+
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_makes_the_decoder_panic_loses_its_connection_and_nothing_else_does() {
+    let desktop = Desktop::start(640, 480);
+    let xrdp = Xrdp::start(&desktop);
+    let mut honest = show(xrdp_settings(xrdp.port), "any", (640, 480));
+    tokio::task::block_in_place(|| honest.wait_live());
+    // A fast-path packet of surface bits that end before the screen begins, over the beginning of what comes once the
+    // connection stands: IronRDP's arithmetic overflows, which a build with debug assertions notices.
+    const PACKET: [u8; 31] =
+        [0, 31, 4, 26, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0, 0, 1, 0, 1, 0, 4, 0, 0, 0, 1, 2, 3, 4];
+    let meddle: Meddling = Arc::new(|before, bytes| {
+        if before > 3_000
+            && let Some(place) = bytes.first_chunk_mut()
+        {
+            *place = PACKET;
+        }
+    });
+    let port = relay(xrdp.port, meddle).await;
+    let mut shown = show(xrdp_settings(port), "any", (640, 480));
+    let reason = tokio::task::block_in_place(|| shown.wait_reason());
+    assert!(reason.contains("broke the decoder") && reason.contains("trying again"), "{reason}");
+    crate::session::scribble(&desktop.display, 10, 30);
+    tokio::task::block_in_place(|| honest.expect_same(&desktop.display));
+}

@@ -56,6 +56,10 @@ fn reason_to_end(shared: &Shared, running: &Running) -> Option<EndReason> {
     if gone {
         return Some(EndReason::HostGone);
     }
+    #[cfg(feature = "rdp")]
+    if shared.registry.is_over(&running.session) {
+        return Some(EndReason::Program);
+    }
     let watched = shared.registry.session(&running.session)?.status().viewers > 0;
     let since = match (watched, running.unwatched_since) {
         (true, _) => None,

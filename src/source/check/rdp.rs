@@ -50,9 +50,14 @@ fn lines(report: &Report) -> Vec<(&'static str, String)> {
     line("connected", after(report.connected_after));
     line("first picture", after(report.first_picture_after));
     line("size", format!("{} x {}", report.size.0, report.size.1));
-    line("compression", report.compression.clone().unwrap_or_else(|| "none".into()));
+    let packed =
+        report.compression.as_ref().map(|_| format!("offered; {} packets came compressed", report.packed));
+    line("compression", packed.unwrap_or_else(|| "not offered".into()));
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
-    line("graphics pipe", report.pipeline.clone().unwrap_or_else(|| "no".into()));
+    line(
+        "graphics",
+        report.pipeline.clone().map_or("no pipeline".into(), |version| format!("pipeline {version}")),
+    );
     line("resize", yes(report.display_control));
     line("clipboard", yes(report.clipboard));
     line("Unicode keys", yes(report.unicode_input));
@@ -60,6 +65,6 @@ fn lines(report: &Report) -> Vec<(&'static str, String)> {
     for (form, count) in &report.updates {
         line("updates", format!("{count} x {form}"));
     }
-    line("not there", "sound, drives, printers, smart cards, H.264, Kerberos, UDP".into());
+    line("not there", "drives, printers, smart cards, Kerberos, UDP".into());
     lines
 }

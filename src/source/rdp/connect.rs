@@ -3,11 +3,12 @@
 use super::clipboard::{Clipboard, ClipboardEar};
 use super::failure::{Failure, Stage, Target};
 use super::layout::Layout;
-use super::report::{PipelineEar, Tally};
+use super::report::Tally;
 use super::settings::{Login, RdpSettings, host_and_port};
 use super::sound::SoundEar;
 use super::trust::{Examiner, KnownHosts, Verdict, fingerprint};
 use super::{Notice, Notify};
+use crate::rdp::{PipelineEar, PipelineNews, PipelineVideo};
 use crate::source::rdp::settings::CertificatePolicy;
 use ironrdp_cliprdr::CliprdrClient;
 use ironrdp_connector::connection_activation::ConnectionActivationFactory;
@@ -21,13 +22,14 @@ use ironrdp_core::WriteBuf;
 use ironrdp_displaycontrol::client::DisplayControlClient;
 use ironrdp_dvc::DrdynvcClient;
 use ironrdp_egfx::client::GraphicsPipelineClient;
+use ironrdp_egfx::decode::H264Decoder;
 use ironrdp_pdu::gcc::{
     ClientClusterData, ConnectionType, KeyboardType, RedirectionFlags, RedirectionVersion,
 };
 use ironrdp_pdu::rdp::capability_sets::{
     BitmapCodecs, MajorPlatformType, RailSupportLevel, client_codecs_capabilities,
 };
-use ironrdp_pdu::rdp::client_info::{PerformanceFlags, TimezoneInfo};
+use ironrdp_pdu::rdp::client_info::{CompressionType, PerformanceFlags, TimezoneInfo};
 use ironrdp_pdu::rdp::server_redirection::ServerRedirectionPdu;
 use ironrdp_pdu::rdp::session_info::ServerAutoReconnect;
 use ironrdp_tokio::{FramedWrite as _, NetworkClient, TokioFramed, perform_credssp, single_sequence_step};
@@ -272,8 +274,14 @@ fn channels(mut connector: ClientConnector, order: &Order<'_>) -> ClientConnecto
     let mut dynamic =
         DrdynvcClient::new().with_dynamic_channel(DisplayControlClient::new(|_| Ok(Vec::new())));
     if order.settings.pipeline {
-        let ear = Box::new(PipelineEar(order.tally.clone()));
-        dynamic = dynamic.with_dynamic_channel(GraphicsPipelineClient::new(ear, None));
+        // H.264 has losses; hosts do not send it to who cannot decode it.
+        let video = order.settings.lossy.then(|| Box::new(PipelineVideo::default()) as Box<dyn H264Decoder>);
+        let tally = order.tally.clone();
+        let ear = PipelineEar(Box::new(move |news| match news {
+            PipelineNews::Version(version) => tally.lock().pipeline = Some(version),
+            PipelineNews::Pixels(form) => tally.count(form),
+        }));
+        dynamic = dynamic.with_dynamic_channel(GraphicsPipelineClient::new(Box::new(ear), video));
     }
     if order.settings.sound {
         // Newer hosts play by the dynamic channel, others by the static one.
@@ -300,7 +308,7 @@ fn config(order: &Order<'_>) -> Config {
     let side = |pixels: u32| u16::try_from(pixels).unwrap_or(u16::MAX);
     Config {
         desktop_size: DesktopSize { width: side(order.size.0), height: side(order.size.1) },
-        monitor_layout: None,
+        monitor_layout: super::monitors::client_data(&order.settings.monitors),
         desktop_scale_factor: 0,
         desktop_physical_size: None,
         desktop_orientation: None,
@@ -339,8 +347,7 @@ fn config(order: &Order<'_>) -> Config {
         performance_flags: PerformanceFlags::ENABLE_FONT_SMOOTHING | PerformanceFlags::DISABLE_FULLWINDOWDRAG,
         license_cache: None,
         timezone_info: TimezoneInfo::default(),
-        // A host close by gains nothing from it, and IronRDP cannot follow it through a change of the screen's size.
-        compression_type: None,
+        compression_type: order.settings.compression.then_some(CompressionType::K64),
         enable_server_pointer: true,
         pointer_software_rendering: false,
         multitransport_flags: None,

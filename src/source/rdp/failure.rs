@@ -17,6 +17,8 @@ pub enum Failure {
     Distrusted(String),
     /// Somebody else has the host's session now. Taken back only when a viewer asks for it.
     TakenOver,
+    /// Its user signed out there, or closed it. Opened again only when a viewer asks for it.
+    SignedOut,
     /// A farm says which host has the session.
     Redirected(Box<Target>),
 }
@@ -53,6 +55,9 @@ impl Failure {
             Failure::Distrusted(reason) => format!("{host} is not trusted: {reason}"),
             Failure::TakenOver => {
                 format!("this session was opened elsewhere on {host}; press a key or click to take it back")
+            }
+            Failure::SignedOut => {
+                format!("this session on {host} was signed out of; press a key or click to sign in again")
             }
             Failure::Redirected(_) => format!("{host} sends this session to another host of its farm"),
         }

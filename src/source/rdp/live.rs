@@ -5,6 +5,7 @@ use super::connect::Line;
 use super::failure::{Failure, Target, logon_status};
 use super::keyboard::Keyboard;
 use super::{Shared, paint};
+use crate::rdp::{DecodeError, Decoder};
 use crate::source::{SourceEvent, SourceState};
 use bytes::BytesMut;
 use ironrdp_cliprdr::CliprdrClient;
@@ -15,7 +16,6 @@ use ironrdp_connector::{ConnectionResult, Sequence as _};
 use ironrdp_core::WriteBuf;
 use ironrdp_displaycontrol::pdu::MonitorLayoutEntry;
 use ironrdp_egfx::client::GraphicsPipelineClient;
-use ironrdp_graphics::image_processing::PixelFormat;
 use ironrdp_pdu::Action;
 use ironrdp_pdu::geometry::InclusiveRectangle;
 use ironrdp_pdu::input::fast_path::{FastPathInput, FastPathInputEvent};
@@ -23,8 +23,7 @@ use ironrdp_pdu::rdp::capability_sets::InputFlags;
 use ironrdp_pdu::rdp::headers::{ShareControlPdu, ShareDataPdu};
 use ironrdp_pdu::rdp::multitransport::MultitransportResponsePdu;
 use ironrdp_pdu::rdp::session_info::{LogonErrorNotificationType, ServerAutoReconnect};
-use ironrdp_session::image::DecodedImage;
-use ironrdp_session::{ActiveStage, ActiveStageBuilder, ActiveStageOutput, GracefulDisconnectReason};
+use ironrdp_session::{ActiveStageBuilder, ActiveStageOutput, GracefulDisconnectReason};
 use ironrdp_svc::SvcProcessorMessages;
 use ironrdp_tokio::FramedWrite as _;
 use std::collections::VecDeque;
@@ -48,8 +47,7 @@ const EVENTS_AT_ONCE: usize = 15;
 pub struct Live<'a> {
     shared: &'a Shared,
     framed: Line,
-    stage: ActiveStage,
-    image: DecodedImage,
+    decoder: Decoder,
     keyboard: Keyboard,
     factory: ConnectionActivationFactory,
     /// Whether the host may be asked to draw everything again, by either of two means.
@@ -60,7 +58,6 @@ pub struct Live<'a> {
     asked_at: Option<Instant>,
     clipboard_ready: bool,
     cookie: &'a mut Option<ServerAutoReconnect>,
-    row: Vec<u32>,
     /// What came in the middle of a change of the host's screen, for after it.
     queued: VecDeque<(Action, BytesMut)>,
 }
@@ -74,9 +71,6 @@ impl<'a> Live<'a> {
         cookie: &'a mut Option<ServerAutoReconnect>,
     ) -> Result<Live<'a>, Failure> {
         let size = (result.desktop_size.width, result.desktop_size.height);
-        if !paint::is_possible(size.0, size.1) {
-            return Err(absurd(size));
-        }
         let unicode = result.input_flags.contains(InputFlags::UNICODE);
         let mut report = shared.tally.lock();
         report.unicode_input = unicode;
@@ -97,8 +91,7 @@ impl<'a> Live<'a> {
         let mut live = Live {
             shared,
             framed,
-            stage: stage.build(),
-            image: DecodedImage::new(PixelFormat::RgbA32, size.0, size.1),
+            decoder: Decoder::new(stage, size).map_err(|error| failed(&error))?,
             keyboard: Keyboard::new(shared.layout.clone(), unicode, size),
             factory: result.activation_factory,
             redraw: (result.refresh_rect_support, result.suppress_output_support),
@@ -108,7 +101,6 @@ impl<'a> Live<'a> {
             asked_at: None,
             clipboard_ready: false,
             cookie,
-            row: Vec::new(),
             queued: VecDeque::new(),
         };
         live.fit_canvas()?;
@@ -174,14 +166,16 @@ impl<'a> Live<'a> {
             && let Some(form) = form_of(frame)
         {
             self.shared.tally.count(form);
+            if is_packed(frame) {
+                self.shared.tally.lock().packed += 1;
+            }
         }
         let received = self.framed.last_read_at();
-        let outputs = self.stage.process(&mut self.image, action, frame, received);
-        let outputs = outputs.map_err(|error| Failure::of_session(&error))?;
-        let damage = self.stage.take_damage_regions();
+        let fed = self.decoder.feed(action, frame, received);
+        let (outputs, damage) = fed.map_err(|error| failed(&error))?;
         if matches!(action, Action::X224)
             && !damage.is_empty()
-            && self.stage.get_dvc::<GraphicsPipelineClient>().is_none()
+            && self.decoder.stage.get_dvc::<GraphicsPipelineClient>().is_none()
         {
             self.shared.tally.count("bitmaps (slow path)");
         }
@@ -189,9 +183,9 @@ impl<'a> Live<'a> {
         for output in outputs {
             self.on_output(output).await?;
         }
-        if self.stage.take_bitmap_recovery_request() {
-            let (width, height) = self.size();
-            let frames = self.stage.request_full_redraw(width, height, self.redraw.0, self.redraw.1);
+        if self.decoder.stage.take_bitmap_recovery_request() {
+            let (width, height) = self.decoder.size();
+            let frames = self.decoder.stage.request_full_redraw(width, height, self.redraw.0, self.redraw.1);
             for frame in frames.map_err(|error| Failure::of_session(&error))? {
                 self.write(&frame).await?;
             }
@@ -202,20 +196,14 @@ impl<'a> Live<'a> {
         Ok(())
     }
 
-    fn size(&self) -> (u16, u16) {
-        (self.image.width(), self.image.height())
-    }
-
     /// The canvas gets the image's size, if it has another one.
     fn fit_canvas(&mut self) -> Result<(), Failure> {
-        let (width, height) = self.size();
-        if !paint::is_possible(width, height) {
-            return Err(absurd((width, height)));
-        }
+        let (width, height) = self.decoder.size();
         let mut painting = self.shared.canvas.lock();
         let known = (painting.framebuffer.width(), painting.framebuffer.height());
         if known != (width.into(), height.into()) {
-            painting.resize(width.into(), height.into()).map_err(|_| absurd((width, height)))?;
+            let resized = painting.resize(width.into(), height.into());
+            resized.map_err(|_| failed(&DecodeError::Size(width, height)))?;
             drop(painting);
             self.shared.canvas.notify();
         }
@@ -230,7 +218,10 @@ impl<'a> Live<'a> {
         if damage.is_empty() {
             return Ok(());
         }
-        if paint::copy(&self.shared.canvas, self.image.data(), self.size(), &damage, &mut self.row) {
+        let mut painting = self.shared.canvas.lock();
+        let painted = self.decoder.paint(&damage, |x, y, row| painting.paint_row(x, y, row));
+        drop(painting);
+        if painted {
             self.shared.canvas.notify();
         }
         if !self.shown {
@@ -262,7 +253,7 @@ impl<'a> Live<'a> {
             }
             ActiveStageOutput::MultitransportRequest(request) => {
                 let declined = MultitransportResponsePdu::abort(request.request_id);
-                let frame = self.stage.encode_multitransport_response(&declined);
+                let frame = self.decoder.stage.encode_multitransport_response(&declined);
                 let frame = frame.map_err(|error| Failure::of_session(&error))?;
                 self.write(&frame).await?;
             }
@@ -309,11 +300,8 @@ impl<'a> Live<'a> {
                     ..
                 } => {
                     let size = (desktop_size.width, desktop_size.height);
-                    if !paint::is_possible(size.0, size.1) {
-                        return Err(absurd(size));
-                    }
                     let (io, user) = (self.factory.io_channel_id(), self.factory.user_channel_id());
-                    self.stage.reactivate(
+                    self.decoder.stage.reactivate(
                         io,
                         user,
                         share_id,
@@ -322,7 +310,7 @@ impl<'a> Live<'a> {
                         static_channel_chunk_size,
                     );
                     self.redraw = (refresh_rect_support, suppress_output_support);
-                    self.image = DecodedImage::new(PixelFormat::RgbA32, size.0, size.1);
+                    self.decoder.resize(size).map_err(|error| failed(&error))?;
                     self.shared.tally.lock().resizes += 1;
                     let mut first = Vec::new();
                     self.keyboard.begin(&mut first);
@@ -406,15 +394,25 @@ impl<'a> Live<'a> {
         let Some((width, height)) = self.wanted else { return Ok(()) };
         let soon = self.asked_at.is_some_and(|at| at.elapsed() < BETWEEN_SIZES);
         let unsettled = !self.shown || self.begun.elapsed() < SETTLE;
-        if soon || unsettled || self.stage.display_control_ready() != Some(true) {
+        if soon || unsettled || self.decoder.stage.display_control_ready() != Some(true) {
             return Ok(());
         }
         self.shared.tally.lock().display_control = true;
         self.wanted = None;
-        if (width, height) == (self.image.width().into(), self.image.height().into()) {
+        let current = self.decoder.size();
+        if (width, height) == (current.0.into(), current.1.into()) {
             return Ok(());
         }
-        if let Some(frame) = self.stage.encode_resize(width, height, None, None) {
+        let monitors = &self.shared.config.settings.monitors;
+        let asked = match monitors.is_empty() {
+            true => self.decoder.stage.encode_resize(width, height, None, None),
+            false => {
+                let layout = super::monitors::display_control(monitors);
+                let layout = layout.map_err(|error| Failure::Broken(error.to_string()))?;
+                self.decoder.stage.encode_monitor_layout(&layout)
+            }
+        };
+        if let Some(frame) = asked {
             self.asked_at = Some(Instant::now());
             self.write(&frame.map_err(|error| Failure::of_session(&error))?).await?;
         }
@@ -431,14 +429,14 @@ impl<'a> Live<'a> {
             }
             News::Copied(format) => {
                 self.shared.clipboard.ask(format);
-                if let Some(channel) = self.stage.get_svc_processor_mut::<CliprdrClient>() {
+                if let Some(channel) = self.decoder.stage.get_svc_processor_mut::<CliprdrClient>() {
                     let messages = channel.initiate_paste(format);
                     self.send_clipboard(messages).await?;
                 }
             }
             News::Wanted(format) => {
                 let given = self.shared.clipboard.give(format);
-                if let Some(channel) = self.stage.get_svc_processor_mut::<CliprdrClient>() {
+                if let Some(channel) = self.decoder.stage.get_svc_processor_mut::<CliprdrClient>() {
                     let messages = channel.submit_format_data(given);
                     self.send_clipboard(messages).await?;
                 }
@@ -457,7 +455,7 @@ impl<'a> Live<'a> {
             return Ok(());
         }
         let formats = self.shared.clipboard.formats();
-        if let Some(channel) = self.stage.get_svc_processor_mut::<CliprdrClient>() {
+        if let Some(channel) = self.decoder.stage.get_svc_processor_mut::<CliprdrClient>() {
             let messages = channel.initiate_copy(&formats);
             self.send_clipboard(messages).await?;
         }
@@ -476,7 +474,7 @@ impl<'a> Live<'a> {
                 return Ok(());
             }
         };
-        match self.stage.process_svc_processor_messages(messages) {
+        match self.decoder.stage.process_svc_processor_messages(messages) {
             Ok(frame) => self.write(&frame).await,
             Err(error) => {
                 tracing::debug!(%error, "an RDP host's clipboard");
@@ -497,8 +495,11 @@ impl<'a> Live<'a> {
     }
 }
 
-fn absurd((width, height): (u16, u16)) -> Failure {
-    Failure::Broken(format!("it wants a screen of {width} x {height} pixels, which cannot be shown"))
+fn failed(error: &DecodeError) -> Failure {
+    match error {
+        DecodeError::Unread(error) => Failure::of_session(error),
+        error => Failure::Broken(error.to_string()),
+    }
 }
 
 fn lost(error: &std::io::Error) -> Failure {
@@ -513,6 +514,11 @@ fn ended(reason: &GracefulDisconnectReason) -> Failure {
     let text = reason.description();
     if text.contains("Another user connected") || text.contains("another connection") {
         return Failure::TakenOver;
+    }
+    // With the ultimatum's "user requested" alone, as xrdp ends sessions whose programs are done (MS-RDPBCGR 1.3.1.4.2).
+    let user = matches!(reason, GracefulDisconnectReason::UserInitiated);
+    if user || text.contains("logging off") || text.contains("log off") {
+        return Failure::SignedOut;
     }
     Failure::Away(format!("it ended the session ({text})"))
 }
@@ -535,6 +541,13 @@ fn is_of_activation(frame: &[u8], io_channel: u16) -> bool {
         ),
         _ => true,
     }
+}
+
+/// Whether the first update of a fast-path packet was compressed.
+fn is_packed(frame: &[u8]) -> bool {
+    let header = frame.get(1).map_or(0, |byte| if byte & 0x80 == 0 { 2 } else { 3 });
+    let flags = frame.get(header).filter(|head| **head & 0x80 != 0).and_then(|_| frame.get(header + 1));
+    flags.is_some_and(|flags| flags & 0x20 != 0)
 }
 
 /// In which form the first update of a fast-path packet sends pixels, if it does.

@@ -3,20 +3,19 @@
 //! IronRDP's crates speak the protocol and decode; this drives them. Each source has one thread with a runtime of its own,
 //! so that decoding never holds up the gateway's tasks, and so that a panic in a decoder ends one connection only.
 
-mod clipboard;
 mod connect;
 mod failure;
 mod inbox;
 mod keyboard;
 mod layout;
 mod live;
-mod paint;
-mod picture;
+mod monitors;
 mod report;
 mod settings;
 mod sound;
 mod trust;
 
+pub use monitors::Monitor;
 pub use report::Report;
 pub use settings::{
     CertificatePolicy, Keyring, Login, RdpSettings, fingerprint_text, host_and_port, keyring,
@@ -25,6 +24,7 @@ pub use settings::{
 pub use trust::{Known, KnownHosts};
 
 use super::{Canvas, Source, SourceEvent, SourceState};
+use crate::rdp::{clipboard, paint};
 use crate::wire::{Clip, InputEvent};
 use clipboard::Clipboard;
 use failure::{Failure, Target};
@@ -79,6 +79,8 @@ pub enum Notice {
         user: String,
         reason: String,
     },
+    /// The session on the host is over: its user has signed out there.
+    SignedOut,
 }
 
 pub type Notify = Arc<dyn Fn(Notice) + Send + Sync>;
@@ -142,7 +144,7 @@ impl RdpSource {
         }
         let layout = Layout::named(&config.settings.keyboard);
         let layout = layout.ok_or_else(|| RdpError::Settings("the keyboard is not known".into()))?;
-        let size = Mutex::new(config.size);
+        let size = Mutex::new(monitors::size(&config.settings.monitors).unwrap_or(config.size));
         let shared = Arc::new(Shared {
             host: config.settings.address.clone(),
             layout,
@@ -176,7 +178,9 @@ impl Source for RdpSource {
     }
 
     fn resize(&self, width: u32, height: u32) {
-        self.shared.inbox.resize(width, height);
+        if self.shared.config.settings.monitors.is_empty() {
+            self.shared.inbox.resize(width, height);
+        }
     }
 
     fn clip(&self, clip: Clip) {
@@ -287,6 +291,10 @@ async fn after(shared: &Shared, memory: &mut Memory, failure: Failure) {
     };
     memory.target = None;
     memory.hops = 0;
+    if failure == Failure::SignedOut {
+        memory.cookie = None;
+        (shared.config.notify)(Notice::SignedOut);
+    }
     let text = failure.text(&shared.host);
     tracing::info!(host = shared.host, "{text}");
     shared.tell(SourceEvent::State(SourceState::Waiting(text))).await;
@@ -297,7 +305,7 @@ async fn after(shared: &Shared, memory: &mut Memory, failure: Failure) {
     let until = Instant::now() + pause;
     loop {
         let left = match &failure {
-            Failure::Credentials(_) | Failure::TakenOver => LOOK_AGAIN,
+            Failure::Credentials(_) | Failure::TakenOver | Failure::SignedOut => LOOK_AGAIN,
             _ => until.saturating_duration_since(Instant::now()),
         };
         let rung = tokio::time::timeout(left, shared.inbox.rung()).await.is_ok();
@@ -312,8 +320,8 @@ async fn after(shared: &Shared, memory: &mut Memory, failure: Failure) {
                     return;
                 }
             }
-            Failure::TakenOver if asked => return,
-            Failure::TakenOver => {}
+            Failure::TakenOver | Failure::SignedOut if asked => return,
+            Failure::TakenOver | Failure::SignedOut => {}
             _ if Instant::now() >= until => return,
             _ => {}
         }

@@ -1,7 +1,5 @@
 //! What a connection negotiated and what its host sent, for `chevet source check`.
 
-use ironrdp_egfx::client::{BitmapUpdate, GraphicsPipelineHandler};
-use ironrdp_egfx::pdu::CapabilitySet;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +14,8 @@ pub struct Report {
     /// NLA, or the sign-in on the host's screen.
     pub network_level: bool,
     pub compression: Option<String>,
+    /// Fast-path packets that came compressed.
+    pub packed: u64,
     pub unicode_input: bool,
     /// Channels that came up.
     pub clipboard: bool,
@@ -56,29 +56,5 @@ impl Tally {
 
     pub fn count(&self, form: &'static str) {
         *self.lock().updates.entry(form).or_default() += 1;
-    }
-}
-
-/// What the graphics pipeline tells.
-pub struct PipelineEar(pub Arc<Tally>);
-
-impl GraphicsPipelineHandler for PipelineEar {
-    fn on_capabilities_confirmed(&mut self, capabilities: &CapabilitySet) {
-        let text = format!("{capabilities:?}");
-        let version = text.split([' ', '{', '(']).next().unwrap_or_default().replace('_', ".");
-        self.0.lock().pipeline = Some(version);
-    }
-
-    fn on_bitmap_updated(&mut self, update: &BitmapUpdate) {
-        use ironrdp_egfx::pdu::Codec1Type;
-        self.0.count(match update.codec_id {
-            Codec1Type::Uncompressed => "pipeline: uncompressed or progressive",
-            Codec1Type::RemoteFx => "pipeline: RemoteFX",
-            Codec1Type::ClearCodec => "pipeline: ClearCodec",
-            Codec1Type::Planar => "pipeline: planar",
-            Codec1Type::Avc420 => "pipeline: AVC420",
-            Codec1Type::Avc444 | Codec1Type::Avc444v2 => "pipeline: AVC444",
-            Codec1Type::Alpha => "pipeline: alpha",
-        });
     }
 }

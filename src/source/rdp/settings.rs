@@ -1,6 +1,7 @@
 //! How an RDP host is named and signed in to, as a configuration says it.
 
 use super::layout::Layout;
+use super::monitors::{self, Monitor};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub struct RdpSettings {
     pub directory: String,
     /// Signing in on the host's own screen, without network level authentication.
     pub screen_sign_in: bool,
-    /// Whether the host may send pictures with losses where it has a choice (RemoteFX).
+    /// Whether the host may send pictures with losses where it has a choice (RemoteFX, H.264).
     pub lossy: bool,
     /// Whether the graphics pipeline is offered (Windows 8 and later).
     pub pipeline: bool,
@@ -40,6 +41,10 @@ pub struct RdpSettings {
     pub clipboard: bool,
     /// Whether what the host plays is asked for.
     pub sound: bool,
+    /// Whether the host may pack what it sends (MPPC with a history of 64 KiB).
+    pub compression: bool,
+    /// The screens of the session, instead of one of the viewer's size; the first one is the primary one.
+    pub monitors: Vec<Monitor>,
 }
 
 impl Default for RdpSettings {
@@ -61,6 +66,8 @@ impl Default for RdpSettings {
             routing_token: None,
             clipboard: true,
             sound: true,
+            compression: false,
+            monitors: Vec::new(),
         }
     }
 }
@@ -95,6 +102,9 @@ impl RdpSettings {
         let token = self.routing_token.as_deref().unwrap_or_default();
         if token.len() > MAX_TEXT || token.contains(['\r', '\n']) {
             return Some(format!("`routing_token` is one line of at most {MAX_TEXT} bytes"));
+        }
+        if let Some(fault) = monitors::fault(&self.monitors) {
+            return Some(fault);
         }
         if Layout::named(&self.keyboard).is_none() {
             let known = Layout::names().collect::<Vec<_>>().join(", ");

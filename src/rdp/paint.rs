@@ -1,7 +1,6 @@
-//! From IronRDP's image to a session's canvas, and pointers to cursors.
+//! From IronRDP's image to a screen's rows, and pointers to cursors.
 
-use crate::screen::{MAX_PIXELS, MAX_SIDE};
-use crate::source::{Canvas, CursorShape};
+use crate::screen::{CursorShape, MAX_PIXELS, MAX_SIDE};
 use ironrdp_graphics::pointer::DecodedPointer;
 use ironrdp_pdu::geometry::InclusiveRectangle;
 
@@ -14,24 +13,20 @@ pub fn is_possible(width: u16, height: u16) -> bool {
     width >= 1 && height >= 1 && width <= MAX_SIDE && height <= MAX_SIDE && width * height <= MAX_PIXELS
 }
 
-/// Copies what changed from an image of RGBA pixels, `width` to a row, and says whether anything did.
+/// Gives what changed, row by row, from an image of RGBA pixels, `width` to a row. `paint` gets a column, a row, and
+/// `0x00RRGGBB` pixels from there on, all of them inside the image; the result is whether it ever said yes.
 pub fn copy(
-    canvas: &Canvas,
     data: &[u8],
     (width, height): (u16, u16),
     rects: &[InclusiveRectangle],
     row: &mut Vec<u32>,
+    mut paint: impl FnMut(u32, u32, &[u32]) -> bool,
 ) -> bool {
     let stride = usize::from(width) * 4;
     let mut changed = false;
-    let mut painting = canvas.lock();
-    let known = (painting.framebuffer.width(), painting.framebuffer.height());
-    if known != (width.into(), height.into()) {
-        return false;
-    }
     for rect in rects {
-        let right = rect.right.min(width - 1);
-        let bottom = rect.bottom.min(height - 1);
+        let right = rect.right.min(width.saturating_sub(1));
+        let bottom = rect.bottom.min(height.saturating_sub(1));
         if rect.left > right || rect.top > bottom {
             continue;
         }
@@ -42,7 +37,7 @@ pub fn copy(
             let (quads, _) = bytes.as_chunks::<4>();
             row.clear();
             row.extend(quads.iter().map(|&[red, green, blue, _]| u32::from_le_bytes([blue, green, red, 0])));
-            changed |= painting.paint_row(rect.left.into(), y.into(), row);
+            changed |= paint(rect.left.into(), y.into(), row);
         }
     }
     changed
@@ -104,35 +99,34 @@ pub fn arrow() -> CursorShape {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::screen::Framebuffer;
 
     fn rect(left: u16, top: u16, right: u16, bottom: u16) -> InclusiveRectangle {
         InclusiveRectangle { left, top, right, bottom }
     }
 
     #[test]
-    fn only_what_changed_is_copied_and_only_tiles_that_differ_are_damaged() {
-        let canvas = Canvas::new(200, 100).unwrap();
-        canvas.lock().damage.clear();
+    fn only_what_changed_is_given_and_nothing_beyond_the_image() {
         let mut data = vec![0; 200 * 100 * 4];
         let at = (70 * 200 + 130) * 4;
         data[at..at + 4].copy_from_slice(&[1, 2, 3, 255]);
+        let mut screen = Framebuffer::new(200, 100).unwrap();
         let row = &mut Vec::new();
-        assert!(!copy(&canvas, &data, (200, 100), &[rect(0, 0, 50, 99)], row));
-        assert!(copy(&canvas, &data, (200, 100), &[rect(0, 0, u16::MAX, u16::MAX)], row));
-        let painting = canvas.lock();
-        assert_eq!(painting.framebuffer.row(130, 70, 1), [0x0001_0203]);
-        assert!(painting.damage.contains(painting.grid().tile_at(130, 70)));
-        assert!(!painting.damage.contains(painting.grid().tile_at(0, 0)));
-    }
-
-    #[test]
-    fn a_rectangle_beyond_the_image_or_an_image_of_another_size_changes_nothing() {
-        let canvas = Canvas::new(20, 10).unwrap();
-        let row = &mut Vec::new();
-        let data = vec![9; 20 * 10 * 4];
-        assert!(!copy(&canvas, &data, (20, 10), &[rect(30, 30, 40, 40), rect(5, 5, 2, 2)], row));
-        assert!(!copy(&canvas, &data, (10, 20), &[rect(0, 0, 5, 5)], row));
-        assert!(!copy(&canvas, &data[..8], (20, 10), &[rect(0, 5, 5, 5)], row));
+        let everything = [rect(0, 0, u16::MAX, u16::MAX), rect(300, 300, 400, 400), rect(5, 5, 2, 2)];
+        assert!(copy(&data, (200, 100), &everything, row, |x, y, pixels| {
+            screen.row_mut(x, y, pixels.len() as u32).copy_from_slice(pixels);
+            true
+        }));
+        assert_eq!(screen.row(130, 70, 1), [0x0001_0203]);
+        assert_eq!(screen.pixels().iter().filter(|&&pixel| pixel != 0).count(), 1);
+        // An image that is shorter than it says gives what there is.
+        let mut rows = 0;
+        copy(&data[..200 * 4 * 3], (200, 100), &[rect(0, 0, 199, 99)], row, |_, _, _| {
+            rows += 1;
+            true
+        });
+        assert_eq!(rows, 3);
+        assert!(!copy(&[], (0, 0), &everything, row, |_, _, _| true));
     }
 
     #[test]
