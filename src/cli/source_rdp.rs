@@ -19,11 +19,12 @@ use zeroize::Zeroizing;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(clap::Args)]
+#[group(id = "rdp-options")]
 pub struct Options {
     /// Also take hosts without network level authentication, such as xrdp
     #[arg(long)]
     screen_sign_in: bool,
-    /// Offer RemoteFX and H.264, which have losses
+    /// Offer RemoteFX, which has losses
     #[arg(long)]
     lossy: bool,
     /// Offer compression
@@ -190,7 +191,7 @@ fn print(report: &Report) {
     for (form, count) in &report.updates {
         line("updates", format!("{count} x {form}"));
     }
-    line("not there", "sound, drives, printers, smart cards, Kerberos, UDP".into());
+    line("not there", "sound, drives, printers, smart cards, H.264, Kerberos, UDP".into());
 }
 
 fn percent_decoded(text: &str) -> String {

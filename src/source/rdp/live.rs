@@ -515,9 +515,7 @@ fn ended(reason: &GracefulDisconnectReason) -> Failure {
     if text.contains("Another user connected") || text.contains("another connection") {
         return Failure::TakenOver;
     }
-    // With the ultimatum's "user requested" alone, as xrdp ends sessions whose programs are done (MS-RDPBCGR 1.3.1.4.2).
-    let user = matches!(reason, GracefulDisconnectReason::UserInitiated);
-    if user || text.contains("logging off") || text.contains("log off") {
+    if text.contains("logging off") {
         return Failure::SignedOut;
     }
     Failure::Away(format!("it ended the session ({text})"))
