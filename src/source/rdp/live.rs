@@ -218,9 +218,10 @@ impl<'a> Live<'a> {
         if damage.is_empty() {
             return Ok(());
         }
-        let mut painting = self.shared.canvas.lock();
-        let painted = self.decoder.paint(&damage, |x, y, row| painting.paint_row(x, y, row));
-        drop(painting);
+        let painted = {
+            let mut painting = self.shared.canvas.lock();
+            self.decoder.paint(&damage, |x, y, row| painting.paint_row(x, y, row))
+        };
         if painted {
             self.shared.canvas.notify();
         }
