@@ -11,11 +11,12 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 #[derive(clap::Args)]
+#[group(id = "rdp-options")]
 pub struct Options {
     /// Also take hosts without network level authentication, such as xrdp
     #[arg(long)]
     screen_sign_in: bool,
-    /// Offer RemoteFX and H.264, which have losses
+    /// Offer RemoteFX, which has losses
     #[arg(long)]
     lossy: bool,
     /// Offer compression

@@ -50,7 +50,7 @@ impl Bounds {
             self.update = match head >> 4 & 3 {
                 // One piece, the last one, the first one, and one between.
                 0 => 0,
-                1 => self.counted(size)? & 0,
+                1 => self.counted(size).map(|_| 0)?,
                 2 => size,
                 _ => self.counted(size)?,
             };

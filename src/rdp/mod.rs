@@ -9,11 +9,9 @@ pub mod oracle;
 pub mod paint;
 mod picture;
 mod pipeline;
-mod video;
 
 pub use decoder::{DecodeError, Decoder};
 pub use pipeline::{PipelineEar, PipelineNews};
-pub use video::PipelineVideo;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //! pixels must come out as they went in; a hostile one's words must harm nothing but their own connection.
 
 use super::clipboard::{Clipboard, ClipboardEar, News};
-use super::{Decoder, PipelineEar, PipelineVideo, paint};
+use super::{Decoder, PipelineEar, paint};
 use crate::screen::{Framebuffer, MAX_PIXELS, Rect};
 use ironrdp_cliprdr::CliprdrClient;
 use ironrdp_displaycontrol::client::DisplayControlClient;
@@ -156,21 +156,6 @@ pub fn rectangle(screen: &Framebuffer, rect: Rect, way: Way) -> Vec<Frame> {
     }
 }
 
-/// A picture for the whole surface as H.264 in 4:2:0 (MS-RDPEGFX 2.2.4.4).
-pub fn video(width: u32, height: u32, stream: &[u8]) -> Vec<Frame> {
-    let place = words(&[0, 0, width as u16, height as u16]);
-    let mut data = words(&[1, 0x0b]);
-    data.push(0x20);
-    data.extend(&place);
-    data.extend((stream.len() as u32 + 14).to_le_bytes());
-    // One region, and how coarse it is.
-    data.extend(1u32.to_le_bytes());
-    data.extend(&place);
-    data.extend([22, 100]);
-    data.extend(stream);
-    command(0x01, &data).into_iter().chain(command(0x0c, &[0; 4])).collect()
-}
-
 /// The frames that open the channels, and the pipeline with one surface of the screen's size, which is black.
 fn opening(width: u32, height: u32) -> Vec<Frame> {
     let mut frames = in_pieces(DYNAMIC, &[0x50, 0, 1, 0]);
@@ -264,10 +249,7 @@ impl Shown {
         let clipboard = Clipboard::default();
         let dynamic = DrdynvcClient::new()
             .with_dynamic_channel(DisplayControlClient::new(|_| Ok(Vec::new())))
-            .with_dynamic_channel(GraphicsPipelineClient::new(
-                Box::new(PipelineEar(Box::new(|_| {}))),
-                Some(Box::new(PipelineVideo::default())),
-            ));
+            .with_dynamic_channel(GraphicsPipelineClient::new(Box::new(PipelineEar(Box::new(|_| {}))), None));
         let mut channels = StaticChannelSet::new();
         channels.insert(dynamic);
         channels.insert(CliprdrClient::new(Box::new(ClipboardEar::new(clipboard.clone()))));

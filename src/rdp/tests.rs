@@ -1,8 +1,6 @@
 //! The decoder against the oracle's host.
 
 use super::bounds::{Bounds, MOST_MESSAGE, TooLarge};
-#[cfg(feature = "h264")]
-use super::oracle::video;
 use super::oracle::{Frame, Outcome, Shown, Way, fast_path, on_channel, rectangle, words_of};
 use crate::screen::{Framebuffer, Rect};
 use ironrdp_pdu::Action;
@@ -152,33 +150,5 @@ fn a_panic_in_what_decodes_is_told_apart_and_ends_one_connection() {
     match outcome {
         Outcome::Panicked(place) => assert!(cfg!(debug_assertions) && place.contains("ironrdp"), "{place}"),
         other => assert!(!cfg!(debug_assertions), "{other:?}"),
-    }
-}
-
-#[cfg(feature = "h264")]
-#[test]
-fn h264_in_the_pipeline_is_shown_in_the_colours_of_its_specification() {
-    use crate::codec::video::{VideoEncoder, psnr};
-    let (width, height) = (96, 64);
-    // Soft greys. The encoder's are of limited range; the pipeline takes them for the full one.
-    let mut sent = Framebuffer::new(width, height).unwrap();
-    let mut wanted = sent.clone();
-    for y in 0..height {
-        for x in 0..width {
-            let grey = x * 2 + y / 2;
-            sent.row_mut(x, y, 1)[0] = grey * 0x0001_0101;
-            wanted.row_mut(x, y, 1)[0] = (16 + grey * 219 / 255) * 0x0001_0101;
-        }
-    }
-    let mut encoder = VideoEncoder::new(width, height, 5_000_000).unwrap();
-    let mut shown = Shown::new(width, height);
-    shown.open();
-    for (time, key) in [(0, true), (33, false), (66, false)] {
-        let mut stream = Vec::new();
-        encoder.load(&sent, &sent.bounds());
-        encoder.encode(key, time, &mut stream).unwrap();
-        assert_eq!(hear_all(&mut shown, &video(width, height, &stream)), Outcome::Heard);
-        let likeness = psnr(&shown.screen, &wanted, &wanted.bounds());
-        assert!(likeness > 35.0, "{likeness} dB at {time}");
     }
 }

@@ -46,14 +46,6 @@ pub fn check_access_unit(bytes: &[u8], width: u32, height: u32) -> Result<bool, 
     if slices { Ok(key) } else { Err(VideoError::Stream("it has no picture")) }
 }
 
-/// The width and height in pixels of the pictures that an access unit's parameters announce; nothing if it has none, which
-/// is so between key frames.
-pub fn picture_size(bytes: &[u8]) -> Result<Option<(u32, u32)>, VideoError> {
-    let mut units = units(bytes)?.take(MOST_UNITS);
-    let sequence = units.find(|unit| unit.first().is_some_and(|head| head & 0x1F == SEQUENCE));
-    sequence.map(|unit| read_sequence(&unit[1..]).map(|(width, height, ..)| (width, height))).transpose()
-}
-
 /// The NAL units between start codes.
 fn units(bytes: &[u8]) -> Result<impl Iterator<Item = &[u8]>, VideoError> {
     let mut rest = start(bytes).ok_or(VideoError::Stream("it does not begin with a start code"))?;
@@ -82,16 +74,6 @@ fn start(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 fn check_sequence(body: &[u8], width: u32, height: u32) -> Result<(), VideoError> {
-    match read_sequence(body)? {
-        (w, h, across, down) if (w, h) == (width, height) && across < w + 16 && down < h + 16 => Ok(()),
-        (w, h, ..) => {
-            Err(VideoError::OtherSize { width: w, height: h, wanted_width: width, wanted_height: height })
-        }
-    }
-}
-
-/// The size of the pictures, and of what is coded, of which they are a part.
-fn read_sequence(body: &[u8]) -> Result<(u32, u32, u32, u32), VideoError> {
     let mut bits = Bits::new(body);
     let profile = bits.take(8)?;
     bits.take(8)?;
@@ -136,8 +118,15 @@ fn read_sequence(body: &[u8]) -> Result<(u32, u32, u32, u32), VideoError> {
         }
     }
     let size = |whole: u32, one: u32, other: u32| whole.checked_sub(one.saturating_add(other));
-    let width = size(across, cut[0], cut[1]).unwrap_or(0);
-    Ok((width, size(down, cut[2], cut[3]).unwrap_or(0), across, down))
+    match (size(across, cut[0], cut[1]), size(down, cut[2], cut[3])) {
+        (Some(w), Some(h)) if (w, h) == (width, height) && across < w + 16 && down < h + 16 => Ok(()),
+        (w, h) => Err(VideoError::OtherSize {
+            width: w.unwrap_or(0),
+            height: h.unwrap_or(0),
+            wanted_width: width,
+            wanted_height: height,
+        }),
+    }
 }
 
 /// The bits of a NAL unit's payload, the highest of each byte first, without the bytes that keep start codes out of it.
@@ -198,7 +187,6 @@ mod tests {
             bytes in prop::collection::vec(prop_oneof![Just(0u8), Just(1), Just(0x67), any::<u8>()], 0..200),
         ) {
             let _ = check_access_unit(&bytes, 64, 64);
-            let _ = picture_size(&bytes);
         }
     }
 

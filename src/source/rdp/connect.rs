@@ -8,7 +8,7 @@ use super::settings::{Login, RdpSettings, host_and_port};
 use super::sound::SoundEar;
 use super::trust::{Examiner, KnownHosts, Verdict, fingerprint};
 use super::{Notice, Notify};
-use crate::rdp::{PipelineEar, PipelineNews, PipelineVideo};
+use crate::rdp::{PipelineEar, PipelineNews};
 use crate::source::rdp::settings::CertificatePolicy;
 use ironrdp_cliprdr::CliprdrClient;
 use ironrdp_connector::connection_activation::ConnectionActivationFactory;
@@ -22,7 +22,6 @@ use ironrdp_core::WriteBuf;
 use ironrdp_displaycontrol::client::DisplayControlClient;
 use ironrdp_dvc::DrdynvcClient;
 use ironrdp_egfx::client::GraphicsPipelineClient;
-use ironrdp_egfx::decode::H264Decoder;
 use ironrdp_pdu::gcc::{
     ClientClusterData, ConnectionType, KeyboardType, RedirectionFlags, RedirectionVersion,
 };
@@ -274,14 +273,12 @@ fn channels(mut connector: ClientConnector, order: &Order<'_>) -> ClientConnecto
     let mut dynamic =
         DrdynvcClient::new().with_dynamic_channel(DisplayControlClient::new(|_| Ok(Vec::new())));
     if order.settings.pipeline {
-        // H.264 has losses; hosts do not send it to who cannot decode it.
-        let video = order.settings.lossy.then(|| Box::new(PipelineVideo::default()) as Box<dyn H264Decoder>);
         let tally = order.tally.clone();
         let ear = PipelineEar(Box::new(move |news| match news {
             PipelineNews::Version(version) => tally.lock().pipeline = Some(version),
             PipelineNews::Pixels(form) => tally.count(form),
         }));
-        dynamic = dynamic.with_dynamic_channel(GraphicsPipelineClient::new(Box::new(ear), video));
+        dynamic = dynamic.with_dynamic_channel(GraphicsPipelineClient::new(Box::new(ear), None));
     }
     if order.settings.sound {
         // Newer hosts play by the dynamic channel, others by the static one.

@@ -218,9 +218,10 @@ impl<'a> Live<'a> {
         if damage.is_empty() {
             return Ok(());
         }
-        let mut painting = self.shared.canvas.lock();
-        let painted = self.decoder.paint(&damage, |x, y, row| painting.paint_row(x, y, row));
-        drop(painting);
+        let painted = {
+            let mut painting = self.shared.canvas.lock();
+            self.decoder.paint(&damage, |x, y, row| painting.paint_row(x, y, row))
+        };
         if painted {
             self.shared.canvas.notify();
         }
@@ -515,9 +516,7 @@ fn ended(reason: &GracefulDisconnectReason) -> Failure {
     if text.contains("Another user connected") || text.contains("another connection") {
         return Failure::TakenOver;
     }
-    // With the ultimatum's "user requested" alone, as xrdp ends sessions whose programs are done (MS-RDPBCGR 1.3.1.4.2).
-    let user = matches!(reason, GracefulDisconnectReason::UserInitiated);
-    if user || text.contains("logging off") || text.contains("log off") {
+    if text.contains("logging off") {
         return Failure::SignedOut;
     }
     Failure::Away(format!("it ended the session ({text})"))

@@ -32,7 +32,7 @@ pub struct RdpSettings {
     pub directory: String,
     /// Signing in on the host's own screen, without network level authentication.
     pub screen_sign_in: bool,
-    /// Whether the host may send pictures with losses where it has a choice (RemoteFX, H.264).
+    /// Whether the host may send pictures with losses where it has a choice (RemoteFX).
     pub lossy: bool,
     /// Whether the graphics pipeline is offered (Windows 8 and later).
     pub pipeline: bool,
