@@ -483,7 +483,7 @@ fn open(shared: &Shared, siblings: &Siblings, config: &SessionConfig, title: &st
         }
         Err(error) => {
             tracing::error!(session = config.name, %error, "the session could not be opened");
-            return false;
+            false
         }
     }
 }
