@@ -419,7 +419,11 @@ pub(super) async fn ticket_for(
         BrokerError::Holder => refusal(StatusCode::BAD_REQUEST, "request", &error.to_string()),
         BrokerError::Store(_) => unavailable(&error),
     })?;
-    if shared.registry.session(session).is_none() {
+    let elsewhere = match &shared.siblings {
+        Some(siblings) => siblings.is_elsewhere(session).await,
+        None => false,
+    };
+    if shared.registry.session(session).is_none() && !elsewhere {
         return Err(refusal(StatusCode::NOT_FOUND, "no-session", "there is no such session now"));
     }
     broker.applications().note(session, |running| running.sign_in = person.sign_in.id.clone());

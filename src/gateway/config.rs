@@ -519,6 +519,10 @@ mod tests {
         assert!(refused(open).contains("host_secret"));
         assert!(refused("listen = []").contains("127.0.0.1:4380"));
         assert!(refused("[access]\norigins = ['portal.example']").contains("https://"));
+        let gateways = "[gateways]\nname = 'a'\naddress = 'a.example'\nsecret_file = 'f'";
+        assert!(refused(gateways).contains("PostgreSQL"));
+        let nameless = gateways.replace("'a'", "'a b'");
+        assert!(refused(&format!("{nameless}\n[store]\nurl = 'postgres://db/chevet'")).contains("name"));
         assert!(refused("[tls]\ncertificate = \"a\"").contains("key"));
         assert!(refused("[metrics]\ntoken = 'short'").contains("[metrics]"));
         assert!(refused("[[session]]\nname = \"a\"").contains("display"));
@@ -531,6 +535,19 @@ mod tests {
         assert!(refused(twice).contains("two sessions"));
         let unknown = toml::from_str::<Config>("[[session]]\nname='a'\ndisplay=':1'\npolicy='sharp'");
         assert!(unknown.unwrap_err().to_string().contains("exact-only"));
+    }
+
+    #[test]
+    fn a_gateways_address_may_have_a_port_and_be_an_ipv6_one() {
+        let at = |address: &str| {
+            let config =
+                SiblingsConfig { name: "a".into(), address: address.into(), secret_file: "f".into() };
+            config.reached_at()
+        };
+        assert_eq!(at("gw.example"), ("gw.example".into(), None));
+        assert_eq!(at("gw.example:443"), ("gw.example".into(), Some(443)));
+        assert_eq!(at("[::1]:443"), ("::1".into(), Some(443)));
+        assert_eq!((at("[::1]"), at("::1")), (("::1".into(), None), ("::1".into(), None)));
     }
 
     #[test]

@@ -37,6 +37,8 @@ const LIVE_WITHIN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// A gateway that goes waits this long for its sessions to go on elsewhere.
 const DRAINS_WITHIN: Duration = Duration::from_secs(30);
+/// A session that could not be opened here is left to others for this long.
+const OPENS_AGAIN: Duration = Duration::from_secs(10);
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// The viewers of a session that has gone elsewhere have this long to follow it.
 const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
@@ -321,6 +323,11 @@ impl Siblings {
         others.map(|Lease { session, title, .. }| (session, title)).collect()
     }
 
+    /// Whether another gateway has a session.
+    pub async fn is_elsewhere(&self, session: &str) -> bool {
+        self.holder(session).await.is_some()
+    }
+
     /// Takes a ticket for all gateways: whether it had not been used for longer than one client's roads take. Without the
     /// database only this gateway knows of it.
     pub async fn use_ticket(&self, people: &People, claims: &Claims) -> bool {
@@ -454,7 +461,11 @@ pub(super) async fn hold(shared: Arc<Shared>, siblings: Arc<Siblings>, config: S
             let taken = siblings.store.take_free_session(&config.name, &title, &siblings.start_id);
             if let Ok(Some(fence)) = in_time(taken).await {
                 tracing::info!(session = config.name, fence, "this gateway has the session");
-                open(&shared, &siblings, &config, &title);
+                if !open(&shared, &siblings, &config, &title) {
+                    let _ = in_time(siblings.store.leave_session(&config.name, &siblings.start_id)).await;
+                    sleep(OPENS_AGAIN).await;
+                    continue;
+                }
                 let _ = in_time(siblings.tell(&Told::Session(config.name.clone()))).await;
             }
         }
@@ -465,14 +476,19 @@ pub(super) async fn hold(shared: Arc<Shared>, siblings: Arc<Siblings>, config: S
     }
 }
 
-fn open(shared: &Shared, siblings: &Siblings, config: &SessionConfig, title: &str) {
+/// Whether it could be opened here.
+fn open(shared: &Shared, siblings: &Siblings, config: &SessionConfig, title: &str) -> bool {
     match shared.registry.start_local(config) {
         Ok(()) => {
             siblings.held().insert(config.name.clone(), Held { title: title.to_owned(), told: true });
             shared.audit.record(Record::new(Event::SessionStarted).session(config.name.as_str()));
             siblings.news.notify_waiters();
+            true
         }
-        Err(error) => tracing::error!(session = config.name, %error, "the session could not be opened"),
+        Err(error) => {
+            tracing::error!(session = config.name, %error, "the session could not be opened");
+            false
+        }
     }
 }
 

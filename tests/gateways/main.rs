@@ -9,6 +9,9 @@ mod stage;
 mod typist;
 mod vnc;
 
+use chevet::client::{Client, ClientError};
+use chevet::wire::CloseCode;
+use hyper::Method;
 use stage::{Stage, settle};
 use std::time::{Duration, Instant};
 use typist::{Terminal, Typist, until_exact};
@@ -167,5 +170,59 @@ fn a_vnc_host_is_opened_by_one_gateway_and_by_another_one_when_that_is_gone() {
         assert_eq!(client.input_waiting(), 0);
         until_exact(&mut client).await;
         assert!(stage.gateways[1 - holder].has("ward"));
+    });
+}
+
+#[test]
+fn who_signed_in_at_one_gateway_works_at_another_one_and_is_out_at_all_when_they_sign_out_at_one() {
+    let _alone = alone();
+    run(async {
+        let people = "[sign_in]\n[[publish]]\nsession = \"desk\"\nusers = [\"anne\"]\n";
+        let mut stage = Stage::set_with("people", 3, people);
+        let terminal = Terminal::open(&stage.folder);
+        stage.add_user("anne");
+        stage.bring("desk", &terminal.server.display);
+        let anne = stage.sign_in(1, "anne").await;
+        // The session is at the first gateway, and anne asks the second one.
+        let end = Instant::now() + stage::SOON;
+        let here = loop {
+            let told = anne.ask(Method::GET, "/api/sessions", None).await.unwrap();
+            if let Some(desk) = told["sessions"].as_array().unwrap().iter().find(|it| it["name"] == "desk") {
+                break desk["elsewhere"] != true;
+            }
+            assert!(Instant::now() < end, "the session is not told of: {}", stage.host_log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(!here, "{}", stage.host_log());
+        let mut client = Client::connect(anne.address("desk").await.unwrap()).await.unwrap();
+        until_exact(&mut client).await;
+        let mut typist = Typist::default();
+        typist.type_for(&mut client, Duration::from_secs(1)).await;
+        // The next ticket that the first gateway gave is good at the others.
+        let killed = Instant::now();
+        stage.gateways[0].program.kill();
+        typist.until_back(&mut client, killed).await;
+        typist.all_arrived(&mut client, &terminal).await;
+        // Signing out at a gateway that does not have the session darkens it where it is.
+        let elsewhere = stage.sign_in(1, "anne").await;
+        let told = elsewhere.ask(Method::GET, "/api/sessions", None).await.unwrap();
+        let desk =
+            told["sessions"].as_array().unwrap().iter().find(|it| it["name"] == "desk").unwrap().clone();
+        println!(
+            "after the first gateway's death the session is at {}",
+            if desk["elsewhere"] == true { "the third" } else { "the second" }
+        );
+        anne.sign_out().await.unwrap();
+        let dark = async {
+            loop {
+                match client.next().await {
+                    Err(ClientError::Closed(closed)) => return closed.code,
+                    Err(error) => panic!("{error}"),
+                    Ok(_) => {}
+                }
+            }
+        };
+        let code = tokio::time::timeout(stage::SOON, dark).await.expect("the screen goes dark");
+        assert_eq!(code, CloseCode::SIGNED_OUT);
     });
 }

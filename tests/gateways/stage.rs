@@ -1,15 +1,17 @@
 //! Several gateways of one database, and hosts that bring sessions to them: each the real program.
 
 use crate::postgres::Postgres;
-use chevet::client::{Address, Client};
+use chevet::client::{Address, Client, SignedIn, Site};
 use serde_json::Value;
 use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 pub const SOON: Duration = Duration::from_secs(40);
 const TICKET: &str = "a-ticket-for-the-tests";
+const PASSWORD: &str = "a long enough passphrase";
 const HOST_SECRET: &str = "a-secret-for-the-tests";
 
 /// Tries until there is nothing left to complain about; fails with the last complaint.
@@ -80,7 +82,7 @@ impl Gateway {
     }
 
     fn ask(&self, path: &str) -> Result<String, String> {
-        use std::io::{Read, Write};
+        use std::io::Read;
         let mut answer = String::new();
         let mut asking = || -> std::io::Result<()> {
             let address = ([127, 0, 0, 1], self.port).into();
@@ -147,12 +149,16 @@ impl Stage {
         let url = postgres.database("chevet");
         let secret = folder.join("secret");
         std::fs::write(&secret, "of all gateways of these tests, and long enough\n").unwrap();
+        let ticket = match sections.contains("[sign_in]") {
+            true => String::new(),
+            false => format!("ticket = {TICKET:?}\n"),
+        };
         let gateway = |number: usize| {
             let (name, port) = (format!("gateway-{number}"), free_port());
             let config = folder.join(format!("{name}.toml"));
             let text = format!(
                 "listen = [\"127.0.0.1:{port}\"]\nstate_directory = {:?}\n\
-                 [access]\nticket = {TICKET:?}\nhost_secret = {HOST_SECRET:?}\n[store]\nurl = {url:?}\n\
+                 [access]\n{ticket}host_secret = {HOST_SECRET:?}\n[store]\nurl = {url:?}\n\
                  [gateways]\nname = {name:?}\naddress = \"127.0.0.1\"\nsecret_file = {secret:?}\n{sections}",
                 folder.join(format!("{name}.state"))
             );
@@ -166,7 +172,7 @@ impl Stage {
     }
 
     /// A host brings a display to all of them.
-    pub fn host(&mut self, session: &str, display: &str) {
+    pub fn bring(&mut self, session: &str, display: &str) {
         let mut arguments = vec!["host", "--display", display, "--name", session];
         let addresses: Vec<String> =
             self.gateways.iter().map(|gateway| format!("127.0.0.1:{}", gateway.port)).collect();
@@ -174,6 +180,11 @@ impl Stage {
         arguments.extend(addresses.iter().flat_map(|address| ["--gateway", address]));
         arguments.extend(pins.iter().flat_map(|pin| ["--pin", pin]));
         self.hosts.push(Program::start(&self.folder, &format!("host-{session}"), &arguments));
+    }
+
+    /// The same, and waits until a gateway has it, where everybody may ask.
+    pub fn host(&mut self, session: &str, display: &str) {
+        self.bring(session, display);
         settle("a gateway has the session", || self.holder(session).is_none().then(String::new));
     }
 
@@ -206,6 +217,21 @@ impl Stage {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chevet"));
         command.args(["gateway", "drain", "--config"]).arg(&other.config);
         assert!(command.args(["--name", &self.gateways[at].name]).status().unwrap().success());
+    }
+
+    /// Makes a user of all of them.
+    pub fn add_user(&self, name: &str) {
+        let mut adding = Command::new(env!("CARGO_BIN_EXE_chevet"));
+        adding.args(["user", "--config"]).arg(&self.gateways[0].config).args(["add", name, "--title", name]);
+        let mut adding = adding.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        writeln!(adding.stdin.take().unwrap(), "{PASSWORD}").unwrap();
+        assert!(adding.wait().unwrap().success());
+    }
+
+    pub async fn sign_in(&self, at: usize, name: &str) -> SignedIn {
+        let site =
+            Site { host: "127.0.0.1".into(), port: self.gateways[at].port, tls: false, pins: Vec::new() };
+        SignedIn::with_password(site, name, PASSWORD, None, "").await.unwrap()
     }
 
     pub fn host_log(&self) -> String {

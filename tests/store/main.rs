@@ -4,7 +4,7 @@ mod postgres;
 
 use chevet::store::{
     Attempt, AvailabilityRow, Change, MOST_WRONG_PINS, NewUser, PinAttempt, ProviderSignIn, RemoteHostRow,
-    Role, Seat, SeatCode, SeatMode, SignIn, Store, StoreError,
+    Role, Seat, SeatCode, SeatMode, SharedGateway, SignIn, Store, StoreError,
 };
 use postgres::Postgres;
 use sqlx::{Connection, Executor};
@@ -59,6 +59,41 @@ async fn the_store_keeps_its_promises_on_sqlite_and_on_postgresql() {
         assert!(again.is_well().await);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_gateways_on_one_postgresql_one_has_a_session_as_long_as_it_says_that_it_is_there() {
+    let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
+    let store = Store::open(&postgres.database("chevet")).await.unwrap();
+    let gateway = |name: &str, start: &str| SharedGateway {
+        name: name.into(),
+        start_id: start.into(),
+        address: "{}".into(),
+        draining: 0,
+    };
+    store.gateway_is_there(&gateway("one", "1"), 60_000).await.unwrap();
+    store.gateway_is_there(&gateway("two", "2"), 60_000).await.unwrap();
+    assert_eq!(store.gateways().await.unwrap().len(), 2);
+    assert_eq!(store.take_free_session("ward", "Ward", "1").await.unwrap(), Some(1));
+    assert_eq!(store.take_free_session("ward", "Ward", "2").await.unwrap(), None);
+    assert_eq!(store.lease("ward").await.unwrap().unwrap().start_id, "1");
+    // It does not say so any more.
+    store.gateway_is_there(&gateway("one", "1"), 0).await.unwrap();
+    assert_eq!(store.lease("ward").await.unwrap(), None);
+    assert_eq!(store.take_free_session("ward", "Ward", "2").await.unwrap(), Some(2));
+    // It was started anew: what it had before it died is nobody's.
+    store.gateway_is_there(&gateway("two", "3"), 60_000).await.unwrap();
+    assert_eq!(store.take_free_session("ward", "Ward", "3").await.unwrap(), Some(3));
+    // A host's word is stronger than a lease.
+    assert_eq!(store.take_session("desk", "Desk", "3").await.unwrap(), 1);
+    assert_eq!(store.take_session("desk", "Desk", "1").await.unwrap(), 2);
+    let mut heard = store.hear_gateways().await.unwrap();
+    store.tell_gateways("a word").await.unwrap();
+    assert_eq!(heard.next().await.unwrap().as_deref(), Some("a word"));
+    assert!(store.use_ticket("t", 60_000).await.unwrap() < 10_000);
+    assert!(store.use_ticket("t", 60_000).await.unwrap() >= 0);
+    store.gateway_is_gone("3").await.unwrap();
+    assert!(store.leases().await.unwrap().is_empty() && store.gateways().await.unwrap().is_empty());
 }
 
 async fn a_host_has_one_key_until_it_is_enrolled_anew_or_removed(store: &Store) {
