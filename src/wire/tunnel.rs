@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The ALPN of the tunnel.
 pub const TUNNEL_ALPN: &[u8] = b"chevet-edge/1";
-/// How many bytes [`Tag`]'s key has.
+/// How many bytes the key has by which a gateway signs its connection ids.
 pub const TAG_KEY: usize = 32;
 /// The longest head of a datagram or stream.
 pub const MAX_HEAD: usize = 1 + 16 + 2;
