@@ -373,7 +373,7 @@ impl Registry {
     }
 
     /// Whether the host of a session is connected.
-    pub(super) fn is_connected(&self, name: &str) -> bool {
+    pub fn is_connected(&self, name: &str) -> bool {
         let sessions = self.lock();
         let link = sessions.get(name).and_then(|entry| entry.link.as_ref());
         link.is_some_and(|link| link.closed().is_none())
