@@ -311,6 +311,23 @@ fn a_host_that_may_pack_what_it_sends_is_shown_to_the_pixel() {
 }
 
 #[test]
+fn what_a_host_has_compressed_is_shown_to_the_pixel() {
+    let server = Server::start(Program::Xvfb, 800, 600, 24);
+    scribble(&server.display, 15, 40);
+    let shadow = Shadow::start(&server.display);
+    let settings = RdpSettings { compression: true, pipeline: false, ..nla_settings(shadow.port) };
+    let mut shown = show(settings, "right", (800, 600));
+    shown.wait_live();
+    for seed in 16..20 {
+        shown.expect_same(&server.display);
+        scribble(&server.display, seed, 40);
+    }
+    shown.expect_same(&server.display);
+    let packed = shown.source.report().packed;
+    assert!(packed > 0, "nothing came compressed");
+}
+
+#[test]
 fn a_session_of_several_monitors_is_as_large_as_all_of_them_whatever_a_viewer_wants() {
     let desktop = Desktop::start(800, 600);
     let xrdp = Xrdp::start(&desktop);
