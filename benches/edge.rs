@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 const ROUNDS: usize = 3;
-const SECONDS: u32 = 5;
+const SECONDS: u32 = 4;
 /// Stacks of slices, 15 a second: the most that a viewer is brought.
 const PROFILE: &str = "imaging";
 const TICKET: &str = "the ticket of this bench";
@@ -89,6 +89,9 @@ impl Stage {
         let mut programs =
             vec![start(&["edge", "--config", text(&edge)]), start(&["gateway", "--config", text(&gateway)])];
         let gateway = format!("127.0.0.1:{inside}");
+        while ask(inside).is_none() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
         let offered = ["load", "--serve", "--sessions", "8", "--profile", PROFILE, "--gateway", &gateway];
         let offering = chevet(&offered).env("CHEVET_HOST_SECRET", TICKET).stdout(Stdio::null()).spawn();
         programs.push(Program(offering.expect("chevet")));
@@ -243,7 +246,7 @@ fn measure(stage: &Stage) {
     println!("| road | viewers | way | p50, ms | p90 | p99 | MB/s | edge, cores | gateway, cores |");
     println!("|---|---|---|---|---|---|---|---|---|");
     for road in ["quic", "websocket"] {
-        for viewers in [2, 64] {
+        for viewers in [2, 32] {
             let mut runs: [Vec<Run>; 3] = Default::default();
             for _ in 0..ROUNDS {
                 runs[0].extend(stage.load(false, road, viewers, SECONDS));

@@ -16,13 +16,15 @@ pub use config::{Config, ConfigError, DEFAULT_CONFIG, Limits};
 
 use crate::link::{Identity, IdentityError, TlsError, udp_socket};
 use crate::metrics::{Counter, Gauge};
-use guard::Guard;
+use guard::{Allowance, Guard};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tunnels::Tunnels;
 
+/// Packets of QUIC that may begin a connection, for each connection: a long hello, acknowledgements, what was lost.
+const FIRST_PACKETS: u32 = 8;
 /// A stopping edge lets gateways hear of it for this long.
 const FAREWELL: Duration = Duration::from_millis(500);
 /// How often the log says what was refused, if anything was.
@@ -69,7 +71,9 @@ impl Edge {
         let identity = Identity::kept(&config.key_file()?)?;
         let counters = Arc::new(Counters::default());
         // Apart, since anybody can send packets in another's name and so use up what that one may begin.
-        let (guard, packets_guard) = (Guard::new(config.allowance()), Guard::new(config.allowance()));
+        let (guard, allowance) = (Guard::new(config.allowance()), config.allowance());
+        let a_second = allowance.a_second.saturating_mul(FIRST_PACKETS);
+        let packets_guard = Guard::new(Allowance { a_second, ..allowance });
         let mut addresses = Vec::new();
         let (mut listeners, mut sockets) = (Vec::new(), Vec::new());
         for &address in &config.listen {

@@ -146,6 +146,8 @@ pub fn listen_in_tunnels(
 ) -> Result<quinn::Endpoint, TlsError> {
     let config = super::server_config(certificate)?;
     let mut endpoint = quinn::EndpointConfig::new(Arc::new(reset_key));
+    // Clients that are allowed to would clear the bit by which an edge tells QUIC from anything else (RFC 9287).
+    endpoint.grease_quic_bit(false);
     let tag = tag.clone();
     endpoint
         .cid_generator(move || Box::new(TaggedIds { tag: tag.clone(), key: RandomState::new(), count: 0 }));
