@@ -231,6 +231,14 @@ async fn an_edge_says_whether_it_is_ready_and_counts_what_it_carried_and_refused
     };
     assert!(ask("/readyz").await.starts_with("HTTP/1.1 200"));
     let client = stage.view(Roads::OnlyWebSocket).await.unwrap();
+    // All that a client sends by QUIC is known for what it is: nothing of it is refused.
+    let mut quic = stage.view(Roads::OnlyQuic).await.unwrap();
+    for _ in 0..100 {
+        quic.ping();
+        let _ = tokio::time::timeout(Duration::from_millis(10), quic.next()).await;
+    }
+    assert!(ask("/metrics").await.contains("chevet_edge_packets_refused_total 0\n"));
+    quic.close().await;
     let strange = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     strange.send_to(&[0x40; 60], stage.outside()).await.unwrap();
     let counted = async {
