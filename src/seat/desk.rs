@@ -207,11 +207,10 @@ impl Desk {
 
     fn on_answer(&mut self, number: u64, answer: Answer, now: u64) -> Vec<Act> {
         if number != self.asked || matches!(self.state, State::Locked | State::Open { .. }) {
-            // Whoever was let in has left meanwhile.
-            return match answer {
-                Answer::Open { .. } => vec![Act::Lock("its badge had left")],
-                _ => Vec::new(),
-            };
+            let Answer::Open { .. } = answer else { return Vec::new() };
+            // Whoever was let in has left meanwhile. The gateway ends all that badges opened here, so what is shown goes dark first.
+            let late = "its badge had left";
+            return if self.is_open() { self.lock(late, None) } else { vec![Act::Lock(late)] };
         }
         let badge = match std::mem::replace(&mut self.state, State::Locked) {
             State::Asking { badge } => badge,
@@ -347,6 +346,19 @@ mod tests {
         assert_eq!(gone.on(Happened::PageGone, 1), [Act::ShowTap(None), Act::Lock("the page was closed")]);
         let mut again = opened(SeatMode::Wedge, "A", 0);
         assert!(again.page_came().contains(&Act::Lock("the page was loaded anew")));
+    }
+
+    #[test]
+    fn an_answer_for_who_left_darkens_what_the_next_badge_opened() {
+        let mut desk = desk(SeatMode::Wedge);
+        desk.on(badge("A"), 0);
+        let late = desk.asked;
+        desk.on(badge("B"), 1);
+        let acts = desk.on(Happened::Told(desk.asked, open()), 2);
+        assert!(matches!(acts[..], [Act::ShowSession { .. }]), "{acts:?}");
+        let acts = desk.on(Happened::Told(late, open()), 3);
+        assert_eq!(acts, [Act::ShowTap(None), Act::Lock("its badge had left")]);
+        assert!(!desk.is_open());
     }
 
     fn anything() -> impl Strategy<Value = Happened> {
