@@ -7,7 +7,7 @@ mod screens;
 #[path = "corpus/parts.rs"]
 mod parts;
 
-use chevet::codec::{Decoder, Encoder};
+use chevet::codec::{Beginning, Decoder, Encoder};
 use chevet::screen::{Framebuffer, HashKey, Rect, TileId, hash_tile};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -58,7 +58,7 @@ fn small_parts(criterion: &mut Criterion) {
         let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
         let mut encode = |update: &[Rect], out: &mut Vec<u8>| {
             out.clear();
-            encoder.encode_parts(black_box(&parts.screen), update.iter().copied(), out);
+            encoder.encode_parts(black_box(&parts.screen), update.iter().copied(), Beginning::Alone, out);
         };
         let mut payloads = vec![Vec::new(); parts.updates.len()];
         parts.updates.iter().zip(&mut payloads).for_each(|(update, payload)| encode(update, payload));
@@ -73,9 +73,10 @@ fn small_parts(criterion: &mut Criterion) {
         group.bench_function("decode", |bencher| {
             bencher.iter(|| {
                 for (update, payload) in parts.updates.iter().zip(&payloads) {
-                    let decoded = decoder.decode_parts(black_box(payload), update, |_, _, pixels| {
-                        black_box(pixels);
-                    });
+                    let decoded =
+                        decoder.decode_parts(black_box(payload), update, Beginning::Alone, |_, _, pixels| {
+                            black_box(pixels);
+                        });
                     decoded.expect("what was encoded decodes");
                 }
             });

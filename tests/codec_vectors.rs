@@ -1,6 +1,6 @@
 //! Golden payloads: what was once written stays readable, here and in the browser's decoder.
 
-use chevet::codec::{Encoder, oracle::decode_to_framebuffer};
+use chevet::codec::{Beginning, Encoder, oracle::decode_to_framebuffer};
 use chevet::screen::{Framebuffer, Grid, HashKey, TileId, hash_tile};
 use std::fmt::Write;
 
@@ -77,7 +77,7 @@ fn write_the_vectors() {
         let mut payload = Vec::new();
         let places = tiles.iter().map(|&tile| screen.grid().rect(tile));
         match small {
-            true => encoder.encode_parts(screen, places, &mut payload),
+            true => encoder.encode_parts(screen, places, Beginning::Alone, &mut payload),
             false => encoder.encode(screen, tiles, &mut payload),
         };
         let hashes = hashes(screen, tiles).iter().map(|hash| format!(" {hash:016x}")).collect::<String>();

@@ -126,6 +126,7 @@ fn every_viewer_comes_to_show_exactly_the_session_whatever_its_path() {
         all.links,
         all.video_tiles_shown,
         all.parts,
+        all.taught,
     ];
     assert!(seeds < 60 || happened.iter().all(|&count| count > 0), "a simulation of everything: {all:?}");
 }

@@ -1,7 +1,7 @@
 //! Orders of arrival that once went wrong between a session's delivery and a viewer.
 
 use bytes::Bytes;
-use chevet::codec::Encoder;
+use chevet::codec::{Beginning, Encoder};
 use chevet::screen::{Framebuffer, HashKey, Rect, TileHash, TileId, TileSet};
 use chevet::sync::{Attachment, Delivery, Identity, Scene, Viewer};
 use chevet::wire::{Attached, CachedTile, Control, CopyRect, Policy, Token, UpdateHeader};
@@ -224,7 +224,7 @@ fn a_part_over_an_update_on_the_way_waits_for_it_and_that_is_not_dropped() {
             while let Some(header) = delivery.next(&scene, None, 0, 0) {
                 let mut stream = Vec::new();
                 header.write(&mut stream);
-                encoder.encode_parts(scene.framebuffer(), header.places(), &mut stream);
+                encoder.encode_parts(scene.framebuffer(), header.places(), Beginning::Alone, &mut stream);
                 delivery.sent(&header, stream.len(), 0);
                 sent.push((header, stream.into()));
             }

@@ -306,29 +306,43 @@ fn some_parts(tiles: &std::collections::BTreeSet<u32>, grid: Grid) -> Vec<TilePa
 fn update() -> impl Strategy<Value = UpdateHeader> {
     let size = (1u32..2_000, 1u32..2_000);
     let order = (1..VARINT, any::<u64>(), number(), number());
-    (size, order, any::<bool>(), any::<bool>()).prop_flat_map(
-        |((width, height), (number, after, epoch, captured_us), complete, keep)| {
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<[u64; 3]>());
+    (size, order, flags).prop_flat_map(
+        |(
+            (width, height),
+            (number, after, epoch, captured_us),
+            (complete, keep, short, [root, base, oldest]),
+        )| {
             let tiles = Grid::new(width, height).len() as u32;
             let listed = move || btree_set(0..tiles, 0..=tiles.min(200) as usize);
             (copies(Rect::new(0, 0, width, height)), listed(), listed()).prop_map(
-                move |(copies, named, tiles)| UpdateHeader {
-                    parts: some_parts(&tiles, Grid::new(width, height)),
-                    number,
-                    after: after % number,
-                    epoch,
-                    width,
-                    height,
-                    captured_us,
-                    complete,
-                    caught_up: complete ^ keep,
-                    keep,
-                    copies,
-                    cached: named
-                        .into_iter()
-                        .map(|tile| CachedTile { tile, hash: TileHash(tile.into()) })
-                        .collect(),
-                    tiles: tiles.into_iter().collect(),
-                    video: None,
+                move |(copies, named, tiles)| {
+                    let back = base % number.min(1 << 40);
+                    let base = if back == 0 { 0 } else { number - back };
+                    let oldest = if base == 0 { oldest % (number + 1) } else { oldest % (base + 1) };
+                    UpdateHeader {
+                        short,
+                        root: if short && complete { root } else { 0 },
+                        // Parts alone: of fewer than two tiles all are parts.
+                        live: (short && tiles.len() == 1).then_some(Live { base, kept: keep, oldest }),
+                        parts: some_parts(&tiles, Grid::new(width, height)),
+                        number,
+                        after: after % number,
+                        epoch,
+                        width,
+                        height,
+                        captured_us,
+                        complete,
+                        caught_up: if short { complete || keep } else { complete ^ keep },
+                        keep,
+                        copies,
+                        cached: named
+                            .into_iter()
+                            .map(|tile| CachedTile { tile, hash: TileHash(tile.into()) })
+                            .collect(),
+                        tiles: tiles.into_iter().collect(),
+                        video: None,
+                    }
                 },
             )
         },
@@ -442,7 +456,8 @@ proptest! {
         // Small values reach deeper than arbitrary ones.
         let [width, height] = screen.map(|side| side & 0x3F);
         let likely = [&[2, 5, 0, 1, width, height, 0, 0], &small[..], &rest[..]].concat();
-        for stream in [rest, likely] {
+        let short = [&[3], &small[..1.min(small.len())], &[5, 5, 1, width, height, 0], &small[..], &rest[..]].concat();
+        for stream in [rest, likely, short] {
             let Ok((header, payload)) = read_update(&stream) else { continue };
             let lists = header.copies.len() * 6 + header.cached.len() * 9;
             prop_assert!(lists + payload.len() <= stream.len() && header.tiles.len() <= 4_096);

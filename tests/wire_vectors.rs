@@ -282,7 +282,8 @@ fn video() -> (UpdateHeader, Value) {
     };
     let value = json!({"number": 8, "after": 6, "epoch": 1, "width": 1920, "height": 1080,
         "captured_us": 5, "complete": false, "caught_up": true, "keep": false, "copies": [], "cached": [], "tiles": [31, 32], "parts": [],
-        "video": {"video": 2, "frame": 300, "x": 70, "y": 64, "width": 100, "height": 48}, "payload": "aabb"});
+        "video": {"video": 2, "frame": 300, "x": 70, "y": 64, "width": 100, "height": 48},
+        "short": false, "root": "0000000000000000", "live": null, "payload": "aabb"});
     (header, value)
 }
 
@@ -307,7 +308,7 @@ fn update() -> (UpdateHeader, Value) {
             TilePart { tile: 1, within: Rect::new(0, 0, 64, 1) },
             TilePart { tile: 509, within: Rect::new(63, 55, 1, 1) },
         ],
-        video: None,
+        ..UpdateHeader::default()
     };
     let value = json!({"number": 7, "after": 6, "epoch": 1, "width": 1920, "height": 1080,
         "captured_us": 123_456_789, "complete": true, "caught_up": false, "keep": true,
@@ -316,8 +317,40 @@ fn update() -> (UpdateHeader, Value) {
         "tiles": [0, 1, 30, 31, 509],
         "parts": [{"tile": 1, "x": 0, "y": 0, "width": 64, "height": 1},
             {"tile": 509, "x": 63, "y": 55, "width": 1, "height": 1}],
-        "video": null, "payload": "aabb"});
+        "video": null, "short": false, "root": "0000000000000000", "live": null, "payload": "aabb"});
     (header, value)
+}
+
+/// The short form: a letter, complete, that goes on from what an earlier update taught; and much at once.
+fn short() -> [(UpdateHeader, Value); 2] {
+    let (longer, longer_value) = update();
+    let letter = UpdateHeader {
+        number: 300,
+        after: 299,
+        epoch: 1,
+        width: 1920,
+        height: 1080,
+        captured_us: 5,
+        complete: true,
+        caught_up: true,
+        tiles: vec![31],
+        parts: vec![TilePart { tile: 31, within: Rect::new(3, 4, 9, 14) }],
+        short: true,
+        root: 0x0102_0304_0506_0708,
+        live: Some(Live { base: 298, kept: true, oldest: 296 }),
+        ..UpdateHeader::default()
+    };
+    let value = json!({"number": 300, "after": 299, "epoch": 1, "width": 1920, "height": 1080,
+        "captured_us": 5, "complete": true, "caught_up": true, "keep": false, "copies": [], "cached": [],
+        "tiles": [31], "parts": [{"tile": 31, "x": 3, "y": 4, "width": 9, "height": 14}], "video": null,
+        "short": true, "root": "0102030405060708",
+        "live": {"base": 298, "kept": true, "oldest": 296}, "payload": "aabb"});
+    let many = UpdateHeader { short: true, complete: false, caught_up: true, ..longer };
+    let mut many_value = longer_value;
+    for (name, value) in [("short", json!(true)), ("complete", json!(false)), ("caught_up", json!(true))] {
+        many_value[name] = value;
+    }
+    [(letter, value), (many, many_value)]
 }
 
 fn check(file: &str, messages: Vec<Value>) -> Vec<Vec<u8>> {
@@ -374,7 +407,8 @@ fn input_events_are_written_and_read_as_recorded() {
 
 #[test]
 fn updates_motions_and_frames_are_written_and_read_as_recorded() {
-    let updates = [update(), video()];
+    let [letter, many] = short();
+    let updates = [update(), video(), letter, many];
     let recorded = updates
         .iter()
         .map(|(header, value)| {

@@ -3,6 +3,7 @@
 //! Whatever it says, nothing panics, and what is on the way stays bounded.
 #![no_main]
 
+use chevet::codec::Encoder;
 use chevet::screen::{HashKey, Rect, TileHash, TileSet};
 use chevet::sync::{Delivery, Pointer, Scene};
 use chevet::wire::{KnownScreen, UpdateHeader, read_update};
@@ -15,6 +16,8 @@ fuzz_target!(|actions: Vec<(u8, u8, u64)>| {
     let mut scene = Scene::new(HashKey(7), 200, 150).unwrap();
     let mut delivery = Delivery::new(&scene, 1 << 20, None, 0);
     delivery.take_parts();
+    delivery.take_short();
+    let mut encoder = Encoder::new();
     let mut now = 1;
     let mut newest = 0;
     for (action, small, large) in actions.into_iter().take(300) {
@@ -72,8 +75,15 @@ fuzz_target!(|actions: Vec<(u8, u8, u64)>| {
         newest = send_video(&scene, &mut delivery, newest, now);
         let pointer = (small > 128).then_some(Pointer { x: large as u32, y: u32::from(small) });
         let mut given = 0;
-        while let Some(header) = delivery.next(&scene, pointer, now, now) {
+        while let Some(mut header) = delivery.next(&scene, pointer, now, now) {
             assert_eq!(header.number, newest + 1);
+            if !header.parts.is_empty() {
+                let (mut payload, mut stream) = (Vec::new(), Vec::new());
+                let teaching = delivery.teaching().expect("it takes short updates");
+                teaching.encode(&mut encoder, scene.framebuffer(), &mut header, &mut payload);
+                header.write(&mut stream);
+                assert_eq!(read_update(&stream).map(|(read, _)| read).as_ref(), Ok(&header));
+            }
             delivery.sent(&header, header.tiles.len() * 500 + 30, now);
             newest = header.number;
             given += 1;

@@ -35,6 +35,7 @@ const ELSEWHERE_AGAIN: Micros = 1_000_000;
 /// What this build can do.
 const FEATURES: u64 = wire::features::PARTS
     | wire::features::SHARE
+    | wire::features::SHORT
     | wire::features::CLIP
     | if crate::sound::IS_THERE { wire::features::SOUND } else { 0 }
     | wire::features::GATEWAYS
@@ -330,6 +331,9 @@ impl Client {
         for applied in all {
             let draw_to_decode_us = now.saturating_sub(self.attachment.local_time(applied.captured_us));
             self.events.push_back(Event::Updated(Update { applied, draw_to_decode_us, decode_us }));
+        }
+        if self.attachment.is_newly_exact() {
+            self.events.push_back(Event::Exact);
         }
     }
 

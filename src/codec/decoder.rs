@@ -1,6 +1,6 @@
 //! The decoder: classes first, then each section's tiles.
 
-use super::context::ContextDecoder;
+use super::context::{Beginning, ContextDecoder, ContextModel};
 use super::entropy::Unpacker;
 use super::interface::InterfaceDecoder;
 use super::natural::NaturalDecoder;
@@ -49,21 +49,28 @@ impl Decoder {
         if let Some(&tile) = tiles.iter().find(|&&tile| tile as usize >= grid.len()) {
             return Err(DecodeError::NoSuchTile(tile));
         }
-        self.decode_places(payload, tiles.len(), |index| grid.rect(tiles[index]), &mut sink)
+        self.decode_places(payload, tiles.len(), |index| grid.rect(tiles[index]), Beginning::Alone, &mut sink)
     }
 
     /// The same for a payload that holds exactly `parts`: rectangles no larger than a tile, as
-    /// [`super::Encoder::encode_parts`] was given them.
+    /// [`super::Encoder::encode_parts`] was given them, with the same beginning.
     pub fn decode_parts(
         &mut self,
         payload: &[u8],
         parts: &[Rect],
+        beginning: Beginning,
         mut sink: impl FnMut(usize, &Rect, &[u32]),
     ) -> Result<(), DecodeError> {
         if let Some(&part) = parts.iter().find(|part| part.is_empty() || part.width.max(part.height) > TILE) {
             return Err(DecodeError::NoSuchPart(part));
         }
-        self.decode_places(payload, parts.len(), |index| parts[index], &mut sink)
+        self.decode_places(payload, parts.len(), |index| parts[index], beginning, &mut sink)
+    }
+
+    /// What was learnt of the last payload, if all of it was context-coded; `spare` is used from now on.
+    pub fn learnt(&mut self, spare: Box<ContextModel>) -> Option<Box<ContextModel>> {
+        let learnt = !self.classes.is_empty() && self.classes.iter().all(|class| *class == Class::Context);
+        learnt.then(|| self.context.learnt(spare))
     }
 
     fn decode_places(
@@ -71,6 +78,7 @@ impl Decoder {
         payload: &[u8],
         count: usize,
         place: impl Fn(usize) -> Rect,
+        beginning: Beginning,
         sink: &mut impl FnMut(usize, &Rect, &[u32]),
     ) -> Result<(), DecodeError> {
         let mut reader = Reader::new(payload);
@@ -87,7 +95,7 @@ impl Decoder {
         }
         let context = || places().filter(|tile| tile.class == Class::Context);
         if context().next().is_some() {
-            self.context.decode(&mut reader, context, sink)?;
+            self.context.decode(&mut reader, context, beginning, sink)?;
         }
         reader.end()
     }

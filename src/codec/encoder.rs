@@ -1,7 +1,7 @@
 //! The encoder: each tile to its class, each class to its section.
 
 use super::classify::classify;
-use super::context::{self, ContextEncoder};
+use super::context::{self, Beginning, ContextEncoder, ContextModel};
 use super::entropy::Packer;
 use super::interface::InterfaceEncoder;
 use super::natural::NaturalEncoder;
@@ -18,6 +18,8 @@ pub struct EncodeStats {
     pub interface_bytes: usize,
     /// Bytes of the predicted planes of grey and colour tiles.
     pub natural_bytes: usize,
+    /// The parts were context-coded, so another payload may go on from there.
+    pub learnt: bool,
 }
 
 /// Encodes tiles. Keep one and use it again: its buffers and tables are reused.
@@ -58,20 +60,26 @@ impl Encoder {
     }
 
     /// The same for any rectangles of the framebuffer that are no larger than a tile, such as parts of tiles, for a decoder
-    /// that knows context-coded content. It needs the same rectangles in the same order.
+    /// that knows context-coded content. It needs the same rectangles in the same order, and the same beginning.
     pub fn encode_parts(
         &mut self,
         framebuffer: &Framebuffer,
         parts: impl Iterator<Item = Rect> + Clone,
+        beginning: Beginning,
         out: &mut Vec<u8>,
     ) -> EncodeStats {
         let area: u64 = parts.clone().map(|part| part.area()).sum();
         if area <= context::MOST_PIXELS
-            && let Some(stats) = self.encode_small(framebuffer, parts.clone(), out)
+            && let Some(stats) = self.encode_small(framebuffer, parts.clone(), beginning, out)
         {
             return stats;
         }
         self.encode_sections(framebuffer, parts, out)
+    }
+
+    /// What was learnt of the last payload, if [`EncodeStats::learnt`]; `spare` is used from now on.
+    pub fn learnt(&mut self, spare: Box<ContextModel>) -> Box<ContextModel> {
+        self.context.learnt(spare)
     }
 
     /// All parts context-coded; `None`, with nothing appended, if some are natural, the colours too many, or only one: a
@@ -80,6 +88,7 @@ impl Encoder {
         &mut self,
         framebuffer: &Framebuffer,
         parts: impl Iterator<Item = Rect>,
+        beginning: Beginning,
         out: &mut Vec<u8>,
     ) -> Option<EncodeStats> {
         self.small.clear();
@@ -95,7 +104,7 @@ impl Encoder {
             return None;
         }
         self.scratch.clear();
-        if !self.context.encode(framebuffer, &self.small, &mut self.scratch) {
+        if !self.context.encode(framebuffer, &self.small, beginning, &mut self.scratch) {
             return None;
         }
         self.classes.clear();
@@ -103,7 +112,7 @@ impl Encoder {
         write_classes(&self.classes, out);
         out.extend_from_slice(&self.scratch);
         let (interface_tiles, interface_bytes) = (self.small.len() as u32, self.scratch.len());
-        Some(EncodeStats { interface_tiles, interface_bytes, ..EncodeStats::default() })
+        Some(EncodeStats { interface_tiles, interface_bytes, learnt: true, ..EncodeStats::default() })
     }
 
     pub(super) fn encode_sections(

@@ -1,7 +1,7 @@
 //! Pixels to bytes and back: lossless tiles, encoder beside decoder. Pure: no wire, no session.
 //!
 //! A payload holds the pixels of some tiles of one framebuffer and depends on nothing else, so payloads may
-//! arrive in any order. Interface content (text, lines, flat areas) becomes indices into one palette that
+//! arrive in any order; only small parts may go on from what an earlier one taught, if the caller says so. Interface content (text, lines, flat areas) becomes indices into one palette that
 //! all tiles share; natural content (photographs, medical images) is predicted from its neighbours and its
 //! residuals are sorted by activity; a letter or a caret is coded pixel by pixel. `docs/codec.md` is the format.
 
@@ -18,6 +18,7 @@ mod payload;
 pub mod video;
 
 pub use classify::is_natural;
+pub use context::{Beginning, ContextModel};
 pub use decoder::Decoder;
 pub use encoder::{EncodeStats, Encoder};
 pub use packed::Packed;

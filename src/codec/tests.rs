@@ -1,5 +1,5 @@
 use super::oracle::{assert_roundtrip, assert_survives, decode_to_framebuffer, screen_from_bytes};
-use super::{DecodeError, Decoder, Encoder};
+use super::{Beginning, DecodeError, Decoder, Encoder};
 use crate::screen::{Framebuffer, Grid, Rect, TileId};
 use proptest::prelude::*;
 
@@ -109,9 +109,9 @@ proptest! {
 /// Panics unless the parts come back exactly; returns the payload.
 fn assert_parts_roundtrip(screen: &Framebuffer, parts: &[Rect]) -> Vec<u8> {
     let mut payload = Vec::new();
-    Encoder::new().encode_parts(screen, parts.iter().copied(), &mut payload);
+    Encoder::new().encode_parts(screen, parts.iter().copied(), Beginning::Alone, &mut payload);
     let mut seen = vec![false; parts.len()];
-    let decoded = Decoder::new().decode_parts(&payload, parts, |index, rect, pixels| {
+    let decoded = Decoder::new().decode_parts(&payload, parts, Beginning::Alone, |index, rect, pixels| {
         assert_eq!(*rect, parts[index]);
         for (y, row) in (rect.y..).zip(pixels.chunks_exact(rect.width as usize)) {
             assert_eq!(row, screen.row(rect.x, y, rect.width));
@@ -166,7 +166,8 @@ fn context_coded_bytes_end_exactly_where_the_pixels_do() {
     paint(&mut screen, Rect::new(8, 10, 9, 18), 3, 1);
     let part = Rect::new(6, 8, 20, 20);
     let payload = assert_parts_roundtrip(&screen, &[part]);
-    let decode = |payload: &[u8]| Decoder::new().decode_parts(payload, &[part], |_, _, _| {});
+    let decode =
+        |payload: &[u8]| Decoder::new().decode_parts(payload, &[part], Beginning::Alone, |_, _, _| {});
     assert!(decode(&payload[..payload.len() - 1]).is_err());
     assert!(decode(&[&payload[..], &[0]].concat()).is_err());
 }

@@ -334,7 +334,7 @@ fn begin(data: &[u8], link: &Link) -> Result<Arriving, Closed> {
             link.begin_input()?;
             Arriving::Input(InputReader::new())
         }
-        Some(stream_kind::UPDATE) => Arriving::Update(Vec::new()),
+        Some(kind) if stream_kind::is_update(kind) => Arriving::Update(Vec::new()),
         _ => Arriving::Unknown,
     })
 }

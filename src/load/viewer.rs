@@ -146,7 +146,7 @@ impl Viewer<'_> {
             width: 0,
             height: 0,
             cache_bytes: self.course.cache_bytes.unwrap_or(0),
-            features: features::PARTS,
+            features: features::PARTS | features::SHORT,
             token: None,
             screen: None,
         };

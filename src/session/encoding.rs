@@ -1,6 +1,6 @@
-use crate::codec::{Encoder, Packed};
+use crate::codec::{Beginning, Encoder, Packed};
 use crate::screen::{Framebuffer, TileId};
-use crate::sync::Scene;
+use crate::sync::{Scene, Teaching};
 use crate::wire::{TilePart, UpdateHeader};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -46,9 +46,10 @@ impl Encoding {
         }
         self.scratch.clear();
         // Who takes parts of tiles also knows how small ones are coded.
+        let (framebuffer, alone) = (scene.framebuffer(), Beginning::Alone);
         match parts.is_empty() {
-            true => self.encoder.encode(scene.framebuffer(), tiles, &mut self.scratch),
-            false => self.encoder.encode_parts(scene.framebuffer(), header.places(), &mut self.scratch),
+            true => self.encoder.encode(framebuffer, tiles, &mut self.scratch),
+            false => self.encoder.encode_parts(framebuffer, header.places(), alone, &mut self.scratch),
         };
         let bytes = Bytes::copy_from_slice(&self.scratch);
         if shared {
@@ -63,6 +64,13 @@ impl Encoding {
             });
         }
         bytes
+    }
+
+    /// The same for one viewer alone and an update with parts: those go on from what it was taught.
+    pub fn taught(&mut self, scene: &mut Scene, header: &mut UpdateHeader, teaching: &mut Teaching) -> Bytes {
+        self.scratch.clear();
+        teaching.encode(&mut self.encoder, scene.framebuffer(), header, &mut self.scratch);
+        Bytes::copy_from_slice(&self.scratch)
     }
 
     /// The session rests: neither pixels nor what was encoded of them are worth their memory.

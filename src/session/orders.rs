@@ -97,6 +97,9 @@ impl Task {
         if attach.features & features::PARTS != 0 {
             delivery.take_parts();
         }
+        if attach.features & features::SHORT != 0 {
+            delivery.take_short();
+        }
         let id = self.next_viewer;
         self.next_viewer += 1;
         tracing::info!(viewer = id, road = link.road().name(), session = self.title, "viewer attached");

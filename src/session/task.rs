@@ -289,7 +289,10 @@ impl Task {
             }
             Control::Proof { update, root } => {
                 if let Some(agreed) = viewer.delivery.prove(scene, update, root) {
-                    viewer.link.control(&Control::Verdict { update, agreed });
+                    // Who was told what to find has found it.
+                    if !agreed || !viewer.delivery.takes_short() {
+                        viewer.link.control(&Control::Verdict { update, agreed });
+                    }
                     viewer.proof(agreed, now);
                     if !agreed {
                         viewer.hashes_wanted = true;
@@ -535,6 +538,11 @@ impl Task {
                 self.canvas.rest(&framebuffer, packed);
             }
             self.marks.rest();
+            for viewer in self.viewers.values_mut() {
+                if let Some(teaching) = viewer.delivery.teaching() {
+                    teaching.rest();
+                }
+            }
         }
     }
 
@@ -562,8 +570,12 @@ impl Task {
             let captured_us = self.captured_us.max(viewer.attached_us);
             let plain = (&mut self.scene, &mut self.encoding);
             let (scene, encoding) = self.marks.parts(plain, viewer.picture);
-            while let Some(header) = viewer.delivery.next(scene, viewer.pointer, captured_us, now) {
-                let payload = encoding.payload(scene, &header, shared);
+            while let Some(mut header) = viewer.delivery.next(scene, viewer.pointer, captured_us, now) {
+                let payload = match viewer.delivery.teaching().filter(|_| !shared && !header.parts.is_empty())
+                {
+                    Some(teaching) => encoding.taught(scene, &mut header, teaching),
+                    None => encoding.payload(scene, &header, shared),
+                };
                 let encoded = clock::now_us();
                 metrics::ENCODE.observe(Duration::from_micros(encoded.saturating_sub(now)));
                 metrics::QUEUE.observe(Duration::from_micros(now.saturating_sub(captured_us)));

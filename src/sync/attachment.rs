@@ -129,6 +129,7 @@ pub struct Attachment {
     clocks: Clocks,
     changed_at: Micros,
     agreed: u64,
+    newly_exact: bool,
     mismatches: u64,
     policy: Policy,
 }
@@ -152,6 +153,7 @@ impl Attachment {
             clocks: Clocks::new(),
             changed_at: now,
             agreed: 0,
+            newly_exact: false,
             mismatches: 0,
             policy: Policy::default(),
         }
@@ -336,6 +338,10 @@ impl Attachment {
         let failed = self.viewer.failed_videos();
         self.replies.extend(failed.into_iter().map(|video| Control::VideoFailed { video }));
         if let Some((update, root)) = self.viewer.proof() {
+            if self.viewer.told_root() == Some(root) {
+                self.newly_exact |= self.agreed < update;
+                self.agreed = self.agreed.max(update);
+            }
             self.replies.push_back(Control::Proof { update, root });
         }
     }
@@ -416,6 +422,11 @@ impl Attachment {
         } else {
             Exactness::Settling
         }
+    }
+
+    /// Whether what was applied since this was last asked turned out to be the session's screen, as the session had said.
+    pub fn is_newly_exact(&mut self) -> bool {
+        std::mem::take(&mut self.newly_exact) && self.agreed == self.viewer.newest()
     }
 
     /// Whether the link has said nothing for so long that the user must know.

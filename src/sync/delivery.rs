@@ -13,7 +13,7 @@ mod watch;
 use super::budget::{Budget, Sent};
 use super::motion::MOST_REGIONS;
 use super::tile_bytes::TileBytes;
-use super::{CacheMirror, Change, Micros, Scene, root};
+use super::{CacheMirror, Change, Micros, Scene, Teaching, root};
 use crate::screen::{Framebuffer, Grid, HashKey, Rect, TILE, TileHash, TileId, TileSet, hash_tile};
 use crate::wire::limits::{MAX_COPIES, MAX_UPDATE_TILES, MAX_WAITING};
 use crate::wire::{CachedTile, CopyRect, KnownScreen, TilePart, UpdateHeader, WireError};
@@ -84,6 +84,10 @@ pub struct Delivery {
     /// The update that wrote each tile last, and whether it may not have: its cache may miss what was named.
     written_by: Vec<(u64, bool)>,
     takes_parts: bool,
+    takes_short: bool,
+    teaching: Teaching,
+    /// What the last complete update said that its screen folds to.
+    told_root: u64,
     lacking: TileSet,
     lacking_since: Vec<Micros>,
     copies: Vec<CopyRect>,
@@ -117,6 +121,9 @@ impl Delivery {
             changed: Vec::new(),
             written_by: Vec::new(),
             takes_parts: false,
+            takes_short: false,
+            teaching: Teaching::default(),
+            told_root: 0,
             lacking: TileSet::default(),
             lacking_since: Vec::new(),
             copies: Vec::new(),
@@ -159,6 +166,7 @@ impl Delivery {
         self.lacking_since = vec![now; self.grid.len()];
         self.copies.clear();
         self.in_flight.values_mut().for_each(|update| update.tiles.clear());
+        self.teaching.restart();
         self.complete_told = false;
         self.find_lacking(scene, now);
     }
@@ -212,6 +220,21 @@ impl Delivery {
     /// The viewer takes updates that give only a part of a tile.
     pub fn take_parts(&mut self) {
         self.takes_parts = true;
+    }
+
+    /// The viewer takes short updates, finds by itself whether its screen is exact, and keeps what parts teach.
+    pub fn take_short(&mut self) {
+        self.takes_short = true;
+    }
+
+    /// Whether the viewer is told only of a proof with which the session does not agree.
+    pub fn takes_short(&self) -> bool {
+        self.takes_short
+    }
+
+    /// What the parts of tiles that this viewer was sent taught both sides; `None` if it keeps nothing of that.
+    pub fn teaching(&mut self) -> Option<&mut Teaching> {
+        self.takes_short.then_some(&mut self.teaching)
     }
 
     /// Follows which part of each tile is not as the viewer has it, as far as that is known.
@@ -293,6 +316,10 @@ impl Delivery {
         header.caught_up = self.lacking.is_empty();
         header.complete = header.caught_up && self.deferred.is_empty();
         self.complete_told = header.complete;
+        if header.complete && header.short {
+            header.root = root(scene.hashes().iter().copied());
+            self.told_root = header.root;
+        }
         Some(header)
     }
 
@@ -306,6 +333,7 @@ impl Delivery {
     /// The same, with the copies that wait, if any do.
     fn header_with_copies(&mut self, scene: &Scene, captured_us: Micros) -> UpdateHeader {
         let mut header = self.header(scene, captured_us);
+        header.short = self.takes_short;
         if !self.copies.is_empty() {
             header.after = self.last_number;
             header.copies = std::mem::take(&mut self.copies);
@@ -405,6 +433,7 @@ impl Delivery {
         // An update that was dropped may have arrived all the same; it no longer counts.
         let Some(update) = self.in_flight.remove(&number) else { return Ok(()) };
         self.budget.acknowledged(&update.sent, decode_us, now);
+        self.teaching.acknowledged(number);
         let mut misses = false;
         for &tile in missing {
             // What was sent before a restart, or not at all, cannot be missed.
@@ -461,6 +490,7 @@ impl Delivery {
         for number in &numbers {
             let Some(update) = self.in_flight.remove(number) else { continue };
             self.budget.dropped(&update.sent);
+            self.teaching.dropped(*number);
             self.counters.dropped += 1;
             for (tile, hash) in update.tiles {
                 self.forget_tile(tile, hash, now);
@@ -473,7 +503,9 @@ impl Delivery {
     pub fn prove(&self, scene: &Scene, number: u64, proof: u64) -> Option<bool> {
         let settled = self.lacking.is_empty() && self.deferred.is_empty();
         let newest = number == self.last_number && self.complete_told && settled;
-        newest.then(|| root(scene.hashes().iter().copied()) == proof)
+        // The scene may have changed and changed back: what was told is what was shown.
+        let told = || if self.takes_short { self.told_root } else { root(scene.hashes().iter().copied()) };
+        newest.then(|| told() == proof)
     }
 
     /// After a proof failed: the viewer's own hashes. What differs is sent again.

@@ -3,7 +3,7 @@
 mod videos;
 
 use self::videos::{Painted, Videos};
-use super::{TileCache, root};
+use super::{Learning, NoModel, TileCache, root};
 use crate::codec::{DecodeError, Decoder};
 use crate::screen::{Framebuffer, Grid, HashKey, Rect, SizeError, TileHash, TileId, hash_tile};
 use crate::wire::limits::{MAX_WAITING, MAX_WAITING_BYTES};
@@ -18,6 +18,8 @@ pub enum ViewerError {
     Wire(#[from] WireError),
     #[error("the tiles of update {update} could not be decoded: {source}")]
     Decode { update: u64, source: DecodeError },
+    #[error("the parts of tiles of update {update} could not be decoded: {source}")]
+    Untaught { update: u64, source: NoModel },
     #[error("an update's screen is not possible: {0}")]
     Size(#[from] SizeError),
     #[error("a frame of video came, though the session promised never to send a lossy pixel")]
@@ -65,6 +67,7 @@ pub struct Viewer {
     hashes: Vec<Option<TileHash>>,
     cache: TileCache,
     decoder: Decoder,
+    learning: Learning,
     /// Every update up to this number was applied or dropped, and these above it.
     done_below: u64,
     done: BTreeSet<u64>,
@@ -73,6 +76,8 @@ pub struct Viewer {
     newest: u64,
     newest_complete: bool,
     newest_caught_up: bool,
+    /// What the newest update's screen folds to, if it said so.
+    newest_root: Option<u64>,
     proven: u64,
 }
 
@@ -91,6 +96,7 @@ impl Viewer {
             hashes: Vec::new(),
             cache: TileCache::new(cache_bytes),
             decoder: Decoder::new(),
+            learning: Learning::default(),
             done_below: 0,
             done: BTreeSet::new(),
             waiting: BTreeMap::new(),
@@ -98,6 +104,7 @@ impl Viewer {
             newest: 0,
             newest_complete: false,
             newest_caught_up: false,
+            newest_root: None,
             proven: 0,
         }
     }
@@ -144,6 +151,8 @@ impl Viewer {
         self.newest = 0;
         self.newest_complete = false;
         self.newest_caught_up = false;
+        self.newest_root = None;
+        self.learning.forget();
         self.proven = 0;
         self.written_by.fill(0);
         self.painted.fill(Painted::default());
@@ -270,6 +279,7 @@ impl Viewer {
             self.newest = header.number;
             self.newest_complete = header.complete;
             self.newest_caught_up = header.caught_up;
+            self.newest_root = (header.short && header.complete).then_some(header.root);
         }
         if header.epoch < self.epoch {
             return Ok(applied);
@@ -395,11 +405,17 @@ impl Viewer {
                 applied.tiles.push(tile);
             }
         };
+        let update = header.number;
+        let untaught = |source| ViewerError::Untaught { update, source };
+        let beginning = self.learning.beginning(header.live.as_ref()).map_err(untaught)?;
         let decoded = match places.is_empty() {
             true => self.decoder.decode(payload, grid, &header.tiles, sink),
-            false => self.decoder.decode_parts(payload, &places, sink),
+            false => self.decoder.decode_parts(payload, &places, beginning, sink),
         };
-        decoded.map_err(|source| ViewerError::Decode { update: header.number, source })
+        decoded.map_err(|source| ViewerError::Decode { update, source })?;
+        let Some(live) = &header.live else { return Ok(()) };
+        let spare = self.learning.spare();
+        self.learning.learnt(update, live, self.decoder.learnt(spare)).map_err(untaught)
     }
 
     fn hash(&mut self, tile: TileId) -> TileHash {
@@ -431,6 +447,11 @@ impl Viewer {
         self.proven = self.newest;
         let hashes = self.hashes();
         Some((self.newest, root(hashes)))
+    }
+
+    /// What the session says that the newest update's screen folds to.
+    pub fn told_root(&self) -> Option<u64> {
+        self.newest_root
     }
 
     /// The number of the newest update applied.

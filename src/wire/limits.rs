@@ -60,3 +60,5 @@ pub const MAX_SOUND: usize = 1_000;
 pub const MAX_GATEWAYS: usize = 32;
 /// Certificates by which one of them may be known.
 pub const MAX_PINS: usize = 4;
+/// Models of small parts that a viewer keeps, each of 104 KiB.
+pub const MAX_MODELS: usize = 4;

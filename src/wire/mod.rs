@@ -10,6 +10,7 @@ pub mod limits;
 mod parts;
 mod policy;
 mod share;
+mod short;
 mod sound;
 mod tunnel;
 mod update;
@@ -28,7 +29,7 @@ pub use tunnel::{
     CONNECTION_ID, MAX_HEAD, Outside, TAG_KEY, TUNNEL_ALPN, TunnelMessage, household, outside, put_head,
     read_head,
 };
-pub use update::{CachedTile, CopyRect, TilePart, UpdateHeader, VideoFrame, read_update};
+pub use update::{CachedTile, CopyRect, Live, TilePart, UpdateHeader, VideoFrame, read_update};
 pub use value::{Reader, WireError};
 pub(crate) use value::{put_bytes, put_text, put_u64, put_varint};
 pub use websocket::{Frame, read_frame, write_frame};
@@ -48,6 +49,11 @@ pub const PATH: &str = "/chevet";
 pub mod stream_kind {
     pub const INPUT: u64 = 1;
     pub const UPDATE: u64 = 2;
+    pub const SHORT_UPDATE: u64 = 3;
+
+    pub fn is_update(kind: u64) -> bool {
+        kind == UPDATE || kind == SHORT_UPDATE
+    }
 }
 
 /// Bits of what a viewer can do, in Attach.
@@ -62,6 +68,8 @@ pub mod features {
     pub const SHARE: u64 = 8;
     /// It has a clipboard, and so may be sent what is copied.
     pub const CLIP: u64 = 16;
+    /// It takes short updates, finds by itself whether it is exact, and keeps what was learnt of small parts.
+    pub const SHORT: u64 = 32;
     /// It goes on at another gateway that it is told of.
     pub const GATEWAYS: u64 = 64;
 }

@@ -2,6 +2,7 @@
 
 use super::limits::*;
 use super::parts::{read_parts, write_parts};
+use super::short::read_short;
 use super::stream_kind;
 use super::value::*;
 use crate::screen::{Grid, MAX_PIXELS, Rect, TileHash, TileId};
@@ -46,6 +47,17 @@ pub struct VideoFrame {
     pub rect: Rect,
 }
 
+/// How the pixels of parts of tiles go on from what was learnt of earlier ones (`docs/codec.md`, "Live models").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// The update whose model this one goes on from; 0: none.
+    pub base: u64,
+    /// The model after this update is kept: another one may go on from it.
+    pub kept: bool,
+    /// No later update goes on from one below this.
+    pub oldest: u64,
+}
+
 /// What an update says before its pixels.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct UpdateHeader {
@@ -72,6 +84,12 @@ pub struct UpdateHeader {
     /// Those of `tiles` that are given only in part, ascending.
     pub parts: Vec<TilePart>,
     pub video: Option<VideoFrame>,
+    /// Written in the short form, for viewers whose features say that they take it. Only there, but for video:
+    pub short: bool,
+    /// the fold over the hashes of all tiles, if it is `complete`,
+    pub root: u64,
+    /// and how the payload was coded, if all its tiles are in `parts`.
+    pub live: Option<Live>,
 }
 
 impl UpdateHeader {
@@ -96,6 +114,9 @@ impl UpdateHeader {
 
     /// Appends the stream's kind and the header. The payload follows it.
     pub fn write(&self, out: &mut Vec<u8>) {
+        if self.short {
+            return self.write_short(out);
+        }
         put_varint(out, stream_kind::UPDATE);
         for value in
             [self.number, self.after, self.epoch, self.width.into(), self.height.into(), self.captured_us]
@@ -109,31 +130,9 @@ impl UpdateHeader {
                 | u8::from(self.caught_up) << 4
                 | u8::from(!self.parts.is_empty()) << 5,
         );
-        put_varint(out, self.copies.len() as u64);
-        for copy in &self.copies {
-            let Rect { x, y, width, height } = copy.from;
-            for value in [x, y, width, height, copy.x, copy.y] {
-                put_varint(out, value.into());
-            }
-        }
-        put_varint(out, self.cached.len() as u64);
-        let mut next = 0;
-        for cached in &self.cached {
-            put_varint(out, (cached.tile - next).into());
-            put_u64(out, cached.hash.0);
-            next = cached.tile + 1;
-        }
-        let mut parts = self.parts.iter().map(|part| part.tile).peekable();
-        let whole: Vec<TileId> =
-            self.tiles.iter().copied().filter(|tile| parts.next_if_eq(tile).is_none()).collect();
-        let runs: Vec<&[TileId]> = whole.chunk_by(|a, b| a + 1 == *b).collect();
-        put_varint(out, runs.len() as u64);
-        let mut next = 0;
-        for run in runs {
-            put_varint(out, (run[0] - next).into());
-            put_varint(out, run.len() as u64);
-            next = run[0] + run.len() as TileId;
-        }
+        self.write_copies(out);
+        self.write_cached(out);
+        self.write_runs(&self.whole(), out);
         if !self.parts.is_empty() {
             write_parts(&self.parts, self.grid(), out);
         }
@@ -143,6 +142,43 @@ impl UpdateHeader {
             }
         }
     }
+
+    /// The tiles that are given whole.
+    pub(super) fn whole(&self) -> Vec<TileId> {
+        let mut parts = self.parts.iter().map(|part| part.tile).peekable();
+        self.tiles.iter().copied().filter(|tile| parts.next_if_eq(tile).is_none()).collect()
+    }
+
+    pub(super) fn write_copies(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.copies.len() as u64);
+        for copy in &self.copies {
+            let Rect { x, y, width, height } = copy.from;
+            for value in [x, y, width, height, copy.x, copy.y] {
+                put_varint(out, value.into());
+            }
+        }
+    }
+
+    pub(super) fn write_cached(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.cached.len() as u64);
+        let mut next = 0;
+        for cached in &self.cached {
+            put_varint(out, (cached.tile - next).into());
+            put_u64(out, cached.hash.0);
+            next = cached.tile + 1;
+        }
+    }
+
+    pub(super) fn write_runs(&self, whole: &[TileId], out: &mut Vec<u8>) {
+        let runs: Vec<&[TileId]> = whole.chunk_by(|a, b| a + 1 == *b).collect();
+        put_varint(out, runs.len() as u64);
+        let mut next = 0;
+        for run in runs {
+            put_varint(out, (run[0] - next).into());
+            put_varint(out, run.len() as u64);
+            next = run[0] + run.len() as TileId;
+        }
+    }
 }
 
 /// Reads an update stream, the kind included: the header and the payload. Everything that the header names
@@ -150,6 +186,10 @@ impl UpdateHeader {
 pub fn read_update(stream: &[u8]) -> Result<(UpdateHeader, &[u8]), WireError> {
     let r = &mut Reader::new(stream);
     let kind = r.varint("a stream's kind")?;
+    if kind == stream_kind::SHORT_UPDATE {
+        let header = read_short(r)?;
+        return Ok((header, r.rest()));
+    }
     if kind != stream_kind::UPDATE {
         return Err(WireError::Meaningless { what: "a stream's kind", value: kind });
     }
@@ -166,16 +206,7 @@ pub fn read_update(stream: &[u8]) -> Result<(UpdateHeader, &[u8]), WireError> {
     header.complete = flags & 1 != 0;
     header.keep = flags & 2 != 0;
     header.caught_up = flags & 16 != 0;
-    let area = u64::from(header.width) * u64::from(header.height);
-    if area == 0 {
-        return Err(WireError::Meaningless { what: "an update's screen", value: 0 });
-    }
-    if area > MAX_PIXELS.into() {
-        return Err(WireError::TooMuch { what: "an update's screen", value: area, limit: MAX_PIXELS.into() });
-    }
-    if header.number == 0 || header.after >= header.number {
-        return Err(WireError::Meaningless { what: "an update's order", value: header.after });
-    }
+    check_screen(&header)?;
     header.copies = read_copies(r, Rect::new(0, 0, header.width, header.height))?;
     let tiles = header.grid().len() as u64;
     header.cached = read_cached(r, tiles)?;
@@ -195,6 +226,21 @@ pub fn read_update(stream: &[u8]) -> Result<(UpdateHeader, &[u8]), WireError> {
     Ok((header, r.rest()))
 }
 
+/// Whether the screen is possible, and the order.
+pub(super) fn check_screen(header: &UpdateHeader) -> Result<(), WireError> {
+    let area = u64::from(header.width) * u64::from(header.height);
+    if area == 0 {
+        return Err(WireError::Meaningless { what: "an update's screen", value: 0 });
+    }
+    if area > MAX_PIXELS.into() {
+        return Err(WireError::TooMuch { what: "an update's screen", value: area, limit: MAX_PIXELS.into() });
+    }
+    if header.number == 0 || header.after >= header.number {
+        return Err(WireError::Meaningless { what: "an update's order", value: header.after });
+    }
+    Ok(())
+}
+
 fn read_video(r: &mut Reader, header: &UpdateHeader) -> Result<VideoFrame, WireError> {
     let (video, frame) = (r.varint("a video's number")?, r.varint("a video's frame")?);
     let mut value = || side(r, "a video's rectangle");
@@ -210,7 +256,7 @@ fn read_video(r: &mut Reader, header: &UpdateHeader) -> Result<VideoFrame, WireE
     Ok(VideoFrame { video, frame, rect })
 }
 
-fn read_copies(r: &mut Reader, screen: Rect) -> Result<Vec<CopyRect>, WireError> {
+pub(super) fn read_copies(r: &mut Reader, screen: Rect) -> Result<Vec<CopyRect>, WireError> {
     let count = r.count(MAX_COPIES, "an update's copies")?;
     let mut copies = Vec::with_capacity(count);
     for _ in 0..count {
@@ -225,7 +271,7 @@ fn read_copies(r: &mut Reader, screen: Rect) -> Result<Vec<CopyRect>, WireError>
     Ok(copies)
 }
 
-fn read_cached(r: &mut Reader, tiles: u64) -> Result<Vec<CachedTile>, WireError> {
+pub(super) fn read_cached(r: &mut Reader, tiles: u64) -> Result<Vec<CachedTile>, WireError> {
     let count = r.count(tiles as usize, "an update's cached tiles")?;
     if count > r.rest().len() / 9 {
         return Err(WireError::Truncated { what: "an update's cached tiles" });
@@ -241,7 +287,7 @@ fn read_cached(r: &mut Reader, tiles: u64) -> Result<Vec<CachedTile>, WireError>
     Ok(cached)
 }
 
-fn read_runs(r: &mut Reader, tiles: u64) -> Result<Vec<TileId>, WireError> {
+pub(super) fn read_runs(r: &mut Reader, tiles: u64) -> Result<Vec<TileId>, WireError> {
     let runs = r.count(MAX_UPDATE_TILES, "an update's runs")?;
     let mut listed = Vec::new();
     let mut next = 0;

@@ -14,6 +14,8 @@ pub struct Totals {
     pub bytes: u64,
     pub video_frames: u64,
     pub parts: u64,
+    /// Updates that went on from what earlier ones taught.
+    pub taught: u64,
     pub video_tiles_shown: u64,
 }
 
@@ -30,6 +32,7 @@ impl std::ops::AddAssign for Totals {
         self.bytes += more.bytes;
         self.video_frames += more.video_frames;
         self.parts += more.parts;
+        self.taught += more.taught;
         self.video_tiles_shown += more.video_tiles_shown;
     }
 }

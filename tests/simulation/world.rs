@@ -8,7 +8,7 @@ use crate::path::{Conditions, Ordered, Updates};
 use crate::random::Random;
 use crate::totals::Totals;
 use bytes::Bytes;
-use chevet::codec::Encoder;
+use chevet::codec::{Beginning, Encoder};
 use chevet::screen::{HashKey, Rect, TileId, hash_tile};
 use chevet::sync::{Applied, Attachment, Delivery, Exactness, Identity, Micros, Pointer, Scene, Viewer};
 use chevet::wire::{
@@ -118,7 +118,8 @@ impl World {
                 0,
                 features::H264,
                 features::PARTS,
-                features::H264 | features::PARTS,
+                features::PARTS | features::SHORT,
+                features::H264 | features::PARTS | features::SHORT,
             ]),
             missed: false,
             applied_updates: 0,
@@ -208,6 +209,8 @@ impl World {
                 vec![]
             }
             Control::Proof { update, root } => match end.delivery.prove(scene, update, root) {
+                // Who was told what to find has found it.
+                Some(true) if end.delivery.takes_short() => vec![],
                 Some(true) => vec![Control::Verdict { update, agreed: true }],
                 Some(false) => {
                     vec![Control::Verdict { update, agreed: false }, Control::HashesWanted { update }]
@@ -239,6 +242,9 @@ impl World {
         let mut delivery = Delivery::new(&self.scene, attach.cache_bytes, attach.screen.as_ref(), self.now);
         if attach.features & features::PARTS != 0 {
             delivery.take_parts();
+        }
+        if attach.features & features::SHORT != 0 {
+            delivery.take_short();
         }
         link.session = Some(SessionEnd {
             delivery,
@@ -293,15 +299,21 @@ impl World {
         loop {
             let mut stream = Vec::new();
             let takes = self.random.pick(&[0, STEP, 4 * STEP]);
-            let Some((header, frame)) = next_update(end, &mut self.scene, self.now, takes) else { break };
-            header.write(&mut stream);
-            match frame {
-                Some(frame) => stream.extend_from_slice(&frame),
-                None if header.tiles.is_empty() => {}
-                None => {
-                    self.encoder.encode_parts(self.scene.framebuffer(), header.places(), &mut stream);
+            let Some((mut header, frame)) = next_update(end, &mut self.scene, self.now, takes) else { break };
+            let mut payload = frame.unwrap_or_default().to_vec();
+            if header.video.is_none() && !header.tiles.is_empty() {
+                let screen = self.scene.framebuffer();
+                match end.delivery.teaching() {
+                    Some(teaching) => teaching.encode(&mut self.encoder, screen, &mut header, &mut payload),
+                    None => {
+                        let alone = Beginning::Alone;
+                        self.encoder.encode_parts(screen, header.places(), alone, &mut payload);
+                    }
                 }
             }
+            header.write(&mut stream);
+            stream.extend_from_slice(&payload);
+            self.totals.taught += u64::from(header.live.is_some_and(|live| live.base > 0));
             end.delivery.sent(&header, stream.len(), self.now);
             end.epochs.insert(header.number, self.histories.len() - 1);
             end.unanswered.insert(header.number);

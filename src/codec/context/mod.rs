@@ -45,8 +45,10 @@ impl Slot {
     }
 }
 
-/// Two guesses for each pixel, by six neighbours and by two, and the colours seen so far. Begins anew with every payload.
-struct Model {
+/// Two guesses for each pixel, by six neighbours and by two, and the colours seen so far. Begins anew with every payload, or goes
+/// on from what was learnt of an earlier one. 104 KiB.
+#[derive(Clone)]
+pub struct ContextModel {
     wide: Box<[Slot]>,
     narrow: Box<[Slot]>,
     wide_hits: [Chance; 16],
@@ -61,15 +63,26 @@ struct Model {
     blue: [Chance; 256],
     /// The last one that was not guessed first.
     colours: Vec<u32>,
+    /// When there are too many colours, the one that was not needed for longest is forgotten.
+    forgets: bool,
+}
+
+/// What a payload's model begins with.
+#[derive(Clone, Copy)]
+pub enum Beginning<'a> {
+    /// Nothing; what it learns is forgotten after it.
+    Alone,
+    /// What was learnt of an earlier payload, or nothing; another payload may go on from what it learns.
+    Live(Option<&'a ContextModel>),
 }
 
 /// The colours are too many, or one is meant that there is not.
 struct NoSuchColour;
 
-impl Model {
-    fn new() -> Self {
+impl Default for ContextModel {
+    fn default() -> Self {
         let slots = || vec![Slot::default(); 1 << SLOT_BITS].into_boxed_slice();
-        Model {
+        ContextModel {
             wide: slots(),
             narrow: slots(),
             wide_hits: [Chance::EVEN; 16],
@@ -82,10 +95,24 @@ impl Model {
             red: [Chance::EVEN; 256],
             blue: [Chance::EVEN; 256],
             colours: Vec::with_capacity(MOST_COLOURS),
+            forgets: false,
         }
     }
+}
 
-    fn start(&mut self) {
+impl ContextModel {
+    fn start(&mut self, beginning: Beginning) {
+        self.forgets = matches!(beginning, Beginning::Live(_));
+        let Beginning::Live(Some(base)) = beginning else { return self.clear() };
+        self.wide.copy_from_slice(&base.wide);
+        self.narrow.copy_from_slice(&base.narrow);
+        (self.wide_hits, self.narrow_hits) = (base.wide_hits, base.narrow_hits);
+        (self.is_new, self.was_new, self.is_grey) = (base.is_new, base.was_new, base.is_grey);
+        (self.ranks, self.green, self.red, self.blue) = (base.ranks, base.green, base.red, base.blue);
+        self.colours.clone_from(&base.colours);
+    }
+
+    fn clear(&mut self) {
         self.wide.fill(Slot::default());
         self.narrow.fill(Slot::default());
         self.wide_hits.fill(Chance::EVEN);
@@ -154,7 +181,7 @@ impl Model {
         let is_new = coder.code(&mut self.is_new[usize::from(self.was_new)], rank.is_none());
         self.was_new = is_new;
         let pixel = if is_new {
-            if self.colours.len() == MOST_COLOURS {
+            if self.colours.len() == MOST_COLOURS && (!self.forgets || self.colours.pop().is_none()) {
                 return Err(NoSuchColour);
             }
             let [_, red, green, blue] = pixel.to_be_bytes();
@@ -185,19 +212,25 @@ fn mixed(surrounding: u32, colour: u32) -> u32 {
 
 /// Encodes the section.
 pub(super) struct ContextEncoder {
-    model: Model,
+    model: Box<ContextModel>,
     pixels: Vec<u32>,
 }
 
 impl ContextEncoder {
     pub(super) fn new() -> Self {
-        ContextEncoder { model: Model::new(), pixels: Vec::new() }
+        ContextEncoder { model: Box::default(), pixels: Vec::new() }
     }
 
     /// Appends the section; false, with nothing appended, if there are too many colours.
-    pub(super) fn encode(&mut self, framebuffer: &Framebuffer, rects: &[Rect], out: &mut Vec<u8>) -> bool {
+    pub(super) fn encode(
+        &mut self,
+        framebuffer: &Framebuffer,
+        rects: &[Rect],
+        beginning: Beginning,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let start = out.len();
-        self.model.start();
+        self.model.start(beginning);
         let mut writer = Writer::new(out);
         for rect in rects {
             self.pixels.clear();
@@ -213,17 +246,22 @@ impl ContextEncoder {
         writer.finish();
         true
     }
+
+    /// What was learnt up to the end of the last section; `spare` takes its place.
+    pub(super) fn learnt(&mut self, spare: Box<ContextModel>) -> Box<ContextModel> {
+        std::mem::replace(&mut self.model, spare)
+    }
 }
 
 /// Decodes the section.
 pub(super) struct ContextDecoder {
-    model: Model,
+    model: Box<ContextModel>,
     pixels: Box<[u32; TILE_PIXELS]>,
 }
 
 impl ContextDecoder {
     pub(super) fn new() -> Self {
-        ContextDecoder { model: Model::new(), pixels: Box::new([0; TILE_PIXELS]) }
+        ContextDecoder { model: Box::default(), pixels: Box::new([0; TILE_PIXELS]) }
     }
 
     /// The section is all that is left of the payload.
@@ -231,6 +269,7 @@ impl ContextDecoder {
         &mut self,
         reader: &mut Reader<'_>,
         tiles: impl Fn() -> Tiles,
+        beginning: Beginning,
         sink: &mut impl FnMut(usize, &Rect, &[u32]),
     ) -> Result<(), DecodeError> {
         let area: u64 = tiles().map(|tile| tile.rect.area()).sum();
@@ -238,7 +277,7 @@ impl ContextDecoder {
             let what = "the number of context-coded pixels";
             return Err(DecodeError::OutOfRange { what, value: area, limit: MOST_PIXELS });
         }
-        self.model.start();
+        self.model.start(beginning);
         let mut decisions = Decisions::new(reader);
         for tile in tiles() {
             let pixels = &mut self.pixels[..tile.rect.area() as usize];
@@ -247,5 +286,10 @@ impl ContextDecoder {
             sink(tile.index, &tile.rect, pixels);
         }
         decisions.finish()
+    }
+
+    /// What was learnt up to the end of the last section; `spare` takes its place.
+    pub(super) fn learnt(&mut self, spare: Box<ContextModel>) -> Box<ContextModel> {
+        std::mem::replace(&mut self.model, spare)
     }
 }

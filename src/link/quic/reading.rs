@@ -239,7 +239,7 @@ async fn read_stream(
             link.begin_input()?;
             read_input(stream, first, spares, arrived).await
         }
-        Some(stream_kind::UPDATE) => gather(stream, first, link, spares, arrived).await,
+        Some(kind) if stream_kind::is_update(kind) => gather(stream, first, link, spares, arrived).await,
         // Streams of a kind that this version does not know are passed over.
         _ => {
             let _ = stream.stop(0);
@@ -351,7 +351,7 @@ async fn mend(
             }
         }
         let update = mending.into_bytes();
-        if update.first().copied().map(u64::from) == Some(stream_kind::UPDATE) {
+        if update.first().is_some_and(|&kind| stream_kind::is_update(kind.into())) {
             let _ = arrived.send(Incoming::Update(update.into())).await;
         } else {
             link.abandoned(update.len());
