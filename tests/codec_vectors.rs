@@ -1,7 +1,8 @@
 //! Golden payloads: what was once written stays readable, here and in the browser's decoder.
 
-use chevet::codec::{Beginning, Encoder, oracle::decode_to_framebuffer};
+use chevet::codec::{Beginning, ContextModel, Decoder, Encoder, oracle::decode_to_framebuffer};
 use chevet::screen::{Framebuffer, Grid, HashKey, TileId, hash_tile};
+use std::collections::HashMap;
 use std::fmt::Write;
 
 const KEY: HashKey = HashKey(0x0123_4567_89AB_CDEF);
@@ -16,6 +17,8 @@ struct Vector {
     height: u32,
     tiles: Vec<TileId>,
     payload: Vec<u8>,
+    /// The vector whose model it goes on from, or `nothing`; `None` when it stands alone.
+    live: Option<String>,
     /// `None` when the payload must be refused.
     hashes: Option<Vec<u64>>,
 }
@@ -40,6 +43,7 @@ fn parse(block: &str) -> Vector {
         payload: (0..hex.len() / 2)
             .map(|at| u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16).unwrap())
             .collect(),
+        live: field("live").map(str::to_owned),
         hashes: field("hashes").map(|hashes| {
             hashes.split_whitespace().map(|hash| u64::from_str_radix(hash, 16).unwrap()).collect()
         }),
@@ -54,8 +58,17 @@ fn hashes(screen: &Framebuffer, tiles: &[TileId]) -> Vec<u64> {
 fn golden_payloads_decode_to_their_pixels_or_are_refused() {
     let vectors = vectors();
     assert!(vectors.len() >= 10);
+    let mut models: HashMap<String, Box<ContextModel>> = HashMap::new();
     for vector in vectors {
-        let decoded = decode_to_framebuffer(&vector.payload, vector.width, vector.height, &vector.tiles);
+        let decoded = match &vector.live {
+            None => decode_to_framebuffer(&vector.payload, vector.width, vector.height, &vector.tiles),
+            Some(base) => {
+                decode_live(&vector, models.get(base).map(|model| &**model)).map(|(screen, model)| {
+                    models.insert(vector.name.clone(), model);
+                    screen
+                })
+            }
+        };
         match (decoded, vector.hashes) {
             (Ok(screen), Some(expected)) => {
                 assert_eq!(hashes(&screen, &vector.tiles), expected, "{}", vector.name)
@@ -64,6 +77,21 @@ fn golden_payloads_decode_to_their_pixels_or_are_refused() {
             (decoded, _) => panic!("{}: {:?}", vector.name, decoded.map(|_| "decoded")),
         }
     }
+}
+
+fn decode_live(
+    vector: &Vector,
+    base: Option<&ContextModel>,
+) -> Result<(Framebuffer, Box<ContextModel>), chevet::codec::DecodeError> {
+    let mut screen = Framebuffer::new(vector.width, vector.height).unwrap();
+    let parts: Vec<_> = vector.tiles.iter().map(|&tile| screen.grid().rect(tile)).collect();
+    let mut decoder = Decoder::new();
+    decoder.decode_parts(&vector.payload, &parts, Beginning::Live(base), |_, rect, pixels| {
+        for (y, row) in pixels.chunks_exact(rect.width as usize).enumerate() {
+            screen.row_mut(rect.x, rect.y + y as u32, rect.width).copy_from_slice(row);
+        }
+    })?;
+    Ok((screen, decoder.learnt(Box::default()).expect("all of it is context-coded")))
 }
 
 /// Run it by name with `--ignored` after the format has changed.
@@ -135,6 +163,27 @@ fn write_the_vectors() {
         _ => 0,
     };
     put("every class in one payload", &screen(200, 40, mixed), &[0, 1, 2, 3]);
+    let dark = screen(80, 30, |x, y| if y < 20 { 0xFF_FFFF - text_like(x + 8, y) } else { 0 });
+    // Each has 200 colours: of those of both, the first are forgotten.
+    let speckled = |first: u32| screen(20, 20, |x, y| (first + (x * 20 + y) % 200) * 0x01_0003 & 0xFF_FFFF);
+    let chain = [
+        ("live text", "nothing", &line),
+        ("the same live text again", "live text", &line),
+        ("other live text", "the same live text again", &dark),
+        ("live specks", "other live text", &speckled(1)),
+        ("other live specks", "live specks", &speckled(300)),
+    ];
+    let mut models: HashMap<&str, Box<ContextModel>> = HashMap::new();
+    for (name, base, screen) in chain {
+        let (mut payload, grid) = (Vec::new(), screen.grid());
+        let tiles: Vec<TileId> = (0..grid.len() as TileId).collect();
+        let places = tiles.iter().map(|&tile| grid.rect(tile));
+        let beginning = Beginning::Live(models.get(base).map(|model| &**model));
+        assert!(encoder.encode_parts(screen, places, beginning, &mut payload).learnt, "{name}");
+        models.insert(name, encoder.learnt(Box::default()));
+        let hashes = hashes(screen, &tiles).iter().map(|hash| format!(" {hash:016x}")).collect::<String>();
+        block(&mut text, name, grid, &tiles, &payload, &format!("live {base}\nhashes{hashes}"));
+    }
     let grid = Grid::new(65, 66);
     let tiles = [0, 1, 2, 3];
     block(&mut text, "an unknown class", grid, &tiles, &[4], "refused");

@@ -306,12 +306,12 @@ fn some_parts(tiles: &std::collections::BTreeSet<u32>, grid: Grid) -> Vec<TilePa
 fn update() -> impl Strategy<Value = UpdateHeader> {
     let size = (1u32..2_000, 1u32..2_000);
     let order = (1..VARINT, any::<u64>(), number(), number());
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<[u64; 3]>());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<[u64; 2]>(), any::<u32>());
     (size, order, flags).prop_flat_map(
         |(
             (width, height),
             (number, after, epoch, captured_us),
-            (complete, keep, short, [root, base, oldest]),
+            (complete, keep, short, [base, oldest], root),
         )| {
             let tiles = Grid::new(width, height).len() as u32;
             let listed = move || btree_set(0..tiles, 0..=tiles.min(200) as usize);
@@ -322,6 +322,7 @@ fn update() -> impl Strategy<Value = UpdateHeader> {
                     let oldest = if base == 0 { oldest % (number + 1) } else { oldest % (base + 1) };
                     UpdateHeader {
                         short,
+                        sized: short && !keep,
                         root: if short && complete { root } else { 0 },
                         // Parts alone: of fewer than two tiles all are parts.
                         live: (short && tiles.len() == 1).then_some(Live { base, kept: keep, oldest }),
@@ -456,15 +457,16 @@ proptest! {
         // Small values reach deeper than arbitrary ones.
         let [width, height] = screen.map(|side| side & 0x3F);
         let likely = [&[2, 5, 0, 1, width, height, 0, 0], &small[..], &rest[..]].concat();
-        let short = [&[3], &small[..1.min(small.len())], &[5, 5, 1, width, height, 0], &small[..], &rest[..]].concat();
+        let short = [&[3], &small[..1.min(small.len())], &[5, 5, 1, 0], &small[..], &rest[..]].concat();
         for stream in [rest, likely, short] {
-            let Ok((header, payload)) = read_update(&stream) else { continue };
+            let shown = Some(Shown { epoch: 1, width: u32::from(width) + 1, height: u32::from(height) + 1 });
+            let Ok((header, payload)) = read_update_of(&stream, shown) else { continue };
             let lists = header.copies.len() * 6 + header.cached.len() * 9;
             prop_assert!(lists + payload.len() <= stream.len() && header.tiles.len() <= 4_096);
             let mut written = Vec::new();
             header.write(&mut written);
             written.extend_from_slice(payload);
-            prop_assert_eq!(read_update(&written), Ok((header, payload)));
+            prop_assert_eq!(read_update_of(&written, shown), Ok((header, payload)));
         }
     }
 
@@ -521,6 +523,8 @@ proptest! {
         let mut stream = Vec::new();
         header.write(&mut stream);
         stream.extend_from_slice(&payload);
-        prop_assert_eq!(read_update(&stream), Ok((header, &payload[..])));
+        let UpdateHeader { epoch, width, height, .. } = header;
+        let shown = Some(Shown { epoch, width, height });
+        prop_assert_eq!(read_update_of(&stream, shown), Ok((header, &payload[..])));
     }
 }

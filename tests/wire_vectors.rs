@@ -283,7 +283,7 @@ fn video() -> (UpdateHeader, Value) {
     let value = json!({"number": 8, "after": 6, "epoch": 1, "width": 1920, "height": 1080,
         "captured_us": 5, "complete": false, "caught_up": true, "keep": false, "copies": [], "cached": [], "tiles": [31, 32], "parts": [],
         "video": {"video": 2, "frame": 300, "x": 70, "y": 64, "width": 100, "height": 48},
-        "short": false, "root": "0000000000000000", "live": null, "payload": "aabb"});
+        "short": false, "sized": false, "root": 0, "live": null, "payload": "aabb"});
     (header, value)
 }
 
@@ -317,7 +317,7 @@ fn update() -> (UpdateHeader, Value) {
         "tiles": [0, 1, 30, 31, 509],
         "parts": [{"tile": 1, "x": 0, "y": 0, "width": 64, "height": 1},
             {"tile": 509, "x": 63, "y": 55, "width": 1, "height": 1}],
-        "video": null, "short": false, "root": "0000000000000000", "live": null, "payload": "aabb"});
+        "video": null, "short": false, "sized": false, "root": 0, "live": null, "payload": "aabb"});
     (header, value)
 }
 
@@ -336,18 +336,23 @@ fn short() -> [(UpdateHeader, Value); 2] {
         tiles: vec![31],
         parts: vec![TilePart { tile: 31, within: Rect::new(3, 4, 9, 14) }],
         short: true,
-        root: 0x0102_0304_0506_0708,
+        root: 0x0102_0304,
         live: Some(Live { base: 298, kept: true, oldest: 296 }),
         ..UpdateHeader::default()
     };
     let value = json!({"number": 300, "after": 299, "epoch": 1, "width": 1920, "height": 1080,
         "captured_us": 5, "complete": true, "caught_up": true, "keep": false, "copies": [], "cached": [],
         "tiles": [31], "parts": [{"tile": 31, "x": 3, "y": 4, "width": 9, "height": 14}], "video": null,
-        "short": true, "root": "0102030405060708",
+        "short": true, "sized": false, "root": 0x0102_0304,
         "live": {"base": 298, "kept": true, "oldest": 296}, "payload": "aabb"});
-    let many = UpdateHeader { short: true, complete: false, caught_up: true, ..longer };
+    let many = UpdateHeader { short: true, sized: true, complete: false, caught_up: true, ..longer };
     let mut many_value = longer_value;
-    for (name, value) in [("short", json!(true)), ("complete", json!(false)), ("caught_up", json!(true))] {
+    for (name, value) in [
+        ("short", json!(true)),
+        ("sized", json!(true)),
+        ("complete", json!(false)),
+        ("caught_up", json!(true)),
+    ] {
         many_value[name] = value;
     }
     [(letter, value), (many, many_value)]
@@ -419,7 +424,8 @@ fn updates_motions_and_frames_are_written_and_read_as_recorded() {
         })
         .collect();
     for (bytes, (header, _)) in check("update.json", recorded).iter().zip(updates) {
-        assert_eq!(read_update(bytes), Ok((header, &[0xAA, 0xBB][..])));
+        let shown = Some(Shown { epoch: 1, width: 1920, height: 1080 });
+        assert_eq!(read_update_of(bytes, shown), Ok((header, &[0xAA, 0xBB][..])));
     }
 
     let motion = Motion { counter: 300, next_input: 2, x: 100, y: 16_000 };

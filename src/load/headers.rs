@@ -4,11 +4,15 @@
 use super::machine::{Heard, Seen};
 use crate::screen::{Rect, TileId};
 use crate::sync::{Clocks, Micros, PING_AFTER};
-use crate::wire::{Attach, Control, InputEvent, WireError, read_update, write_event, write_input_start};
+use crate::wire::{
+    Attach, Control, InputEvent, Shown, UpdateHeader, WireError, read_update_of, write_event,
+    write_input_start,
+};
 use std::collections::VecDeque;
 
 pub struct HeaderViewer {
     attached: bool,
+    shown: Option<Shown>,
     replies: VecDeque<Control>,
     clocks: Clocks,
     heard_at: Micros,
@@ -22,6 +26,7 @@ impl HeaderViewer {
     pub fn new(now: Micros) -> Self {
         HeaderViewer {
             attached: false,
+            shown: None,
             replies: VecDeque::new(),
             clocks: Clocks::new(),
             heard_at: now,
@@ -58,7 +63,11 @@ impl HeaderViewer {
 
     pub fn update(&mut self, stream: &[u8], now: Micros) -> Result<Seen, WireError> {
         self.heard_at = now;
-        let (header, _) = read_update(stream)?;
+        let (header, _) = read_update_of(stream, self.shown)?;
+        let UpdateHeader { epoch, width, height, .. } = header;
+        if self.shown.is_none_or(|shown| shown.epoch < epoch) {
+            self.shown = Some(Shown { epoch, width, height });
+        }
         let missing: Vec<TileId> = header.cached.iter().map(|cached| cached.tile).collect();
         let mut tiles = header.tiles;
         tiles.extend(&missing);

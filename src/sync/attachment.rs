@@ -338,7 +338,7 @@ impl Attachment {
         let failed = self.viewer.failed_videos();
         self.replies.extend(failed.into_iter().map(|video| Control::VideoFailed { video }));
         if let Some((update, root)) = self.viewer.proof() {
-            if self.viewer.told_root() == Some(root) {
+            if self.viewer.told_root() == Some(root as u32) {
                 self.newly_exact |= self.agreed < update;
                 self.agreed = self.agreed.max(update);
             }

@@ -54,6 +54,7 @@ pub struct DeliveryCounters {
 
 struct InFlight {
     sent: Sent,
+    epoch: u64,
     /// Ascending by tile.
     tiles: Vec<(TileId, TileHash)>,
     barrier: bool,
@@ -86,8 +87,8 @@ pub struct Delivery {
     takes_parts: bool,
     takes_short: bool,
     teaching: Teaching,
-    /// What the last complete update said that its screen folds to.
-    told_root: u64,
+    /// The epoch of the last update that the viewer applied: it knows that screen's size.
+    shown_epoch: u64,
     lacking: TileSet,
     lacking_since: Vec<Micros>,
     copies: Vec<CopyRect>,
@@ -123,7 +124,7 @@ impl Delivery {
             takes_parts: false,
             takes_short: false,
             teaching: Teaching::default(),
-            told_root: 0,
+            shown_epoch: 0,
             lacking: TileSet::default(),
             lacking_since: Vec::new(),
             copies: Vec::new(),
@@ -317,8 +318,7 @@ impl Delivery {
         header.complete = header.caught_up && self.deferred.is_empty();
         self.complete_told = header.complete;
         if header.complete && header.short {
-            header.root = root(scene.hashes().iter().copied());
-            self.told_root = header.root;
+            header.root = root(scene.hashes().iter().copied()) as u32;
         }
         Some(header)
     }
@@ -334,6 +334,7 @@ impl Delivery {
     fn header_with_copies(&mut self, scene: &Scene, captured_us: Micros) -> UpdateHeader {
         let mut header = self.header(scene, captured_us);
         header.short = self.takes_short;
+        header.sized = self.takes_short && self.shown_epoch < self.epoch;
         if !self.copies.is_empty() {
             header.after = self.last_number;
             header.copies = std::mem::take(&mut self.copies);
@@ -402,7 +403,7 @@ impl Delivery {
             tiles.filter_map(|tile| Some((tile, self.has[tile as usize]?))).collect();
         tiles.sort_unstable_by_key(|&(tile, _)| tile);
         let sent = self.budget.sent(bytes as u64, now);
-        self.in_flight.insert(header.number, InFlight { sent, tiles, barrier });
+        self.in_flight.insert(header.number, InFlight { sent, epoch: header.epoch, tiles, barrier });
         let copied = header.copies.iter().flat_map(|copy| self.grid.tiles_in(&copy.target()));
         for tile in copied.chain(header.tiles.iter().copied()) {
             self.written_by[tile as usize] = (header.number, false);
@@ -434,6 +435,7 @@ impl Delivery {
         let Some(update) = self.in_flight.remove(&number) else { return Ok(()) };
         self.budget.acknowledged(&update.sent, decode_us, now);
         self.teaching.acknowledged(number);
+        self.shown_epoch = self.shown_epoch.max(update.epoch);
         let mut misses = false;
         for &tile in missing {
             // What was sent before a restart, or not at all, cannot be missed.
@@ -503,9 +505,7 @@ impl Delivery {
     pub fn prove(&self, scene: &Scene, number: u64, proof: u64) -> Option<bool> {
         let settled = self.lacking.is_empty() && self.deferred.is_empty();
         let newest = number == self.last_number && self.complete_told && settled;
-        // The scene may have changed and changed back: what was told is what was shown.
-        let told = || if self.takes_short { self.told_root } else { root(scene.hashes().iter().copied()) };
-        newest.then(|| told() == proof)
+        newest.then(|| root(scene.hashes().iter().copied()) == proof)
     }
 
     /// After a proof failed: the viewer's own hashes. What differs is sent again.

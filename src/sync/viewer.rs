@@ -7,7 +7,7 @@ use super::{Learning, NoModel, TileCache, root};
 use crate::codec::{DecodeError, Decoder};
 use crate::screen::{Framebuffer, Grid, HashKey, Rect, SizeError, TileHash, TileId, hash_tile};
 use crate::wire::limits::{MAX_WAITING, MAX_WAITING_BYTES};
-use crate::wire::{KnownScreen, Policy, UpdateHeader, VideoFrame, WireError, read_update};
+use crate::wire::{KnownScreen, Policy, Shown, UpdateHeader, VideoFrame, WireError, read_update_of};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,7 +77,7 @@ pub struct Viewer {
     newest_complete: bool,
     newest_caught_up: bool,
     /// What the newest update's screen folds to, if it said so.
-    newest_root: Option<u64>,
+    newest_root: Option<u32>,
     proven: u64,
 }
 
@@ -189,7 +189,12 @@ impl Viewer {
 
     /// Takes a whole update stream. Returns what could be applied, this one or ones that had waited for it.
     pub fn take(&mut self, stream: Bytes) -> Result<Vec<Applied>, ViewerError> {
-        let (header, payload) = read_update(&stream)?;
+        let shown = self.framebuffer.as_ref().map(|screen| Shown {
+            epoch: self.epoch,
+            width: screen.width(),
+            height: screen.height(),
+        });
+        let (header, payload) = read_update_of(&stream, shown)?;
         if self.is_done(header.number) {
             // Its Dropped, on the control stream, overtook it: the session no longer counts on it.
             return Ok(Vec::new());
@@ -449,8 +454,8 @@ impl Viewer {
         Some((self.newest, root(hashes)))
     }
 
-    /// What the session says that the newest update's screen folds to.
-    pub fn told_root(&self) -> Option<u64> {
+    /// The lower half of what the session says that the newest update's screen folds to.
+    pub fn told_root(&self) -> Option<u32> {
         self.newest_root
     }
 

@@ -29,7 +29,9 @@ pub use tunnel::{
     CONNECTION_ID, MAX_HEAD, Outside, TAG_KEY, TUNNEL_ALPN, TunnelMessage, household, outside, put_head,
     read_head,
 };
-pub use update::{CachedTile, CopyRect, Live, TilePart, UpdateHeader, VideoFrame, read_update};
+pub use update::{
+    CachedTile, CopyRect, Live, Shown, TilePart, UpdateHeader, VideoFrame, read_update, read_update_of,
+};
 pub use value::{Reader, WireError};
 pub(crate) use value::{put_bytes, put_text, put_u64, put_varint};
 pub use websocket::{Frame, read_frame, write_frame};
@@ -37,7 +39,7 @@ pub use websocket::{Frame, read_frame, write_frame};
 /// The major version: both sides must have the same.
 pub const MAJOR: u64 = 1;
 /// The minor version: the lower of both sides' is in use.
-pub const MINOR: u64 = 5;
+pub const MINOR: u64 = 6;
 /// The ALPN of native QUIC.
 pub const ALPN: &[u8] = b"chevet/1";
 /// The WebSocket subprotocol.

@@ -2,7 +2,7 @@
 
 use super::parts::{read_parts, write_parts};
 use super::stream_kind;
-use super::update::{Live, UpdateHeader, check_screen, read_cached, read_copies, read_runs};
+use super::update::{Live, Shown, UpdateHeader, check_screen, read_cached, read_copies, read_runs};
 use super::value::*;
 use crate::screen::Rect;
 
@@ -14,7 +14,8 @@ const COPIES: u64 = 16;
 const CACHED: u64 = 32;
 const RUNS: u64 = 64;
 const CAUGHT_UP: u64 = 128;
-const KNOWN: u64 = 255;
+const SIZED: u64 = 256;
+const KNOWN: u64 = 511;
 
 impl UpdateHeader {
     pub(super) fn write_short(&self, out: &mut Vec<u8>) {
@@ -30,17 +31,20 @@ impl UpdateHeader {
             (RUNS, !whole.is_empty()),
             // What is complete is also caught up.
             (CAUGHT_UP, self.caught_up && !self.complete),
+            (SIZED, self.sized),
         ];
         let flags = flags.into_iter().map(|(bit, set)| bit * u64::from(set)).sum();
         put_varint(out, stream_kind::SHORT_UPDATE);
-        let order = self.number - self.after;
-        for value in
-            [flags, self.number, order, self.epoch, self.width.into(), self.height.into(), self.captured_us]
-        {
+        for value in [flags, self.number, self.number - self.after, self.epoch] {
             put_varint(out, value);
         }
+        if self.sized {
+            put_varint(out, self.width.into());
+            put_varint(out, self.height.into());
+        }
+        put_varint(out, self.captured_us);
         if self.complete {
-            put_u64(out, self.root);
+            out.extend_from_slice(&self.root.to_le_bytes());
         }
         if let Some(live) = &self.live {
             write_live(live, self.number, out);
@@ -75,7 +79,7 @@ fn usual_oldest(base: u64, number: u64) -> u64 {
 }
 
 /// What follows the stream's kind.
-pub(super) fn read_short(r: &mut Reader) -> Result<UpdateHeader, WireError> {
+pub(super) fn read_short(r: &mut Reader, shown: Option<Shown>) -> Result<UpdateHeader, WireError> {
     let flags = r.varint("a short update's flags")?;
     if flags & !KNOWN != 0 {
         return Err(WireError::Meaningless { what: "a short update's flags", value: flags });
@@ -86,22 +90,33 @@ pub(super) fn read_short(r: &mut Reader) -> Result<UpdateHeader, WireError> {
     let after = number
         .checked_sub(order)
         .ok_or(WireError::Meaningless { what: "an update's order", value: order })?;
-    let mut header = UpdateHeader {
-        number,
-        after,
-        epoch: r.varint("an update's epoch")?,
-        width: side(r, "an update's width")?,
-        height: side(r, "an update's height")?,
-        captured_us: r.varint("an update's time")?,
-        complete: has(COMPLETE),
-        caught_up: has(COMPLETE) || has(CAUGHT_UP),
-        keep: has(KEEP),
-        short: true,
-        ..UpdateHeader::default()
+    let epoch = r.varint("an update's epoch")?;
+    let mut header =
+        UpdateHeader { number, after, epoch, short: true, sized: has(SIZED), ..UpdateHeader::default() };
+    (header.width, header.height) = match shown {
+        _ if header.sized => (side(r, "an update's width")?, side(r, "an update's height")?),
+        Some(shown) if shown.epoch == epoch => (shown.width, shown.height),
+        // Nothing of it will be shown.
+        Some(shown) if shown.epoch > epoch => {
+            (header.width, header.height) = (shown.width, shown.height);
+            r.skip();
+            check_screen(&header)?;
+            return Ok(header);
+        }
+        _ => {
+            return Err(WireError::Meaningless {
+                what: "an update of a screen of unknown size",
+                value: epoch,
+            });
+        }
     };
+    header.captured_us = r.varint("an update's time")?;
+    header.complete = has(COMPLETE);
+    header.caught_up = has(COMPLETE) || has(CAUGHT_UP);
+    header.keep = has(KEEP);
     check_screen(&header)?;
     if header.complete {
-        header.root = r.u64("an update's root")?;
+        header.root = r.u32_le("an update's root")?;
     }
     if has(LIVE) {
         header.live = Some(read_live(r, number)?);

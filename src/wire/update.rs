@@ -86,8 +86,10 @@ pub struct UpdateHeader {
     pub video: Option<VideoFrame>,
     /// Written in the short form, for viewers whose features say that they take it. Only there, but for video:
     pub short: bool,
-    /// the fold over the hashes of all tiles, if it is `complete`,
-    pub root: u64,
+    /// whether the screen's size is in it, which the viewer otherwise knows of an earlier one of this epoch,
+    pub sized: bool,
+    /// the lower half of the fold over the hashes of all tiles, if it is `complete`,
+    pub root: u32,
     /// and how the payload was coded, if all its tiles are in `parts`.
     pub live: Option<Live>,
 }
@@ -181,13 +183,26 @@ impl UpdateHeader {
     }
 }
 
+/// The screen that a viewer shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    pub epoch: u64,
+    pub width: u32,
+    pub height: u32,
+}
+
 /// Reads an update stream, the kind included: the header and the payload. Everything that the header names
 /// lies inside its screen.
 pub fn read_update(stream: &[u8]) -> Result<(UpdateHeader, &[u8]), WireError> {
+    read_update_of(stream, None)
+}
+
+/// The same for a viewer that shows a screen. Of a short update of an earlier one only number, order and epoch are read.
+pub fn read_update_of(stream: &[u8], shown: Option<Shown>) -> Result<(UpdateHeader, &[u8]), WireError> {
     let r = &mut Reader::new(stream);
     let kind = r.varint("a stream's kind")?;
     if kind == stream_kind::SHORT_UPDATE {
-        let header = read_short(r)?;
+        let header = read_short(r, shown)?;
         return Ok((header, r.rest()));
     }
     if kind != stream_kind::UPDATE {

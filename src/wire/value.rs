@@ -30,6 +30,11 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
+    /// What is left means nothing here.
+    pub fn skip(&mut self) {
+        self.rest = &[];
+    }
+
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
@@ -48,6 +53,10 @@ impl<'a> Reader<'a> {
 
     pub fn u8(&mut self, what: &'static str) -> Result<u8, WireError> {
         Ok(self.array::<1>(what)?[0])
+    }
+
+    pub fn u32_le(&mut self, what: &'static str) -> Result<u32, WireError> {
+        Ok(u32::from_le_bytes(self.array(what)?))
     }
 
     pub fn u64(&mut self, what: &'static str) -> Result<u64, WireError> {

@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { before, test } from "node:test";
-import { decode } from "./decode.ts";
+import type { Beginning, ContextModel } from "./context.ts";
+import { decode, learnt } from "./decode.ts";
 import { tileHash } from "./hash.ts";
 import { CodecError, loadZstd } from "./reader.ts";
 
@@ -13,6 +14,8 @@ interface Vector {
   readonly size: { readonly width: number; readonly height: number };
   readonly tiles: number[];
   readonly payload: Uint8Array;
+  /** The vector whose model it goes on from, or "nothing"; null when it stands alone. */
+  readonly live: string | null;
   /** Low and high words; null when the payload must be refused. */
   readonly key: readonly [number, number];
   readonly hashes: readonly (readonly [number, number])[] | null;
@@ -39,6 +42,7 @@ function readVectors(): Vector[] {
       size: { width, height },
       tiles: field("tiles").map(Number),
       payload: Uint8Array.from(Buffer.from(field("payload")[0] ?? "", "hex")),
+      live: fields.has("live") ? field("live").join(" ") : null,
       key: words(field("key")[0] ?? "0000000000000000"),
       hashes: fields.has("refused") ? null : field("hashes").map(words),
     };
@@ -46,6 +50,12 @@ function readVectors(): Vector[] {
 }
 
 before(loadZstd);
+
+const models = new Map<string, ContextModel>();
+
+function beginningOf({ live }: Vector): Beginning | null {
+  return live === null ? null : { base: models.get(live) ?? null };
+}
 
 for (const vector of readVectors()) {
   test(`${vector.name} ${vector.hashes === null ? "is refused" : "decodes to the same pixels as in Rust"}`, () => {
@@ -55,10 +65,12 @@ for (const vector of readVectors()) {
         assert.ok(x + width <= vector.size.width && y + height <= vector.size.height);
         assert.ok(rgba.every((pixel) => pixel >>> 24 === 255), "pixels are opaque");
         found[index] = tileHash(...vector.key, rgba, width, height);
-      });
+      }, [], beginningOf(vector));
     if (vector.hashes === null) assert.throws(run, CodecError);
     else {
       run();
+      const model = learnt();
+      if (vector.live !== null) models.set(vector.name, model!);
       assert.deepEqual(found, vector.hashes);
     }
   });
@@ -83,7 +95,7 @@ test("random damage to any vector ends in a CodecError or in tiles", () => {
       const payload = vector.payload.slice(0, random(4) === 0 ? random(vector.payload.length + 1) : undefined);
       for (let flips = random(4); flips >= 0 && payload.length > 0; flips--) payload[random(payload.length)]! ^= 1 + random(255);
       try {
-        decode(payload, vector.size, vector.tiles, () => {});
+        decode(payload, vector.size, vector.tiles, () => {}, [], beginningOf(vector));
       } catch (error) {
         assert.ok(error instanceof CodecError, `${error}`);
       }

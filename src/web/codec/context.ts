@@ -74,6 +74,18 @@ function mixed(surrounding: number, colour: number): number {
   return (product ^ (product >>> 15)) >>> 0;
 }
 
+/** What was learnt up to the end of a payload. */
+export interface ContextModel {
+  readonly tables: readonly (Uint8Array | Uint16Array | Uint32Array)[];
+  readonly colours: readonly number[];
+  readonly wasNew: number;
+}
+
+/** What a payload's model begins with, if another one may go on from what it learns; null: nothing. */
+export interface Beginning {
+  readonly base: ContextModel | null;
+}
+
 export class ContextDecoder {
   private readonly pixels = new Uint32Array(TILE * TILE);
   private readonly shown = new Uint32Array(TILE * TILE);
@@ -92,7 +104,12 @@ export class ContextDecoder {
     ...[this.wideHits, this.narrowHits, this.isNew, this.isGrey],
     ...[this.ranks, this.green, this.red, this.blue],
   ];
+  private readonly tables = [
+    ...[this.wide, this.narrow].flatMap((slots) => [slots.surroundings, slots.colours, slots.sure]),
+    ...this.all.flatMap((chances) => [chances.yes, chances.seen]),
+  ];
   private colours: number[] = [];
+  private forgets = false;
   private wasNew = 0;
   private bytes: Uint8Array = new Uint8Array(0);
   private next = 0;
@@ -101,14 +118,10 @@ export class ContextDecoder {
   private word = 0;
 
   /** The section is all that is left of the payload. */
-  decode(reader: Reader, tiles: readonly Placed[], sink: TileSink): void {
+  decode(reader: Reader, tiles: readonly Placed[], beginning: Beginning | null, sink: TileSink): void {
     const area = tiles.reduce((sum, { width, height }) => sum + width * height, 0);
     if (area > MOST_PIXELS) throw new CodecError(`${area} context-coded pixels are more than ${MOST_PIXELS}`);
-    this.wide.start();
-    this.narrow.start();
-    for (const chances of this.all) chances.start();
-    this.colours = [];
-    this.wasNew = 0;
+    this.start(beginning);
     this.bytes = reader.rest();
     this.next = 0;
     this.low = 0;
@@ -120,6 +133,24 @@ export class ContextDecoder {
     }
     // Four bytes are read ahead, and one is written at the end.
     if (this.next !== this.bytes.length + 3) throw misfit();
+  }
+
+  private start(beginning: Beginning | null): void {
+    const base = beginning?.base ?? null;
+    this.forgets = beginning !== null;
+    this.colours = base === null ? [] : [...base.colours];
+    this.wasNew = base?.wasNew ?? 0;
+    if (base === null) {
+      for (const slots of [this.wide, this.narrow]) slots.start();
+      for (const chances of this.all) chances.start();
+    } else {
+      this.tables.forEach((table, index) => table.set(base.tables[index]!));
+    }
+  }
+
+  /** A copy of what was learnt up to the end of the last section. */
+  learnt(): ContextModel {
+    return { tables: this.tables.map((table) => table.slice()), colours: [...this.colours], wasNew: this.wasNew };
   }
 
   private nextByte(): void {
@@ -195,7 +226,10 @@ export class ContextDecoder {
       colours.unshift(known);
       return known;
     }
-    if (colours.length === MOST_COLOURS) throw misfit();
+    if (colours.length === MOST_COLOURS) {
+      if (!this.forgets) throw misfit();
+      colours.pop();
+    }
     const isGrey = this.decision(this.isGrey, 0);
     const green = this.byte(this.green);
     const red = isGrey ? green : (this.byte(this.red) + green) & 0xff;

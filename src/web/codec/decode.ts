@@ -1,6 +1,6 @@
 // The decoder of tile payloads, twin of src/codec in Rust. docs/codec.md is the format.
 
-import { ContextDecoder } from "./context.ts";
+import { type Beginning, ContextDecoder, type ContextModel } from "./context.ts";
 import { InterfaceDecoder } from "./interface.ts";
 import { NaturalDecoder } from "./natural.ts";
 import { CodecError, Reader } from "./reader.ts";
@@ -36,7 +36,9 @@ export function decode(
   tiles: ArrayLike<number>,
   sink: TileSink,
   parts: readonly PartOfTile[] = [],
+  beginning: Beginning | null = null,
 ): void {
+  lastWasContext = false;
   const columns = Math.ceil(grid.width / TILE);
   const count = columns * Math.ceil(grid.height / TILE);
   const reader = new Reader(payload);
@@ -59,8 +61,16 @@ export function decode(
   }
   if (interfaceTiles.length > 0) interfaceDecoder.decode(reader, interfaceTiles, sink);
   if (naturalTiles.length > 0) naturalDecoder.decode(reader, naturalTiles, sink);
-  if (contextTiles.length > 0) contextDecoder.decode(reader, contextTiles, sink);
+  if (contextTiles.length > 0) contextDecoder.decode(reader, contextTiles, beginning, sink);
   reader.end();
+  lastWasContext = contextTiles.length === tiles.length && contextTiles.length > 0;
+}
+
+let lastWasContext = false;
+
+/** What was learnt of the last payload, if all of it was context-coded. */
+export function learnt(): ContextModel | null {
+  return lastWasContext ? contextDecoder.learnt() : null;
 }
 
 function readClasses(reader: Reader, tiles: number): Uint8Array {

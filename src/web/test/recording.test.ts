@@ -43,7 +43,7 @@ function read(bytes: Uint8Array, piece: number): Timed[] {
 }
 
 const source = (bytes: Uint8Array, piece = 7) => ({ size: bytes.length, read: (offset: number) => Promise.resolve(bytes.subarray(offset, offset + piece)) });
-const codec = { decode: () => undefined, tileHash: () => [0, 0] as [number, number] };
+const codec = { decode: () => undefined, learnt: () => null, tileHash: () => [0, 0] as [number, number] };
 
 async function opened(bytes: Uint8Array): Promise<Player> {
   const player = new Player(source(bytes), codec, null, () => undefined);

@@ -32,6 +32,7 @@ export const plainCodec: Codec = {
       at += width * height;
     });
   },
+  learnt: () => null,
   tileHash: plainHash,
 };
 
@@ -61,6 +62,10 @@ export function update(change: Partial<Update> & { number: number }): Uint8Array
     tiles: new Uint32Array(0),
     parts: [],
     video: null,
+    short: false,
+    sized: false,
+    root: 0,
+    live: null,
     payload: new Uint8Array(0),
     ...change,
   });

@@ -134,6 +134,10 @@ function updateValue(v: any): Update {
     tiles: Uint32Array.from(v.tiles),
     parts: v.parts,
     video: v.video,
+    short: v.short,
+    sized: v.sized,
+    root: v.root,
+    live: v.live,
     payload: fromHex(v.payload),
   };
 }
@@ -153,7 +157,7 @@ for (const [file, vectors] of vectorFiles()) {
         assert.equal(hex(encodeInput(event)), vector.hex);
       } else if (file === "update.json") {
         const update = updateValue(vector.value);
-        assert.deepEqual(decodeUpdate(bytes), update);
+        assert.deepEqual(decodeUpdate(bytes, { epoch: 1, width: 1920, height: 1080 }), update);
         assert.equal(hex(encodeUpdate(update)), vector.hex);
       } else if (file === "motion.json") {
         const { counter, next_input, x, y } = vector.value as { counter: number; next_input: number; x: number; y: number };
@@ -282,6 +286,10 @@ const head = (change: Partial<Update>): Uint8Array =>
     tiles: new Uint32Array(0),
     parts: [],
     video: null,
+    short: false,
+    sized: false,
+    root: 0,
+    live: null,
     payload: new Uint8Array(0),
     ...change,
   });

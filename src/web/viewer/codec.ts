@@ -1,6 +1,6 @@
 // The codec as the worker uses it: `src/web/codec`, with its zstd loaded.
 
-import { decode } from "../codec/decode.ts";
+import { decode, learnt } from "../codec/decode.ts";
 import { tileHash } from "../codec/hash.ts";
 import { loadZstd } from "../codec/reader.ts";
 import type { Codec } from "./screen.ts";
@@ -17,7 +17,7 @@ export async function loadCodec(): Promise<Codec> {
     globalThis.fetch = network;
   }
   await loading;
-  return { decode, tileHash };
+  return { decode, learnt, tileHash };
 }
 
 function bytesOfDataUrl(address: string): Uint8Array<ArrayBuffer> {

@@ -2,7 +2,9 @@
 // docs/protocol.md, "Update stream" and "Cache and proof".
 
 import { ProtocolError } from "../wire/bytes.ts";
+import type { Beginning, ContextModel } from "../codec/context.ts";
 import type { Policy, ScreenHashes } from "../wire/control.ts";
+import { MAX_MODELS } from "../wire/limits.ts";
 import { type Copy, Grid, type Rect, type TilePart, type Update, type VideoFrameHead, decodeUpdate } from "../wire/update.ts";
 import { TileCache } from "./cache.ts";
 import { Damage } from "./damage.ts";
@@ -20,7 +22,10 @@ export interface Codec {
     tiles: Uint32Array,
     sink: TileSink,
     parts?: readonly TilePart[],
+    beginning?: Beginning | null,
   ): void;
+  /** What was learnt of the last payload, if all of it was context-coded. */
+  learnt(): ContextModel | null;
   tileHash(keyLow: number, keyHigh: number, pixels: Uint32Array, width: number, height: number): [number, number];
 }
 
@@ -76,6 +81,10 @@ export class ViewerScreen {
   private replacedBytes = 0;
   private missingTiles = new Set<number>();
   private readonly order = new UpdateOrder();
+  /** What was learnt of updates that later ones may go on from. */
+  private readonly models = new Map<number, ContextModel>();
+  /** The newest update that was taken, and what it said of the screen after it. */
+  private told: { number: number; root: number | null } = { number: 0, root: null };
 
   constructor(
     readonly key: bigint,
@@ -142,7 +151,8 @@ export class ViewerScreen {
 
   /** Takes an update stream's bytes; gives every update that could be applied because of it. */
   receive(bytes: Uint8Array): Applied[] {
-    const update = decodeUpdate(bytes);
+    const { width, height } = this.grid;
+    const update = decodeUpdate(bytes, this.hasPicture ? { epoch: this.epoch, width, height } : null);
     // Its Dropped, on the control stream, overtook it: the session no longer counts on it.
     if (this.order.isSettled(update.number)) return [];
     this.order.add(update);
@@ -193,6 +203,9 @@ export class ViewerScreen {
 
   private finish(update: Update, missing: number[], videoMicros: number | null): Applied {
     this.order.settle(update.number, update.complete, update.caughtUp);
+    if (update.number > this.told.number) {
+      this.told = { number: update.number, root: update.short && update.complete ? update.root : null };
+    }
     return { number: update.number, missing, capturedMicros: update.capturedMicros, videoMicros };
   }
 
@@ -337,10 +350,26 @@ export class ViewerScreen {
       this.codec.decode(update.payload, this.grid, update.tiles, (index, x, y, width, height, rgba) => {
         const tile = update.tiles[index] as number;
         if (this.touch(tile, update.number)) this.writeRect(tile, { x, y, width, height }, update.number, rgba);
-      }, update.parts);
+      }, update.parts, this.beginning(update));
+      this.learn(update);
     } catch (error) {
       throw new ProtocolError(`the tiles of update ${update.number} cannot be decoded: ${String(error)}`);
     }
+  }
+
+  private beginning({ live }: Update): Beginning | null {
+    if (live === null) return null;
+    const base = live.base === 0 ? null : this.models.get(live.base);
+    if (base === undefined) throw new ProtocolError(`it goes on from update ${live.base}, of which nothing is kept`);
+    return { base };
+  }
+
+  private learn({ number, live }: Update): void {
+    if (live === null) return;
+    for (const kept of [...this.models.keys()]) if (kept < live.oldest) this.models.delete(kept);
+    const model = live.kept ? this.codec.learnt() : null;
+    if (model !== null) this.models.set(number, model);
+    if (this.models.size > MAX_MODELS) throw new ProtocolError(`${this.models.size} models are to be kept`);
   }
 
   /** Writes a tile, but for what a newer frame of video has painted; whether that was all of it. */
@@ -413,6 +442,11 @@ export class ViewerScreen {
   /** The update up to which the screen is whole: nothing outstanding, nothing missing. Null while it is not. */
   get wholeUpTo(): number | null {
     return this.missingTiles.size === 0 ? this.order.completeUpTo : null;
+  }
+
+  /** Whether the session said of this update that the screen folds to this root. */
+  wasTold(update: number, root: bigint): boolean {
+    return this.told.number === update && this.told.root === Number(root & 0xffff_ffffn);
   }
 
   /** The root of all tile hashes; call it when `hashSome` has said that all are known. */

@@ -361,7 +361,7 @@ export class Viewer implements AttachmentOwner {
       width,
       height,
       cacheBytes: CACHE_BYTES,
-      features: Feature.parts | Feature.share | Feature.clip | Feature.gateways | (this.openDecoder === null ? 0n : Feature.h264) |
+      features: Feature.parts | Feature.short | Feature.share | Feature.clip | Feature.gateways | (this.openDecoder === null ? 0n : Feature.h264) |
         (this.environment.playsSound ? Feature.sound : 0n),
       token: this.token,
       screen: screen?.shownHashes() ?? null,
@@ -591,7 +591,11 @@ export class Viewer implements AttachmentOwner {
     const update = screen.wholeUpTo;
     if (update === null || active.provedUpTo >= update) return;
     active.provedUpTo = update;
-    active.send({ type: "Proof", update, root: screen.root() });
+    const root = screen.root();
+    active.send({ type: "Proof", update, root });
+    if (!screen.wasTold(update, root)) return;
+    active.agreedUpTo = Math.max(active.agreedUpTo, update);
+    this.noteExactness(this.exactness);
   }
 
   get exactness(): Exactness {

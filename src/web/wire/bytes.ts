@@ -55,6 +55,11 @@ export class Reader {
   }
 
   /** `count` u64, each as two words: low, high. */
+  /** Four bytes, the lowest first. */
+  u32(): number {
+    return this.view.getUint32(this.take(4), true);
+  }
+
   u64s(count: number): Uint32Array {
     const start = this.take(count * 8);
     const words = new Uint32Array(count * 2);
@@ -151,6 +156,11 @@ export class Writer {
   }
 
   /** u64 given as two words each: low, high. */
+  u32(value: number): this {
+    this.view.setUint32(this.take(4), value, true);
+    return this;
+  }
+
   u64s(words: Uint32Array): this {
     const start = this.take(words.length * 4);
     for (let index = 0; index < words.length; index++) {

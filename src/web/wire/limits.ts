@@ -32,3 +32,5 @@ export const MAX_TILES = 16_384;
 export const MAX_OPEN_STREAMS = 256;
 /** Viewers of one session. */
 export const MAX_VIEWERS = 64;
+/** Models of small parts that a viewer keeps. */
+export const MAX_MODELS = 4;

@@ -4,6 +4,7 @@ import { ProtocolError, Reader, Writer } from "./bytes.ts";
 import * as limits from "./limits.ts";
 
 export const UPDATE_STREAM_KIND = 2;
+export const SHORT_UPDATE_STREAM_KIND = 3;
 export const TILE = 64;
 
 export interface Copy {
@@ -35,6 +36,23 @@ export interface TilePart extends Rect {
   tile: number;
 }
 
+/** How parts of tiles go on from what was learnt of earlier ones: docs/codec.md, "Live models". */
+export interface Live {
+  /** The update whose model this one goes on from; 0: none. */
+  base: number;
+  /** The model after this update is kept. */
+  kept: boolean;
+  /** No later update goes on from one below this. */
+  oldest: number;
+}
+
+/** The screen that a viewer shows. */
+export interface Shown {
+  epoch: number;
+  width: number;
+  height: number;
+}
+
 export interface Update {
   number: number;
   after: number;
@@ -56,6 +74,13 @@ export interface Update {
   /** Those of `tiles` that are given only in part, ascending. */
   parts: TilePart[];
   video: VideoFrameHead | null;
+  /** Written in the short form; only there: */
+  short: boolean;
+  /** whether it says the screen's size, */
+  sized: boolean;
+  /** the lower half of what the tiles' hashes fold to, if it is complete, */
+  root: number;
+  live: Live | null;
   payload: Uint8Array;
 }
 
@@ -106,9 +131,10 @@ export class Grid {
 }
 
 /** Reads a whole update stream. Everything in the result is inside the screen and the limits. */
-export function decodeUpdate(bytes: Uint8Array): Update {
+export function decodeUpdate(bytes: Uint8Array, shown: Shown | null = null): Update {
   const reader = new Reader(bytes);
   const kind = reader.varint();
+  if (kind === SHORT_UPDATE_STREAM_KIND) return decodeShort(reader, shown);
   if (kind !== UPDATE_STREAM_KIND) throw new ProtocolError(`a stream to the viewer is of kind ${kind}`);
   const number = reader.varint();
   const after = reader.varint();
@@ -135,7 +161,64 @@ export function decodeUpdate(bytes: Uint8Array): Update {
     if (payload.length > limits.MAX_VIDEO_FRAME) throw new ProtocolError(`a frame of video has ${payload.length} bytes`);
   }
   const screen = { epoch, width, height, capturedMicros, complete, caughtUp, keep };
-  return { number, after, ...screen, copies, cached, cachedHashes, tiles, parts, video, payload };
+  return { number, after, ...screen, copies, cached, cachedHashes, tiles, parts, video, ...LONG, payload };
+}
+
+const LONG = { short: false, sized: false, root: 0, live: null };
+const NONE = { copies: [], cached: new Uint32Array(0), cachedHashes: new Uint32Array(0), tiles: new Uint32Array(0), parts: [] };
+
+/** Flags of the short form. */
+const Short = { complete: 1, keep: 2, parts: 4, live: 8, copies: 16, cached: 32, runs: 64, caughtUp: 128, sized: 256 };
+
+/** What follows the kind. Of an update of an earlier screen nothing but number, order and epoch is read. */
+function decodeShort(reader: Reader, shown: Shown | null): Update {
+  const flags = reader.varintUpTo(511, "a short update's flags");
+  const has = (flag: number): boolean => (flags & flag) !== 0;
+  const number = reader.varint();
+  const after = number - reader.varint();
+  if (number === 0 || after < 0 || after >= number) throw new ProtocolError(`update ${number} may not wait for ${after}`);
+  const epoch = reader.varint();
+  const sized = has(Short.sized);
+  const head = { number, after, epoch, short: true, sized, video: null };
+  const rest = { capturedMicros: 0, complete: false, caughtUp: false, keep: false, root: 0, live: null };
+  let size = shown;
+  if (sized) {
+    const width = reader.varintUpTo(limits.MAX_SIDE, "the screen's width");
+    const height = reader.varintUpTo(limits.MAX_SIDE, "the screen's height");
+    size = { epoch, width, height };
+  } else if (shown !== null && shown.epoch > epoch) {
+    return { ...head, width: shown.width, height: shown.height, ...rest, ...NONE, payload: new Uint8Array(0) };
+  }
+  if (size === null || size.epoch !== epoch) throw new ProtocolError(`update ${number} is of a screen of unknown size`);
+  const { width, height } = size;
+  if (width * height > limits.MAX_PIXELS) throw new ProtocolError(`a screen of ${width} x ${height} is too large`);
+  const grid = new Grid(width, height);
+  const capturedMicros = reader.varint();
+  const complete = has(Short.complete);
+  const root = complete ? reader.u32() : 0;
+  const live = has(Short.live) ? readLive(reader, number) : null;
+  const copies = has(Short.copies) ? readCopies(reader, grid) : NONE.copies;
+  const { cached, cachedHashes } = has(Short.cached) ? readCached(reader, grid) : NONE;
+  const whole = has(Short.runs) ? readRuns(reader, grid) : NONE.tiles;
+  const parts = has(Short.parts) ? readParts(reader, grid, whole.length) : NONE.parts;
+  const tiles = joined(whole, parts);
+  if (live !== null && (parts.length === 0 || whole.length > 0)) throw new ProtocolError("a model beside whole tiles");
+  const said = { capturedMicros, complete, caughtUp: complete || has(Short.caughtUp), keep: has(Short.keep), root, live };
+  return { ...head, width, height, ...said, copies, cached, cachedHashes, tiles, parts, payload: reader.rest() };
+}
+
+function readLive(reader: Reader, number: number): Live {
+  const word = reader.varint();
+  const back = Math.floor(word / 4);
+  if (back >= number) throw new ProtocolError(`update ${number} goes on from one that cannot be`);
+  const base = back === 0 ? 0 : number - back;
+  const oldest = (word & 2) === 0 ? usualOldest(base, number) : number - reader.varint();
+  if (oldest < 0 || (base > 0 && oldest > base)) throw new ProtocolError(`update ${number} goes on from a model that is to be forgotten`);
+  return { base, kept: (word & 1) !== 0, oldest };
+}
+
+function usualOldest(base: number, number: number): number {
+  return base === 0 ? number : base;
 }
 
 /** Each rectangle stands for the part of every tile that it touches. */
@@ -234,40 +317,86 @@ function readRuns(reader: Reader, grid: Grid): Uint32Array {
 
 /** Writes an update stream, as a session does: for tests. */
 export function encodeUpdate(update: Update): Uint8Array {
+  if (update.short) return encodeShort(update);
   const writer = new Writer(256).varint(UPDATE_STREAM_KIND).varint(update.number).varint(update.after);
   writer.varint(update.epoch).varint(update.width).varint(update.height).varint(update.capturedMicros);
   const flags = (update.complete ? 1 : 0) | (update.keep ? 2 : 0) | (update.video !== null ? 4 : 0) |
     (update.caughtUp ? 16 : 0) | (update.parts.length > 0 ? 32 : 0);
-  writer.u8(flags).varint(update.copies.length);
+  writer.u8(flags);
+  writeCopies(writer, update);
+  writeCached(writer, update);
+  writeRuns(writer, wholeOf(update));
+  if (update.parts.length > 0) writeParts(writer, update);
+  if (update.video !== null) {
+    const { video, frame, x, y, width, height } = update.video;
+    for (const value of [video, frame, x, y, width, height]) writer.varint(value);
+  }
+  return writer.raw(update.payload).done();
+}
+
+function encodeShort(update: Update): Uint8Array {
+  const { complete, keep, parts, live, copies, cached, caughtUp, sized, number } = update;
+  const whole = wholeOf(update);
+  const flags: [number, boolean][] = [
+    [Short.complete, complete], [Short.keep, keep], [Short.parts, parts.length > 0], [Short.live, live !== null],
+    [Short.copies, copies.length > 0], [Short.cached, cached.length > 0], [Short.runs, whole.length > 0],
+    [Short.caughtUp, caughtUp && !complete], [Short.sized, sized],
+  ];
+  const writer = new Writer(64).varint(SHORT_UPDATE_STREAM_KIND);
+  writer.varint(flags.reduce((sum, [flag, set]) => sum + (set ? flag : 0), 0));
+  writer.varint(number).varint(number - update.after).varint(update.epoch);
+  if (sized) writer.varint(update.width).varint(update.height);
+  writer.varint(update.capturedMicros);
+  if (complete) writer.u32(update.root);
+  if (live !== null) {
+    const usual = live.oldest === usualOldest(live.base, number);
+    writer.varint((live.base === 0 ? 0 : number - live.base) * 4 + (usual ? 0 : 2) + (live.kept ? 1 : 0));
+    if (!usual) writer.varint(number - live.oldest);
+  }
+  if (copies.length > 0) writeCopies(writer, update);
+  if (cached.length > 0) writeCached(writer, update);
+  if (whole.length > 0) writeRuns(writer, whole);
+  if (parts.length > 0) writeParts(writer, update);
+  return writer.raw(update.payload).done();
+}
+
+function wholeOf(update: Update): Uint32Array {
+  const given = new Set(update.parts.map(({ tile }) => tile));
+  return update.tiles.filter((tile) => !given.has(tile));
+}
+
+function writeCopies(writer: Writer, update: Update): void {
+  writer.varint(update.copies.length);
   for (const copy of update.copies) {
     writer.varint(copy.x).varint(copy.y).varint(copy.width).varint(copy.height).varint(copy.toX).varint(copy.toY);
   }
+}
+
+function writeCached(writer: Writer, update: Update): void {
   writer.varint(update.cached.length);
   let next = 0;
   update.cached.forEach((tile, index) => {
     writer.varint(tile - next).u64s(update.cachedHashes.subarray(index * 2, index * 2 + 2));
     next = tile + 1;
   });
-  const given = new Set(update.parts.map(({ tile }) => tile));
-  const runs = runsOf(update.tiles.filter((tile) => !given.has(tile)));
+}
+
+function writeRuns(writer: Writer, whole: Uint32Array): void {
+  const runs = runsOf(whole);
   writer.varint(runs.length);
-  next = 0;
+  let next = 0;
   for (const [start, length] of runs) {
     writer.varint(start - next).varint(length);
     next = start + length;
   }
-  if (update.parts.length > 0) {
-    writer.varint(update.parts.length);
-    const grid = new Grid(update.width, update.height);
-    for (const { tile, x, y, width, height } of update.parts) {
-      writer.varint(grid.x(tile) + x).varint(grid.y(tile) + y).varint(width).varint(height);
-    }
+}
+
+function writeParts(writer: Writer, update: Update): void {
+  writer.varint(update.parts.length);
+  const grid = new Grid(update.width, update.height);
+  for (const { tile, x, y, width, height } of update.parts) {
+    writer.varint(grid.x(tile) + x).varint(grid.y(tile) + y).varint(width).varint(height);
   }
-  if (update.video !== null) {
-    const { video, frame, x, y, width, height } = update.video;
-    for (const value of [video, frame, x, y, width, height]) writer.varint(value);
-  }
-  return writer.raw(update.payload).done();
 }
 
 function runsOf(tiles: Uint32Array): [number, number][] {
