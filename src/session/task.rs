@@ -471,8 +471,10 @@ impl Task {
             self.plain_viewers().for_each(|(scene, viewer)| viewer.delivery.restart(scene, now));
         }
         let damaged_at = painting.damaged_at.take();
-        let change = self.scene.absorb(&painting.framebuffer, &painting.damage, now);
+        let told = &painting.told_moves;
+        let change = self.scene.absorb_told(&painting.framebuffer, &painting.damage, told, now);
         painting.damage.clear();
+        painting.told_moves.clear();
         drop(painting);
         if resized {
             self.marks.resize(&mut self.scene, &mut self.viewers, now);
