@@ -8,6 +8,7 @@ mod host;
 mod input;
 pub mod limits;
 mod parts;
+mod picture;
 mod policy;
 mod share;
 mod sound;
@@ -21,6 +22,7 @@ pub use control::{Attach, Attached, Control, ControlReader, Cursor, KnownScreen,
 pub use gateways::GatewayAddress;
 pub use host::{EndReason, HostLoad, HostMessage, HostOffers, RunningSession, Start};
 pub use input::{Button, InputEvent, InputReader, Motion, Origin, write_event, write_input_start};
+pub use picture::{PicturePart, png_size};
 pub use policy::{Policy, UnknownPolicy};
 pub use share::{Marking, Terms, Watcher, WatcherOrder};
 pub use sound::{SoundFormat, SoundPacket};
@@ -36,7 +38,7 @@ pub use websocket::{Frame, read_frame, write_frame};
 /// The major version: both sides must have the same.
 pub const MAJOR: u64 = 1;
 /// The minor version: the lower of both sides' is in use.
-pub const MINOR: u64 = 5;
+pub const MINOR: u64 = 6;
 /// The ALPN of native QUIC.
 pub const ALPN: &[u8] = b"chevet/1";
 /// The WebSocket subprotocol.
