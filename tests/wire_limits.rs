@@ -131,6 +131,22 @@ fn a_datagram_is_at_most_1200_bytes() {
 }
 
 #[test]
+fn a_picture_has_at_most_8_mebibytes_and_comes_in_parts_of_16_kibibytes() {
+    let offer = |total| [varints(&[1, total as u64, 0]), sized(0)].concat();
+    assert_limit(MAX_CLIP_PICTURE, offer, |body| Control::read(46, body));
+    let part = |length| [varints(&[1, MAX_CLIP_PICTURE as u64, 0]), sized(length)].concat();
+    assert_limit(MAX_PICTURE_PART, part, |body| Control::read(46, body));
+    assert_limit(MAX_CLIP_PICTURE, |from| varints(&[1, from as u64]), |body| Control::read(47, body));
+    for (total, from, length) in [(0, 0, 0), (100, 90, 11), (100, 101, 0)] {
+        let beyond = [varints(&[1, total, from]), sized(length)].concat();
+        assert!(
+            matches!(Control::read(46, &beyond), Err(WireError::Meaningless { .. })),
+            "{from} of {total}"
+        );
+    }
+}
+
+#[test]
 fn a_websocket_message_is_at_most_64_kibibytes() {
     assert_limit(
         MAX_WEBSOCKET,

@@ -198,6 +198,16 @@ fn of_hosts() -> impl Strategy<Value = Control> {
     .prop_map(Control::Host)
 }
 
+fn picture_part() -> impl Strategy<Value = PicturePart> {
+    (number(), 0u32..8 << 20, vec(any::<u8>(), 0..300), 0u32..1_000).prop_map(
+        |(picture, from, bytes, rest)| {
+            let total = (from + bytes.len() as u32 + rest).clamp(1, 8 << 20);
+            let from = from.min(total - (bytes.len() as u32).min(total));
+            PicturePart { picture, total, from, bytes: bytes.into() }
+        },
+    )
+}
+
 fn from_sessions() -> impl Strategy<Value = Control> {
     prop_oneof![
         (number(), number(), name()).prop_map(|(major, minor, software)| Control::Welcome {
@@ -213,6 +223,8 @@ fn from_sessions() -> impl Strategy<Value = Control> {
         any::<bool>().prop_map(|recorded| Control::Recorded { recorded }),
         name().prop_map(|text| Control::Clip(ClipText(text))),
         any::<bool>().prop_map(|taken| Control::ClipTaken { taken }),
+        picture_part().prop_map(Control::Picture),
+        (number(), 0u32..8 << 20).prop_map(|(picture, from)| Control::PictureWanted { picture, from }),
         option::of(sound_format()).prop_map(Control::Sound),
         any::<bool>().prop_map(|wanted| Control::SoundWanted { wanted }),
         vec(gateway(), 0..4).prop_map(Control::Gateways),

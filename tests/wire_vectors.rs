@@ -181,6 +181,26 @@ fn controls() -> Vec<(&'static str, Control, Value)> {
                 {"host": "10.0.0.3", "udp_port": 0, "tcp_port": 4380, "tls": false, "pins": []}]}),
         ),
         ("Move", Control::Move, json!({})),
+        (
+            "Picture",
+            Control::Picture(PicturePart {
+                picture: 7,
+                total: 8 << 20,
+                from: 16_384,
+                bytes: b"\x89PNG".as_slice().into(),
+            }),
+            json!({"picture": 7, "total": 8 << 20, "from": 16_384, "bytes": hex(b"\x89PNG")}),
+        ),
+        (
+            "Picture",
+            Control::Picture(PicturePart { picture: 1, total: 100, from: 0, bytes: Default::default() }),
+            json!({"picture": 1, "total": 100, "from": 0, "bytes": ""}),
+        ),
+        (
+            "PictureWanted",
+            Control::PictureWanted { picture: 7, from: 32_768 },
+            json!({"picture": 7, "from": 32_768}),
+        ),
         ("ClipTaken", Control::ClipTaken { taken: true }, json!({"taken": true})),
         (
             "Sound",

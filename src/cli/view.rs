@@ -42,6 +42,9 @@ pub struct View {
     /// Write what is copied in the session to a file of its owner alone, the newest text alone
     #[arg(long, value_name = "FILE")]
     clipboard: Option<PathBuf>,
+    /// Write the pictures that are copied in the session to a PNG file of its owner alone, the newest alone
+    #[arg(long, value_name = "FILE.png")]
+    clipboard_picture: Option<PathBuf>,
     /// Write what is heard to a WAV file of its owner alone; until the end it says that it is empty
     #[arg(long, value_name = "FILE.wav")]
     sound: Option<PathBuf>,
@@ -115,7 +118,8 @@ impl View {
             true => self.as_somebody().await?,
             false => (Address::find(&self.url).await?, None),
         };
-        let left = [self.mirror.clone(), self.clipboard.clone(), self.sound.clone()];
+        let left =
+            [self.mirror.clone(), self.clipboard.clone(), self.sound.clone(), self.clipboard_picture.clone()];
         let job = Headless {
             roads: match self.road.as_deref() {
                 Some("quic") => Roads::OnlyQuic,
@@ -126,6 +130,7 @@ impl View {
             mirror: self.mirror,
             screenshot: self.screenshot,
             clipboard: self.clipboard,
+            pictures: self.clipboard_picture,
             sound: self.sound,
             script,
             duration,

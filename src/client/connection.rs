@@ -376,6 +376,7 @@ impl Client {
                 Event::Sound(format)
             }
             News::Clip(text) => Event::Clip(text),
+            News::Picture(png) => Event::Picture(png),
             News::ClipTaken(taken) => Event::ClipTaken(taken),
             News::Closing { code, reason } => return self.on_closed(Closed::by_peer(code, &reason)),
         };
@@ -511,6 +512,13 @@ impl Client {
         if let Some((link, _)) = &self.link {
             link.control(&Control::Clip(ClipText(text)));
         }
+    }
+
+    /// The same of a picture, as PNG. `false` if it is none, or larger than a clipboard takes.
+    pub fn clip_picture(&mut self, png: bytes::Bytes) -> bool {
+        let Some((link, _)) = &self.link else { return false };
+        let offer = self.attachment.offer_picture(png);
+        offer.inspect(|offer| link.control(offer)).is_some()
     }
 
     /// Whether to be sent what the session plays, from now on: see [`Event::Heard`].

@@ -82,6 +82,8 @@ pub enum Event {
     Heard(SoundPacket),
     /// A program of the session has copied this.
     Clip(ClipText),
+    /// A program of the session has copied this picture, as PNG of which the header alone was looked at.
+    Picture(bytes::Bytes),
     /// Whether the session has what was copied here, before all input from now on.
     ClipTaken(bool),
     /// Nothing was heard for two seconds, or the link broke; the client is dialling again.

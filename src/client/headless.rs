@@ -5,7 +5,6 @@ use super::wave::{Wave, WaveError};
 use super::{Address, Client, ClientError, Event, Mirror, MirrorError, Report, Roads, Script};
 use crate::clock;
 use crate::screen::Framebuffer;
-use crate::wire::ClipText;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// How long a script waits for the session to have what it copied.
 const COPYING: Duration = Duration::from_millis(300);
+const COPYING_PICTURE: Duration = Duration::from_secs(5);
 
 /// What a headless viewer is to do.
 #[derive(Default)]
@@ -26,6 +26,8 @@ pub struct Headless {
     pub script: Option<Script>,
     /// Where to write what is copied in the session, the newest alone.
     pub clipboard: Option<PathBuf>,
+    /// Where to write the pictures that are copied there, as PNG, the newest alone.
+    pub pictures: Option<PathBuf>,
     /// Where to write what is heard, as a WAV file.
     pub sound: Option<PathBuf>,
     /// How long to stay; without it, until the screen is exact if a screenshot is wanted, else for ever.
@@ -107,7 +109,12 @@ pub async fn run_headless(
                 Event::WatchAsked { title, .. } => eprintln!("{} asks to watch", printable(&title)),
                 Event::Clip(text) => {
                     if let Some(path) = &job.clipboard {
-                        write_clip(path, &text)?;
+                        write_clip(path, text.0.as_bytes())?;
+                    }
+                }
+                Event::Picture(png) => {
+                    if let Some(path) = &job.pictures {
+                        write_clip(path, &png)?;
                     }
                 }
                 // Another gateway's session counts anew.
@@ -140,6 +147,10 @@ pub async fn run_headless(
                         client.clip(text.0);
                         copying_until = Some(Instant::now() + COPYING);
                     }
+                    Act::CopyPicture(png) => {
+                        client.clip_picture(png);
+                        copying_until = Some(Instant::now() + COPYING_PICTURE);
+                    }
                 }
                 typed += 1;
             }
@@ -171,12 +182,12 @@ fn printable(text: &str) -> String {
 }
 
 /// For its owner alone: it may be about a patient.
-fn write_clip(path: &Path, text: &ClipText) -> Result<(), HeadlessError> {
+fn write_clip(path: &Path, bytes: &[u8]) -> Result<(), HeadlessError> {
     let failed = |source| HeadlessError::Clipboard { path: path.to_owned(), source };
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(path).map_err(failed)?;
-    file.write_all(text.0.as_bytes()).map_err(failed)
+    file.write_all(bytes).map_err(failed)
 }
 
 fn far_away() -> Instant {

@@ -1,7 +1,8 @@
 //! Input by script: a text file of timed key and pointer events, and of texts to copy.
 
-use crate::wire::limits::MAX_CLIP_TEXT;
-use crate::wire::{Button, ClipText, InputEvent};
+use crate::wire::limits::{MAX_CLIP_PICTURE, MAX_CLIP_TEXT};
+use crate::wire::{Button, ClipText, InputEvent, png_size};
+use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use xkeysym::Keysym;
@@ -25,6 +26,7 @@ Input scripts. Each line: a time in milliseconds from the start, then one of
   press X Y [BUTTON] | release X Y [BUTTON]
   wheel X Y VERTICAL [HORIZONTAL]   in notches
   copy WORDS...            gives the session's clipboard the rest of the line, before what follows
+  copy-picture FILE        the same of a PNG file
 Lines that are empty or begin with # are passed over.";
 
 /// One thing that a script does.
@@ -32,6 +34,8 @@ Lines that are empty or begin with # are passed over.";
 pub enum Act {
     Input(InputEvent),
     Copy(ClipText),
+    /// A PNG.
+    CopyPicture(Bytes),
 }
 
 /// Acts in order, each with its time from the start.
@@ -79,7 +83,16 @@ fn parse_acts(text: &str) -> Result<Vec<Act>, String> {
             Err(format!("a clipboard holds {MAX_CLIP_TEXT} bytes, and this is longer"))
         }
         Some(("copy", words)) => Ok(vec![Act::Copy(ClipText(words.to_owned()))]),
+        Some(("copy-picture", path)) => Ok(vec![Act::CopyPicture(read_picture(path.trim())?)]),
         _ => Ok(parse_event(text)?.into_iter().map(Act::Input).collect()),
+    }
+}
+
+fn read_picture(path: &str) -> Result<Bytes, String> {
+    let png = std::fs::read(path).map_err(|error| format!("reading the picture {path}: {error}"))?;
+    match png.len() <= MAX_CLIP_PICTURE && png_size(&png).is_some() {
+        true => Ok(png.into()),
+        false => Err(format!("{path} is no PNG of at most 8 MiB and 16 megapixels")),
     }
 }
 

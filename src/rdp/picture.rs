@@ -91,6 +91,7 @@ pub fn dib_of_png(png: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn png(width: u32, height: u32, colour: png::ColorType, data: &[u8]) -> Vec<u8> {
         let mut png = Vec::new();
@@ -119,6 +120,69 @@ mod tests {
     fn what_is_transparent_stands_on_white() {
         let dib = dib_of_png(&png(2, 1, png::ColorType::Rgba, &[1, 2, 3, 0, 1, 2, 3, 255])).unwrap();
         assert_eq!(&dib[40..46], [255, 255, 255, 3, 2, 1]);
+    }
+
+    #[test]
+    fn a_picture_of_more_pixels_than_one_may_have_is_not_unpacked() {
+        // What it says is enough: its pixels are not there.
+        let mut large = png(5, 2, png::ColorType::Rgb, &[7; 30]);
+        let header =
+            [&b"IHDR"[..], &4_097u32.to_be_bytes(), &4_096u32.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();
+        large[12..29].copy_from_slice(&header);
+        let crc = header.iter().fold(u32::MAX, |crc, byte| {
+            (0..8)
+                .fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+        });
+        large[29..33].copy_from_slice(&(!crc).to_be_bytes());
+        let read = png::Decoder::new(Cursor::new(&large)).read_info();
+        assert_eq!(read.unwrap().info().size(), (4_097, 4_096), "nothing but its size is wrong");
+        assert_eq!(dib_of_png(&large), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_picture_goes_to_the_host_and_back(width in 1u32..40, height in 1u32..30, seed: u8) {
+            let data: Vec<u8> = (0..width * height * 3).map(|at| (at as u8).wrapping_mul(seed)).collect();
+            let dib = dib_of_png(&png(width, height, png::ColorType::Rgb, &data)).unwrap();
+            prop_assert_eq!(pixels(&png_of_dib(&dib).unwrap()), (width, height, data));
+        }
+
+        #[test]
+        fn a_bitmap_of_any_header_is_read_whole_or_not_at_all(
+            header in 0usize..130, width in -3i32..20, height in -20i32..20, bits in 0u16..40, compression in 0u32..5,
+            colours in 0u32..300, rest in proptest::collection::vec(any::<u8>(), 0..1_500),
+        ) {
+            let mut dib = Vec::new();
+            dib.extend((header as u32).to_le_bytes());
+            dib.extend(width.to_le_bytes());
+            dib.extend(height.to_le_bytes());
+            dib.extend([1, 0]);
+            dib.extend(bits.to_le_bytes());
+            dib.extend(compression.to_le_bytes());
+            dib.extend([0; 12]);
+            dib.extend(colours.to_le_bytes());
+            dib.extend(rest);
+            if let Some(png) = png_of_dib(&dib) {
+                let (columns, rows, _) = pixels(&png);
+                prop_assert_eq!((columns, rows), (width as u32, height.unsigned_abs()));
+            }
+        }
+
+        #[test]
+        fn whatever_is_said_to_be_a_picture_costs_no_more_than_its_pixels(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300), at in 0usize..200, value: u8,
+        ) {
+            prop_assert_eq!(dib_of_png(&bytes), None);
+            png_of_dib(&bytes);
+            let data: Vec<u8> = (0..30 * 20 * 3).map(|at| at as u8).collect();
+            let mut broken = png(30, 20, png::ColorType::Rgb, &data);
+            if let Some(byte) = broken.get_mut(at) {
+                *byte = value;
+            }
+            if let Some(dib) = dib_of_png(&broken) {
+                prop_assert!(dib.len() as u64 <= 40 + 4 * MOST_PIXELS);
+            }
+        }
     }
 
     #[test]

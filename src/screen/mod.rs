@@ -16,7 +16,7 @@ pub use grid::{Grid, TILE, TileId, TileSet};
 pub use hash::{HashKey, TileHash, hash_tile};
 #[cfg(any(test, fuzzing))]
 pub use moves::check_moves;
-pub use moves::{MAX_MOVES, Move, MoveFinder};
+pub use moves::{MAX_MOVES, Move, MoveFinder, ToldMoves};
 pub use rect::Rect;
 
 /// The longest side of a screen, in pixels.

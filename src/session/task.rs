@@ -324,6 +324,8 @@ impl Task {
             },
             Control::Move => viewer.grant.moved.notify_one(),
             Control::Clip(text) => self.pasted(id, text, clock::now_us()),
+            Control::Picture(part) => self.picture_pasted(id, &part, clock::now_us()),
+            Control::PictureWanted { picture, from } => viewer.part_wanted = Some((picture, from, now)),
             Control::SoundWanted { wanted } => {
                 viewer.wants_sound = wanted;
                 self.ask_for_sound();
@@ -474,8 +476,10 @@ impl Task {
             self.plain_viewers().for_each(|(scene, viewer)| viewer.delivery.restart(scene, now));
         }
         let damaged_at = painting.damaged_at.take();
-        let change = self.scene.absorb(&painting.framebuffer, &painting.damage, now);
+        let told = &painting.told_moves;
+        let change = self.scene.absorb_told(&painting.framebuffer, &painting.damage, told, now);
         painting.damage.clear();
+        painting.told_moves.clear();
         drop(painting);
         if resized {
             self.marks.resize(&mut self.scene, &mut self.viewers, now);
@@ -585,8 +589,9 @@ impl Task {
                 viewer.link.control(&Control::Busy { busy });
             }
             let now = clock::now_us();
+            let part_at = self.clips.give_part(viewer, now);
             // Pacing may let more go soon.
-            self.wake_at = self.wake_at.into_iter().chain(viewer.delivery.next_at(now)).min();
+            self.wake_at = self.wake_at.into_iter().chain(viewer.delivery.next_at(now)).chain(part_at).min();
         }
         if self.rested() < rested {
             // It woke to show a viewer what had been there.

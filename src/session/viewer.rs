@@ -3,7 +3,7 @@ use super::experience::Watched;
 use super::input::Held;
 use crate::link::Link;
 use crate::metrics;
-use crate::sync::{Delivery, Micros, Pointer};
+use crate::sync::{Delivery, FetchedPicture, Micros, Pointer};
 use crate::wire::{Control, Path, Token, UpdateHeader};
 use bytes::BytesMut;
 use std::time::Duration;
@@ -35,6 +35,10 @@ pub(super) struct Viewer {
     pub moves: bool,
     /// It has a clipboard.
     pub takes_clips: bool,
+    /// A picture that was copied there, as far as it has come.
+    pub fetched: FetchedPicture,
+    /// The part that it asked for of a picture of the session's, and when.
+    pub part_wanted: Option<(u64, u32, Micros)>,
     /// It can play what the session does, and whether it wants to.
     pub plays_sound: bool,
     pub wants_sound: bool,
@@ -77,6 +81,8 @@ impl Viewer {
             shows_watchers: false,
             moves: false,
             takes_clips: false,
+            fetched: FetchedPicture::default(),
+            part_wanted: None,
             plays_sound: false,
             wants_sound: false,
             video_failures: 0,

@@ -21,7 +21,7 @@ pub use x11::{X11Error, X11Source, XServer, authority_entry};
 pub use crate::screen::CursorShape;
 
 use crate::codec::Packed;
-use crate::screen::{Framebuffer, Grid, Rect, SizeError, TILE, TileSet};
+use crate::screen::{Framebuffer, Grid, Rect, SizeError, TILE, TileSet, ToldMoves};
 use crate::sound::Pcm;
 use crate::wire::{Clip, InputEvent, Policy, SoundPacket, Token};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,8 @@ pub struct Canvas {
 pub struct Painting {
     pub framebuffer: Framebuffer,
     pub damage: TileSet,
+    /// What the source copied since then, if it says.
+    pub told_moves: ToldMoves,
     /// Counts the sizes that the screen has had, so that the session notices a resize.
     pub size_changes: u64,
     /// When the oldest damage that the session has not seen was noticed.
@@ -54,6 +56,7 @@ impl Canvas {
             painting: Mutex::new(Painting {
                 framebuffer,
                 damage,
+                told_moves: ToldMoves::default(),
                 size_changes: 0,
                 damaged_at: None,
                 rested: None,
@@ -132,10 +135,19 @@ impl Painting {
         true
     }
 
+    /// Moves the pixels of `from` to the same-sized rectangle at `(x, y)`, as of now, and tells the session so. Both must lie on
+    /// the screen.
+    pub fn copy(&mut self, from: Rect, x: u32, y: u32) {
+        self.framebuffer.copy_within(from, x, y);
+        self.told_moves.copied(from, x, y);
+        self.add_damage(&Rect { x, y, ..from });
+    }
+
     /// Starts again with a black screen of another size, all of it damaged.
     pub fn resize(&mut self, width: u32, height: u32) -> Result<(), SizeError> {
         self.framebuffer = Framebuffer::new(width, height)?;
         self.damage = TileSet::full(self.framebuffer.grid().len());
+        self.told_moves.clear();
         self.size_changes += 1;
         self.damaged_at.get_or_insert_with(std::time::Instant::now);
         Ok(())

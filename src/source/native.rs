@@ -24,17 +24,21 @@ const TICK: Duration = Duration::from_millis(250);
 const WHOLE_WITHIN: Duration = Duration::from_secs(1);
 /// What is typed after something was copied is held back for no longer than this.
 const CLIP_PATIENCE: Duration = Duration::from_millis(300);
+/// The same after a picture, which may have 8 MiB.
+const PICTURE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Input waits for a host that is away for no longer than this, and is then given up.
 const HELD_FOR: Duration = Duration::from_secs(5);
 /// The minor version of hosts that remember whose input they took.
 const REMEMBERS_SINCE: u64 = 5;
+/// The minor version of hosts that take pictures.
+const PICTURES_SINCE: u64 = 6;
 
 enum Errand {
     Input(InputEvent),
     InputOf(Instant, Origin),
     Resize(u32, u32),
-    Clip(String),
+    Clip(Clip),
     EmptyClipboard,
     Hear(bool),
 }
@@ -44,6 +48,7 @@ pub struct NativeSource {
     errands: mpsc::Sender<Errand>,
     links: mpsc::Sender<(Link, Inbox)>,
     remembers: Arc<AtomicBool>,
+    takes_pictures: Arc<AtomicBool>,
 }
 
 impl NativeSource {
@@ -52,6 +57,7 @@ impl NativeSource {
         let (errands, to_do) = mpsc::channel(QUEUE);
         let (links, arriving) = mpsc::channel(4);
         let remembers = Arc::new(AtomicBool::new(false));
+        let takes_pictures = Arc::new(AtomicBool::new(false));
         let host = Host {
             name: name.to_owned(),
             canvas,
@@ -64,16 +70,18 @@ impl NativeSource {
             hears: false,
             comes_alive: None,
             remembers: remembers.clone(),
+            takes_pictures: takes_pictures.clone(),
             held: VecDeque::new(),
             passed_on: VecDeque::new(),
         };
         tokio::spawn(host.run(arriving, to_do));
-        NativeSource { errands, links, remembers }
+        NativeSource { errands, links, remembers, takes_pictures }
     }
 
     /// The host has dialled (again): this link takes the place of any earlier one. `minor` is the version that it speaks.
     pub async fn relink(&self, link: Link, inbox: Inbox, minor: u64) {
         self.remembers.store(minor >= REMEMBERS_SINCE, Ordering::Relaxed);
+        self.takes_pictures.store(minor >= PICTURES_SINCE, Ordering::Relaxed);
         let _ = self.links.send((link, inbox)).await;
     }
 }
@@ -102,9 +110,7 @@ impl Source for NativeSource {
     }
 
     fn clip(&self, clip: Clip) {
-        if let Clip::Text(text) = clip {
-            let _ = self.errands.try_send(Errand::Clip(text));
-        }
+        let _ = self.errands.try_send(Errand::Clip(clip));
     }
 
     fn hear(&self, wanted: bool) {
@@ -140,6 +146,7 @@ struct Host {
     comes_alive: Option<Instant>,
     /// Whether the host remembers whose input it took.
     remembers: Arc<AtomicBool>,
+    takes_pictures: Arc<AtomicBool>,
     /// Input that waits for the host.
     held: VecDeque<(Instant, Origin)>,
     /// What was passed on and not acknowledged: its number on the way to the host, and whose it is.
@@ -246,12 +253,11 @@ impl Host {
                 }
                 errand = errands.recv(), if waits.is_none() => {
                     match errand? {
-                        Errand::Clip(text) => {
-                            link.control(&Control::Clip(ClipText(text)));
-                            self.clips_unanswered += 1;
-                            self.clip_on_its_way = Some(Instant::now() + CLIP_PATIENCE);
+                        Errand::Clip(clip) => self.send_clip(clip, link, attachment),
+                        Errand::EmptyClipboard => {
+                            attachment.forget_pictures();
+                            self.empty_clipboard(link);
                         }
-                        Errand::EmptyClipboard => self.empty_clipboard(link),
                         Errand::Hear(wanted) => {
                             self.hears = wanted;
                             link.control(&Control::SoundWanted { wanted });
@@ -407,6 +413,19 @@ impl Host {
         self.with_screen(attachment, |a| Ok(((), a.update(stream, clock::now_us)?)))
     }
 
+    /// The host's clipboard is to hold this; what is typed next waits for that.
+    fn send_clip(&mut self, clip: Clip, link: &Link, attachment: &mut Attachment) {
+        let (message, patience) = match clip {
+            Clip::Text(text) => (Some(Control::Clip(ClipText(text))), CLIP_PATIENCE),
+            Clip::Picture(_) if !self.takes_pictures.load(Ordering::Relaxed) => return,
+            Clip::Picture(png) => (attachment.offer_picture(png), PICTURE_PATIENCE),
+        };
+        let Some(message) = message else { return };
+        link.control(&message);
+        self.clips_unanswered += 1;
+        self.clip_on_its_way = Some(Instant::now() + patience);
+    }
+
     /// Nothing of what was copied is there when who comes now types.
     fn empty_clipboard(&mut self, link: &Link) {
         link.control(&Control::Clip(ClipText(String::new())));
@@ -419,7 +438,8 @@ impl Host {
         let event = match news {
             News::Cursor(cursor) => SourceEvent::Cursor(cursor_shape(&cursor)),
             News::CursorAt { x, y } => SourceEvent::CursorMoved { x: x as u16, y: y as u16 },
-            News::Clip(_) if self.emptied_after.is_some() => return Ok(()),
+            News::Clip(_) | News::Picture(_) if self.emptied_after.is_some() => return Ok(()),
+            News::Picture(png) => SourceEvent::Clip(Clip::Picture(png)),
             News::Clip(text) => SourceEvent::Clip(Clip::Text(text.0)),
             News::ClipTaken(_) => {
                 self.clips_unanswered = self.clips_unanswered.saturating_sub(1);

@@ -2,6 +2,7 @@
 //! acknowledgements, the proof, the liveness of the link and the input that is not yet acknowledged all live here;
 //! whoever owns the link moves the bytes and passes the time.
 
+use super::pictures::{Fetched, FetchedPicture, OfferedPicture};
 use super::viewer::{Applied, Viewer, ViewerError};
 use super::{Clocks, Micros};
 use crate::wire::limits::{MAX_WAITING, MAX_WAITING_BYTES};
@@ -94,6 +95,8 @@ pub enum News {
     Sound(Option<SoundFormat>),
     /// A program has copied this.
     Clip(ClipText),
+    /// A program has copied this picture, as PNG.
+    Picture(Bytes),
     /// Whether the session has what was copied here.
     ClipTaken(bool),
     Closing {
@@ -132,6 +135,8 @@ pub struct Attachment {
     newly_exact: bool,
     mismatches: u64,
     policy: Policy,
+    offered: OfferedPicture,
+    fetched: FetchedPicture,
 }
 
 impl Attachment {
@@ -156,6 +161,8 @@ impl Attachment {
             newly_exact: false,
             mismatches: 0,
             policy: Policy::default(),
+            offered: OfferedPicture::default(),
+            fetched: FetchedPicture::default(),
         }
     }
 
@@ -168,6 +175,18 @@ impl Attachment {
     pub fn twin(&self, now: Micros) -> Attachment {
         let identity = Identity { token: self.identity.token, ..Identity::default() };
         Attachment::new(self.viewer.twin(), identity, now)
+    }
+
+    /// What says to the session that this picture was copied here; its parts are sent when they are asked for. `None` if it is
+    /// no PNG, or larger than any session takes.
+    pub fn offer_picture(&mut self, png: Bytes) -> Option<Control> {
+        self.offered.offer(png)
+    }
+
+    /// What was copied before is not sent on, in either direction.
+    pub fn forget_pictures(&mut self) {
+        self.offered.withdraw();
+        self.fetched.give_up();
     }
 
     /// This link takes the place of that of an earlier one: what that one did not deliver is to be sent again.
@@ -228,7 +247,22 @@ impl Attachment {
             Control::WatchOver { ask } => Some(News::WatchOver { ask }),
             Control::Watchers(watchers) => Some(News::Watchers(watchers)),
             Control::Sound(format) => Some(News::Sound(format)),
-            Control::Clip(text) => Some(News::Clip(text)),
+            Control::Clip(text) => {
+                self.fetched.give_up();
+                Some(News::Clip(text))
+            }
+            Control::Picture(part) => match self.fetched.hear(&part) {
+                Fetched::More(wanted) => {
+                    self.replies.push_back(wanted);
+                    None
+                }
+                Fetched::Whole(png) => Some(News::Picture(png)),
+                Fetched::Wrong | Fetched::Stale => None,
+            },
+            Control::PictureWanted { picture, from } => {
+                self.replies.extend(self.offered.part(picture, from));
+                None
+            }
             Control::ClipTaken { taken } => Some(News::ClipTaken(taken)),
             Control::Policy { policy } => {
                 self.policy = policy;

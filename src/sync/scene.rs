@@ -4,7 +4,7 @@ use super::Micros;
 use super::motion::{Motion, Region};
 use crate::codec::{Encoder, Packed};
 use crate::screen::{
-    Framebuffer, Grid, HashKey, Move, MoveFinder, Rect, SizeError, TileHash, TileId, TileSet,
+    Framebuffer, Grid, HashKey, Move, MoveFinder, Rect, SizeError, TileHash, TileId, TileSet, ToldMoves,
 };
 use crate::screen::{copy_tiles, difference, find_changes, hash_tile};
 use crate::wire::Policy;
@@ -174,6 +174,17 @@ impl Scene {
     /// Takes over what differs inside `damage` from a source's framebuffer of the same size. `None` if
     /// nothing does.
     pub fn absorb(&mut self, source: &Framebuffer, damage: &TileSet, now: Micros) -> Option<Change> {
+        self.absorb_told(source, damage, &ToldMoves::default(), now)
+    }
+
+    /// The same of a source that says what it moved. That is believed only where the pixels agree.
+    pub fn absorb_told(
+        &mut self,
+        source: &Framebuffer,
+        damage: &TileSet,
+        told: &ToldMoves,
+        now: Micros,
+    ) -> Option<Change> {
         self.wake();
         let own = self.framebuffer.as_mut().expect("awake");
         let mut tiles = find_changes(own, source, damage);
@@ -181,7 +192,7 @@ impl Scene {
             return None;
         }
         self.generation += 1;
-        let moves = self.moves.find(own, source, &tiles);
+        let moves = self.moves.find_told(own, source, &tiles, told);
         let moving = without_moved(&tiles, &moves, self.grid);
         self.motion.changed(own, source, &moving, self.generation, now);
         self.motion.moved(tiles.iter().filter(|&tile| !moving.contains(tile)), self.generation);

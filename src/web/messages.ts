@@ -35,6 +35,8 @@ export type ToWorker =
   /** The answer to ticketWanted; null if the gateway gave none. */
   | { type: "ticket"; ticket: string | null }
   | { type: "decided"; message: Decided }
+  /** A picture was copied here, as PNG. */
+  | { type: "copyPicture"; png: Uint8Array<ArrayBuffer> }
   /** Whether what the session plays is wanted. */
   | { type: "hear"; wanted: boolean }
   | { type: "stop" };
@@ -72,6 +74,8 @@ export type FromWorker =
   | { type: "told"; message: Told }
   /** A program has copied this. */
   | { type: "clip"; text: string }
+  /** A program has copied this picture, as PNG. */
+  | { type: "picture"; png: Uint8Array<ArrayBuffer> }
   /** Whether the session has what was copied here. */
   | { type: "clipTaken"; taken: boolean }
   /** The session plays something, so coded; null: nothing any more. */

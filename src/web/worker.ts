@@ -6,6 +6,7 @@ import { dialWebTransport } from "./link/webtransport.ts";
 import type { FromWorker, StartOptions, Status, ToWorker } from "./messages.ts";
 import { h264Decoders } from "./viewer/h264.ts";
 import { opusPlays } from "./viewer/opus.ts";
+import { FetchedPicture, OfferedPicture } from "./viewer/pictures.ts";
 import { Presenter } from "./viewer/presenter.ts";
 import { type Environment, Viewer } from "./viewer/viewer.ts";
 import type { Link, LinkListener, Road } from "./link/link.ts";
@@ -31,6 +32,15 @@ let viewer: Viewer | null = null;
 let presenter: Presenter | null = null;
 let lastPolicy: Policy = "balanced";
 let recorded = false;
+const offered = new OfferedPicture();
+const fetched = new FetchedPicture(
+  (message) => viewer?.say(message),
+  (png) => post({ type: "picture", png }, [png.buffer]),
+);
+
+function say(message: Message | null): void {
+  if (message !== null) viewer?.say(message);
+}
 
 function status(shown: Viewer): Status {
   const active = shown.active;
@@ -74,7 +84,12 @@ function forwardMessage(message: Message): void {
   } else if (message.type === "Message") {
     post({ type: "announcement", text: message.text });
   } else if (message.type === "Clip") {
+    fetched.giveUp();
     post({ type: "clip", text: message.text });
+  } else if (message.type === "Picture") {
+    fetched.hear(message);
+  } else if (message.type === "PictureWanted") {
+    say(offered.part(message.picture, message.from));
   } else if (message.type === "Sound") {
     post({ type: "sound", format: message.format });
   } else if (message.type === "ClipTaken") {
@@ -190,6 +205,8 @@ scope.onmessage = (event: MessageEvent<ToWorker>) => {
       return viewer?.renewed(message.ticket === null ? null : utf8(message.ticket));
     case "decided":
       return viewer?.say(message.message);
+    case "copyPicture":
+      return say(offered.offer(message.png));
     case "hear":
       return viewer?.hear(message.wanted);
     case "stop":

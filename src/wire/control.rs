@@ -3,6 +3,7 @@
 use super::clip::ClipText;
 use super::gateways::{self, GatewayAddress};
 use super::limits::*;
+use super::picture::{self, PicturePart};
 use super::share::{self, Terms, Watcher, WatcherOrder};
 use super::sound::{self, SoundFormat};
 use super::value::*;
@@ -222,6 +223,14 @@ pub enum Control {
     /// Whether the viewer is to be sent what the session plays; until it says so, it is not. Since 1.5.
     SoundWanted {
         wanted: bool,
+    },
+    /// A picture that was copied, as PNG, in the directions of [`Control::Clip`]: that there is one, or a part that was asked
+    /// for. Since 1.6.
+    Picture(PicturePart),
+    /// The part of a picture that begins there is to come. Since 1.6.
+    PictureWanted {
+        picture: u64,
+        from: u32,
     },
     /// The other gateways at which the session may be had, the one to try first before all others. Since 1.5.
     Gateways(Vec<GatewayAddress>),
@@ -443,6 +452,15 @@ impl Control {
                 out.push((*wanted).into());
                 45
             }
+            Control::Picture(part) => {
+                picture::write_part(part, out);
+                46
+            }
+            Control::PictureWanted { picture, from } => {
+                put_varint(out, *picture);
+                put_varint(out, (*from).into());
+                47
+            }
             Control::Gateways(gateways) => {
                 gateways::write_gateways(gateways, out);
                 48
@@ -573,6 +591,11 @@ impl Control {
             43 => Control::ClipTaken { taken: r.flag("ClipTaken")? },
             44 => Control::Sound(sound::read_format(r)?),
             45 => Control::SoundWanted { wanted: r.flag("SoundWanted")? },
+            46 => Control::Picture(picture::read_part(r)?),
+            47 => Control::PictureWanted {
+                picture: r.varint("PictureWanted's number")?,
+                from: r.count(MAX_CLIP_PICTURE, "where PictureWanted begins")? as u32,
+            },
             48 => Control::Gateways(gateways::read_gateways(r)?),
             49 => Control::Move,
             _ => return Ok(None),

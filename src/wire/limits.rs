@@ -52,6 +52,10 @@ pub const MAX_ARGUMENT: usize = 4_096;
 pub const MAX_CLIP_TEXT: usize = 512 << 10;
 /// The picture of a clipboard, in bytes.
 pub const MAX_CLIP_PICTURE: usize = 8 << 20;
+/// Its pixels.
+pub const MAX_CLIP_PIXELS: u64 = 16 << 20;
+/// One part of it, in bytes: what other messages may have to wait for.
+pub const MAX_PICTURE_PART: usize = 16 << 10;
 /// A message between a gateway and an edge, in bytes.
 pub const MAX_TUNNEL_MESSAGE: usize = 1 << 10;
 /// One packet of sound, in bytes: it fits a datagram on every path.

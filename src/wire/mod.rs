@@ -8,6 +8,7 @@ mod host;
 mod input;
 pub mod limits;
 mod parts;
+mod picture;
 mod policy;
 mod share;
 mod short;
@@ -22,6 +23,7 @@ pub use control::{Attach, Attached, Control, ControlReader, Cursor, KnownScreen,
 pub use gateways::GatewayAddress;
 pub use host::{EndReason, HostLoad, HostMessage, HostOffers, RunningSession, Start};
 pub use input::{Button, InputEvent, InputReader, Motion, Origin, write_event, write_input_start};
+pub use picture::{PicturePart, png_size};
 pub use policy::{Policy, UnknownPolicy};
 pub use share::{Marking, Terms, Watcher, WatcherOrder};
 pub use sound::{SoundFormat, SoundPacket};

@@ -26,12 +26,12 @@ pub struct Ward {
     typed: Arc<Mutex<Vec<InputEvent>>>,
     sizes: Arc<Mutex<Vec<(u32, u32)>>>,
     canvases: Mutex<Vec<(&'static str, Arc<Canvas>)>>,
-    clips: Arc<Mutex<Vec<String>>>,
+    clips: Arc<Mutex<Vec<Clip>>>,
     programs: Mutex<Vec<(&'static str, mpsc::Sender<SourceEvent>)>>,
 }
 
 /// A desktop that remembers what was typed, which sizes were asked for, and what its clipboard was given.
-struct Listening(Arc<Mutex<Vec<InputEvent>>>, Arc<Mutex<Vec<(u32, u32)>>>, Arc<Mutex<Vec<String>>>);
+struct Listening(Arc<Mutex<Vec<InputEvent>>>, Arc<Mutex<Vec<(u32, u32)>>>, Arc<Mutex<Vec<Clip>>>);
 
 impl Source for Listening {
     fn input(&self, event: InputEvent) {
@@ -41,8 +41,7 @@ impl Source for Listening {
         self.1.lock().unwrap().push((width, height));
     }
     fn clip(&self, clip: Clip) {
-        let Clip::Text(text) = clip else { panic!("only texts are copied here") };
-        self.2.lock().unwrap().push(text);
+        self.2.lock().unwrap().push(clip);
     }
     fn empty_clipboard(&self) {
         self.2.lock().unwrap().clear();
@@ -144,14 +143,26 @@ impl Ward {
 
     /// A program of a session copies a text.
     pub async fn copy(&self, name: &str, text: &str) {
-        let program =
-            self.programs.lock().unwrap().iter().find(|(other, _)| *other == name).unwrap().1.clone();
-        program.send(SourceEvent::Clip(Clip::Text(text.into()))).await.unwrap();
+        self.copy_clip(name, Clip::Text(text.into())).await;
     }
 
-    /// What the sessions' clipboards were given since they were emptied.
+    /// The same of anything.
+    pub async fn copy_clip(&self, name: &str, clip: Clip) {
+        let program =
+            self.programs.lock().unwrap().iter().find(|(other, _)| *other == name).unwrap().1.clone();
+        program.send(SourceEvent::Clip(clip)).await.unwrap();
+    }
+
+    /// The texts that the sessions' clipboards were given since they were emptied.
     pub fn clips(&self) -> Vec<String> {
-        self.clips.lock().unwrap().clone()
+        let text = |clip: &Clip| if let Clip::Text(text) = clip { Some(text.clone()) } else { None };
+        self.clips.lock().unwrap().iter().filter_map(text).collect()
+    }
+
+    /// The pictures, as PNG.
+    pub fn pictures(&self) -> Vec<bytes::Bytes> {
+        let picture = |clip: &Clip| if let Clip::Picture(png) = clip { Some(png.clone()) } else { None };
+        self.clips.lock().unwrap().iter().filter_map(picture).collect()
     }
 
     pub fn site(&self) -> Site {

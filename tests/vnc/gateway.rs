@@ -9,9 +9,17 @@ use chevet::gateway::{Config, Gateway, SessionConfig};
 use chevet::screen::Framebuffer;
 use chevet::source::rfb::VncConfig;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use x11rb::connection::Connection;
-use x11rb::protocol::xproto::{ConnectionExt, ImageFormat};
+use x11rb::protocol::xproto::{
+    ConnectionExt, CreateGCAux, CreateWindowAux, ImageFormat, Rectangle, WindowClass,
+};
+use x11rb::rust_connection::RustConnection;
+use x11rb::wrapper::ConnectionExt as _;
 
 /// What the X server shows.
 fn shown_by(server: &Server) -> Framebuffer {
@@ -45,16 +53,135 @@ async fn a_viewer_of_a_vnc_session_is_exact_at_rest() {
     for round in 1..=3 {
         let (connection, screen) = server.connect();
         scribble(&connection, screen, 150, &mut Dice(round));
-        let wanted = shown_by(&server);
-        let exact = async {
-            loop {
-                let event = client.next().await.expect("the session goes on");
-                if matches!(event, Event::Exact) && client.screen() == Some(&wanted) {
-                    return;
-                }
+        exact(&mut client, &server).await;
+    }
+    assert_eq!(client.mismatches(), 0);
+}
+
+/// Passes everything on to a server, and counts what it sends.
+struct Relay {
+    port: u16,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Relay {
+    async fn start(server: u16) -> Relay {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let bytes = Arc::new(AtomicU64::new(0));
+        let counted = bytes.clone();
+        tokio::spawn(async move {
+            while let Ok((ours, _)) = listener.accept().await {
+                let (mut from_us, mut to_us) = ours.into_split();
+                let host = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                let (mut from_host, mut to_host) = host.into_split();
+                tokio::spawn(async move { tokio::io::copy(&mut from_us, &mut to_host).await });
+                let counted = counted.clone();
+                tokio::spawn(async move {
+                    let mut buffer = vec![0; 65_536];
+                    while let Ok(count @ 1..) = from_host.read(&mut buffer).await {
+                        counted.fetch_add(count as u64, Relaxed);
+                        if to_us.write_all(&buffer[..count]).await.is_err() {
+                            break;
+                        }
+                    }
+                });
             }
-        };
-        tokio::time::timeout(Duration::from_secs(20), exact).await.expect("the viewer becomes exact");
+        });
+        Relay { port, bytes }
+    }
+}
+
+/// Lines of text in a window, of which no two are alike, and which scrolls by one.
+struct Text {
+    connection: RustConnection,
+    window: u32,
+    ink: u32,
+    paper: u32,
+    next: u32,
+}
+
+impl Text {
+    fn new(server: &Server) -> Text {
+        let (connection, screen) = server.connect();
+        let root = connection.setup().roots[screen].clone();
+        let [window, ink, paper, font] = std::array::from_fn(|_| connection.generate_id().unwrap());
+        let look = CreateWindowAux::new().background_pixel(root.white_pixel).override_redirect(1);
+        let class = WindowClass::INPUT_OUTPUT;
+        connection.create_window(0, window, root.root, 30, 20, 580, 420, 0, class, 0, &look).unwrap();
+        connection.open_font(font, b"fixed").unwrap();
+        let ink_looks = CreateGCAux::new().font(font).background(root.white_pixel);
+        connection.create_gc(ink, window, &ink_looks).unwrap();
+        let paper_looks = CreateGCAux::new().foreground(root.white_pixel).graphics_exposures(0);
+        connection.create_gc(paper, window, &paper_looks).unwrap();
+        connection.map_window(window).unwrap();
+        connection.sync().unwrap();
+        Text { connection, window, ink, paper, next: 0 }
+    }
+
+    fn line(&mut self, y: i16) {
+        self.next += 1;
+        let mut dice = Dice(u64::from(self.next) * 0x9e37_79b9);
+        let text: String = (0..90).map(|_| char::from(b' ' + dice.below(94) as u8)).collect();
+        self.connection.image_text8(self.window, self.ink, 8, y, text.as_bytes()).unwrap();
+    }
+
+    fn page(&mut self) {
+        (0..26).for_each(|row| self.line(15 + 16 * row));
+        self.connection.sync().unwrap();
+    }
+
+    fn scroll(&mut self) {
+        let (window, paper) = (self.window, self.paper);
+        self.connection.copy_area(window, window, paper, 0, 16, 0, 0, 580, 404).unwrap();
+        let bottom = Rectangle { x: 0, y: 404, width: 580, height: 16 };
+        self.connection.poly_fill_rectangle(window, paper, &[bottom]).unwrap();
+        self.line(415);
+        self.connection.sync().unwrap();
+    }
+}
+
+/// Waits until the viewer shows what the server does, and knows that it is exact.
+async fn exact(client: &mut Client, server: &Server) {
+    let wanted = shown_by(server);
+    let exact = async {
+        while !matches!(client.next().await.expect("the session goes on"), Event::Exact)
+            || client.screen() != Some(&wanted)
+        {}
+    };
+    tokio::time::timeout(Duration::from_secs(20), exact).await.expect("the viewer becomes exact");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scroll_costs_the_viewer_less_than_the_server_sent_from_its_first_step_on() {
+    let server = Server::tigervnc(640, 480);
+    let relay = Relay::start(server.port).await;
+    let config = Config {
+        listen: vec![([127, 0, 0, 1], 0).into()],
+        sessions: vec![SessionConfig {
+            name: "ward".into(),
+            vnc: Some(plain(format!("127.0.0.1:{}", relay.port))),
+            ..SessionConfig::default()
+        }],
+        ..Config::default()
+    };
+    let gateway = Gateway::start(&config).await.expect("the gateway starts");
+    let address = Address::parse(&gateway.native_url("ward")).expect("an address");
+    let mut client = Client::connect(address).await.expect("the viewer gets in");
+    let mut text = Text::new(&server);
+    // What changes again and again without having moved is hardly searched for moves.
+    for _ in 0..6 {
+        text.page();
+        exact(&mut client, &server).await;
+    }
+    let session = gateway.registry().session("ward").expect("the session");
+    for step in 0..8 {
+        let sent = || async { session.viewers().await.iter().map(|viewer| viewer.bytes).sum::<u64>() };
+        let before = (relay.bytes.load(Relaxed), sent().await);
+        text.scroll();
+        exact(&mut client, &server).await;
+        let (host, viewer) = (relay.bytes.load(Relaxed) - before.0, sent().await - before.1);
+        assert!(viewer <= host, "step {step}: the host sent {host} bytes, the viewer got {viewer}");
     }
     assert_eq!(client.mismatches(), 0);
 }

@@ -25,20 +25,61 @@ fn copy(server: &Server, text: &str) {
     assert!(xclip.wait().unwrap().success());
 }
 
+/// A program copies a picture, or what it says is one.
+fn copy_picture(server: &Server, bytes: &[u8]) {
+    let mut xclip = Command::new("xclip")
+        .args(["-display", &server.display, "-selection", "clipboard", "-target", "image/png", "-in"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("xclip runs: scripts/install.sh test");
+    xclip.stdin.take().unwrap().write_all(bytes).unwrap();
+    assert!(xclip.wait().unwrap().success());
+}
+
+/// A picture of noise, which does not compress.
+fn png(width: u32, height: u32) -> Vec<u8> {
+    let mut noise = width;
+    let rgb: Vec<u8> = (0..width * height * 3)
+        .map(|_| {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (noise >> 24) as u8
+        })
+        .collect();
+    let mut png = Vec::new();
+    let mut encoder = png::Encoder::new(&mut png, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.write_header().unwrap().write_image_data(&rgb).unwrap();
+    png
+}
+
 /// What a program pastes.
 fn pasted(server: &Server, target: &str) -> String {
+    String::from_utf8(pasted_bytes(server, target)).unwrap()
+}
+
+fn pasted_bytes(server: &Server, target: &str) -> Vec<u8> {
     let arguments = ["-display", &server.display, "-selection", "clipboard", "-out", "-target", target];
     let pasted = Command::new("timeout").arg("10").arg("xclip").args(arguments).output().unwrap();
-    String::from_utf8(pasted.stdout).unwrap()
+    pasted.stdout
 }
 
 impl Shown {
     /// The next text that was copied.
     fn copied(&mut self) -> String {
+        match self.copied_clip() {
+            Clip::Text(text) => text,
+            other => panic!("{other:?} is no text"),
+        }
+    }
+
+    /// The next thing that was copied.
+    fn copied_clip(&mut self) -> Clip {
         let end = Instant::now() + SOON;
         loop {
             match self.events.try_recv() {
-                Ok(SourceEvent::Clip(Clip::Text(text))) => return text,
+                Ok(SourceEvent::Clip(clip)) => return clip,
                 Ok(_) => {}
                 Err(_) => {
                     assert!(Instant::now() < end, "nothing was told to be copied");
@@ -66,6 +107,45 @@ fn what_programs_copy_is_told_whatever_it_is_as_far_as_it_fits() {
     copy(&server, &"x".repeat(700 << 10));
     copy(&server, "after");
     assert_eq!(shown.copied(), "after");
+}
+
+#[test]
+fn pictures_that_programs_copy_are_told_as_far_as_they_are_pictures_and_fit() {
+    let server = Server::start(Program::Xvfb, 320, 200, 24);
+    let mut shown = show(&server.display);
+    // At once and in parts: xclip gives what is longer than the server's longest request in parts.
+    for (width, height) in [(20, 10), (1_500, 1_000)] {
+        let png = png(width, height);
+        copy_picture(&server, &png);
+        assert!(shown.copied_clip() == Clip::Picture(png.into()), "{width}x{height}");
+    }
+    let too_large = png(2_000, 1_500);
+    assert!(too_large.len() > 8 << 20);
+    copy_picture(&server, &too_large);
+    copy_picture(&server, b"GIF89a and what follows");
+    copy_picture(&server, b"");
+    copy(&server, "after");
+    assert_eq!(shown.copied(), "after");
+}
+
+#[test]
+fn a_picture_that_is_given_to_the_clipboard_is_pasted_by_programs() {
+    let server = Server::start(Program::Xvfb, 320, 200, 24);
+    let mut shown = show(&server.display);
+    for (width, height) in [(20, 10), (1_500, 1_000)] {
+        let png = png(width, height);
+        shown.source.clip(Clip::Picture(png.clone().into()));
+        super::eventually("the program pastes it", || pasted_bytes(&server, "image/png") == png);
+    }
+    let targets = pasted(&server, "TARGETS");
+    assert!(targets.contains("image/png") && !targets.contains("UTF8_STRING"), "{targets}");
+    assert_eq!(pasted(&server, "UTF8_STRING"), "");
+    copy(&server, "a program's");
+    assert_eq!(shown.copied(), "a program's", "its own is not told");
+    shown.source.clip(Clip::Picture(png(9, 9).into()));
+    super::eventually("the program pastes it", || !pasted_bytes(&server, "image/png").is_empty());
+    shown.source.empty_clipboard();
+    super::eventually("it is gone", || pasted_bytes(&server, "image/png").is_empty());
 }
 
 #[test]

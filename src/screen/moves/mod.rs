@@ -6,6 +6,9 @@
 //! put in an order in which it can be applied (`arrange`). A displacement seen before is tried first,
 //! which spares the search of the old screen; tiles that change without anything moving are
 //! searched ever more seldom (`backoff`).
+//!
+//! Where a source says what it moved (`told`), rectangles are grown from that before anything is searched for. They are as
+//! exact as those found: what was said wrongly saves no tile.
 
 mod anchors;
 mod arrange;
@@ -16,6 +19,9 @@ mod scenes;
 mod spans;
 #[cfg(test)]
 mod tests;
+mod told;
+
+pub use told::ToldMoves;
 
 use super::{Framebuffer, Rect, TILE, TileSet};
 use anchors::{Anchors, Density, LOWER, Part, WINDOW};
@@ -36,6 +42,8 @@ const MAX_SEEDS: usize = 12;
 const MAX_CANDIDATES: usize = 32;
 /// Smaller rectangles save no tile.
 const MIN_AREA: u64 = TILE as u64 * 8;
+/// In how many rows and columns of what a source says it moved a rectangle is begun.
+const TOLD_SEEDS: u32 = 3;
 /// From so many tiles on, a sample of the old screen is looked through before the rest.
 const SAMPLED_TILES: usize = 32;
 /// How many displacements are remembered.
@@ -111,28 +119,94 @@ impl MoveFinder {
     ///
     /// Screens of different sizes, or a set of another grid, have no moves.
     pub fn find(&mut self, old: &Framebuffer, new: &Framebuffer, changed: &TileSet) -> Vec<Move> {
+        self.find_told(old, new, changed, &ToldMoves::default())
+    }
+
+    /// The same, where the source says what it moved. That is looked at first, however few tiles changed and however often
+    /// they did in vain, and the rest is searched.
+    pub fn find_told(
+        &mut self,
+        old: &Framebuffer,
+        new: &Framebuffer,
+        changed: &TileSet,
+        told: &ToldMoves,
+    ) -> Vec<Move> {
         let grid = new.grid();
         let comparable = old.bounds() == new.bounds() && changed.grid_len() == grid.len();
-        if !comparable || changed.len() < MIN_TILES {
+        if !comparable || changed.is_empty() {
             return Vec::new();
         }
-        self.backoff.choose(grid, changed, &mut self.seek);
-        if self.seek.len() < MIN_TILES {
-            return Vec::new();
+        self.candidates.clear();
+        let area = changed.iter().fold(Rect::default(), |area, tile| area.union(&grid.rect(tile)));
+        // A budget for what is said and one for what is found: who says what is wrong spoils no search.
+        self.grow_told(old, new, told, &area, &mut (3 * area.area()));
+        if self.search(old, new, &self.unexplained(old, new, changed)) {
+            self.grow_candidates(old, new, &area, &mut (3 * area.area()));
         }
-        let density = self.anchors.collect(old, new, &self.seek);
-        if self.anchors.list().len() < MIN_VOTES {
-            return Vec::new();
-        }
-        self.likely.clone_from(&self.recent);
-        if !self.vote_for_likely(old, new) {
-            self.vote_by_anchors(old, new, density);
-        }
-        self.grow_candidates(old, new, changed);
         arrange::prune(&mut self.candidates, MAX_MOVES, old, new, changed);
         self.backoff.learn(&self.seek, &self.candidates);
         self.remember();
         self.candidates.to_vec()
+    }
+
+    /// Grows rectangles from places in what the source says it moved.
+    fn grow_told(
+        &mut self,
+        old: &Framebuffer,
+        new: &Framebuffer,
+        told: &ToldMoves,
+        area: &Rect,
+        budget: &mut u64,
+    ) {
+        for each in told.list() {
+            let target = each.target().intersect(&new.bounds());
+            let (dx, dy) = told::displacement(each);
+            let place = |start: u32, length: u32, nth: u32| start + length * (2 * nth + 1) / (2 * TOLD_SEEDS);
+            self.seeds.clear();
+            for row in 0..TOLD_SEEDS {
+                let y = place(target.y, target.height, row);
+                let columns = (0..TOLD_SEEDS).map(|column| (place(target.x, target.width, column), y));
+                self.seeds.extend(columns.filter(|&(x, y)| area.contains(&Rect::new(x, y, 1, 1))));
+            }
+            self.grow_seeds(&Displaced { old, new, dx, dy }, area, budget);
+        }
+    }
+
+    /// The changed tiles that are not right by the candidates alone.
+    fn unexplained(&self, old: &Framebuffer, new: &Framebuffer, changed: &TileSet) -> TileSet {
+        let mut left = changed.clone();
+        let targets = self.candidates.iter().map(Move::target);
+        for target in targets.clone() {
+            for tile in new.grid().tiles_in(&target) {
+                if left.contains(tile) && arrange::is_right(&new.grid().rect(tile), targets.clone(), old, new)
+                {
+                    left.remove(tile);
+                }
+            }
+        }
+        left
+    }
+
+    /// Looks for displacements of what these tiles show. False if they say nothing of any; then nothing is sought.
+    fn search(&mut self, old: &Framebuffer, new: &Framebuffer, tiles: &TileSet) -> bool {
+        self.seek.clear();
+        if tiles.len() < MIN_TILES {
+            return false;
+        }
+        self.backoff.choose(new.grid(), tiles, &mut self.seek);
+        let density = match self.seek.len() < MIN_TILES {
+            true => None,
+            false => Some(self.anchors.collect(old, new, &self.seek)),
+        };
+        let Some(density) = density.filter(|_| self.anchors.list().len() >= MIN_VOTES) else {
+            self.seek.clear();
+            return false;
+        };
+        self.likely.clone_from(&self.recent);
+        if !self.vote_for_likely(old, new) {
+            self.vote_by_anchors(old, new, density);
+        }
+        true
     }
 
     /// Looks the anchors up in the old screen: in a sample of it, and in the rest only if something moved
@@ -196,14 +270,10 @@ impl MoveFinder {
     }
 
     /// Grows rectangles from voters that no rectangle covers yet.
-    fn grow_candidates(&mut self, old: &Framebuffer, new: &Framebuffer, changed: &TileSet) {
-        self.candidates.clear();
-        let grid = new.grid();
-        let area = changed.iter().fold(Rect::default(), |area, tile| area.union(&grid.rect(tile)));
-        let mut budget = 3 * area.area();
-        for ballot in &self.ballots {
+    fn grow_candidates(&mut self, old: &Framebuffer, new: &Framebuffer, area: &Rect, budget: &mut u64) {
+        let ballots = std::mem::take(&mut self.ballots);
+        for ballot in &ballots {
             let (dx, dy) = ballot.displacement;
-            let displaced = Displaced { old, new, dx, dy };
             self.seeds.clear();
             let anchors = self.anchors.list();
             let voters = self.voters[ballot.voters.clone()].iter();
@@ -211,33 +281,39 @@ impl MoveFinder {
                 let anchor = &anchors[usize::from(*index)];
                 (u32::from(anchor.x), u32::from(anchor.y))
             }));
-            for candidate in &self.candidates {
-                drop_covered(&mut self.seeds, &candidate.target());
+            self.grow_seeds(&Displaced { old, new, dx, dy }, area, budget);
+        }
+        self.ballots = ballots;
+    }
+
+    /// Grows rectangles of one displacement from the seeds that none covers yet.
+    fn grow_seeds(&mut self, displaced: &Displaced, area: &Rect, budget: &mut u64) {
+        for candidate in &self.candidates {
+            drop_covered(&mut self.seeds, &candidate.target());
+        }
+        for _ in 0..MAX_SEEDS {
+            if self.seeds.is_empty() || *budget == 0 || self.candidates.len() == MAX_CANDIDATES {
+                break;
             }
-            for _ in 0..MAX_SEEDS {
-                if self.seeds.is_empty() || budget == 0 || self.candidates.len() == MAX_CANDIDATES {
-                    break;
-                }
-                // The middle one: outer ones are more likely to sit in something that moved by itself.
-                let (x, y) = self.seeds.swap_remove(self.seeds.len() / 2);
-                let Some(grown) = displaced.grow(x, y, &area, &mut self.growth, &mut budget) else {
-                    continue;
-                };
-                let free = self
-                    .candidates
-                    .iter()
-                    .fold(grown, |free, candidate| arrange::clip(&free, &candidate.target(), x, y));
-                if free.area() < MIN_AREA {
-                    drop_covered(&mut self.seeds, &grown);
-                    continue;
-                }
-                drop_covered(&mut self.seeds, &free);
-                self.candidates.push(Move { from: displaced.source(&free), x: free.x, y: free.y });
-                let last = self.candidates.len() - 1;
-                let added = self.candidates[last];
-                if !arrange::put_in_order(&mut self.candidates) {
-                    self.candidates.retain(|candidate| *candidate != added);
-                }
+            // The middle one: outer ones are more likely to sit in something that moved by itself.
+            let (x, y) = self.seeds.swap_remove(self.seeds.len() / 2);
+            let Some(grown) = displaced.grow(x, y, area, &mut self.growth, budget) else {
+                continue;
+            };
+            let free = self
+                .candidates
+                .iter()
+                .fold(grown, |free, candidate| arrange::clip(&free, &candidate.target(), x, y));
+            if free.area() < MIN_AREA {
+                drop_covered(&mut self.seeds, &grown);
+                continue;
+            }
+            drop_covered(&mut self.seeds, &free);
+            self.candidates.push(Move { from: displaced.source(&free), x: free.x, y: free.y });
+            let last = self.candidates.len() - 1;
+            let added = self.candidates[last];
+            if !arrange::put_in_order(&mut self.candidates) {
+                self.candidates.retain(|candidate| *candidate != added);
             }
         }
     }

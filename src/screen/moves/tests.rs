@@ -199,7 +199,98 @@ fn churn(screen: &mut Framebuffer, random: &mut Random, steps: u32) {
     }
 }
 
+/// Page after page in the pane, so that its tiles are not searched for a while; the last one.
+fn leafed(finder: &mut MoveFinder, pane: Rect) -> (Framebuffer, Framebuffer) {
+    let mut old = scenes::page(800, 700, 7);
+    let mut content = scenes::page(700, 900, 0);
+    for number in 1..6 {
+        content = scenes::page(700, 900, 100 + number);
+        let mut new = old.clone();
+        scenes::show(&mut new, pane, &content, 0, 100);
+        let changed = changes(&old, &new);
+        check_moves(&old, &new, &finder.find(&old, &new, &changed));
+        old = new;
+    }
+    (old, content)
+}
+
+#[test]
+fn what_a_source_says_it_moved_is_found_where_searches_were_in_vain() {
+    let pane = Rect::new(129, 77, 541, 603);
+    let mut finder = MoveFinder::new();
+    let (old, content) = leafed(&mut finder, pane);
+    let mut new = old.clone();
+    scenes::show(&mut new, pane, &content, 0, 119);
+    let changed = changes(&old, &new);
+    assert_eq!(finder.find(&old, &new, &changed), [], "the tiles are at rest");
+    let kept = Rect::new(129, 77 + 19, 541, 603 - 19);
+    let mut told = ToldMoves::default();
+    told.copied(kept, pane.x, pane.y);
+    let moves = finder.find_told(&old, &new, &changed, &told);
+    check_moves(&old, &new, &moves);
+    // What lies below the pane may belong to it by chance.
+    assert!(
+        matches!(moves[..], [one] if one.from.contains(&kept) && (one.x, one.y) == (pane.x, pane.y)),
+        "{moves:?}"
+    );
+}
+
+#[test]
+fn one_tile_is_enough_for_what_a_source_says() {
+    let mut old = scenes::blank(640, 480, 0);
+    scenes::noise(&mut old, Rect::new(70, 70, 40, 40), 3);
+    let mut new = old.clone();
+    let mut told = ToldMoves::default();
+    told.copied(Rect::new(70, 70, 40, 40), 80, 75);
+    new.copy_within(Rect::new(70, 70, 40, 40), 80, 75);
+    scenes::fill(&mut new, Rect::new(70, 70, 10, 40), 0);
+    scenes::fill(&mut new, Rect::new(70, 70, 50, 5), 0);
+    let moves = MoveFinder::new().find_told(&old, &new, &changes(&old, &new), &told);
+    check_moves(&old, &new, &moves);
+    assert!(moves.iter().any(|each| each.target().contains(&Rect::new(80, 75, 40, 40))), "{moves:?}");
+}
+
+#[test]
+fn what_a_source_says_of_another_size_does_no_harm() {
+    let (old, mut new) = (scenes::page(300, 200, 1), scenes::page(300, 200, 1));
+    scenes::fill(&mut new, Rect::new(0, 0, 200, 150), 5);
+    let mut told = ToldMoves::default();
+    told.copied(Rect::new(9_000, 9_000, 500, 500), 100, 100);
+    told.copied(Rect::new(10, 10, 500, 500), 9_000, 9_000);
+    let moves = MoveFinder::new().find_told(&old, &new, &changes(&old, &new), &told);
+    check_moves(&old, &new, &moves);
+}
+
 proptest! {
+    /// What the source says is partly true, partly out of date, partly invented.
+    #[test]
+    fn whatever_a_source_says_moves_are_exact_and_can_be_applied(
+        width in 20u32..700, height in 20u32..500, seed: u64, copies in 1u32..12, lies in 0u32..6,
+    ) {
+        let mut random = Random(seed);
+        let mut old = scenes::page(width, height, seed);
+        let mut finder = MoveFinder::new();
+        for _ in 0..3 {
+            let mut new = old.clone();
+            let mut told = ToldMoves::default();
+            for number in 0..copies + lies {
+                let (w, h) = (1 + random.below(width), 1 + random.below(height));
+                let from = Rect::new(random.below(width - w + 1), random.below(height - h + 1), w, h);
+                let (x, y) = (random.below(width - w + 1), random.below(height - h + 1));
+                told.copied(from, x, y);
+                if number < copies {
+                    new.copy_within(from, x, y);
+                }
+                if random.below(3) == 0 {
+                    churn(&mut new, &mut random, 1);
+                }
+            }
+            let changed = changes(&old, &new);
+            check_moves(&old, &new, &finder.find_told(&old, &new, &changed, &told));
+            old = new;
+        }
+    }
+
     #[test]
     fn whatever_changes_moves_are_exact_and_can_be_applied(
         width in 1u32..700, height in 1u32..500, seed: u64, before in 1u32..12, after in 1u32..8,

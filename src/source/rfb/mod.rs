@@ -117,8 +117,11 @@ impl Source for VncSource {
         let _ = self.errands.try_send(Errand::Resize(width, height));
     }
 
+    /// Text alone: RFB's pictures are bitmaps that hardly any server knows.
     fn clip(&self, clip: Clip) {
-        let _ = self.errands.try_send(Errand::Clip(clip));
+        if matches!(clip, Clip::Text(_)) {
+            let _ = self.errands.try_send(Errand::Clip(clip));
+        }
     }
 
     /// RFB has no word for it: the server's programs find an empty text.

@@ -4,8 +4,9 @@
 use super::X11Error;
 use super::stream::XConnection;
 use crate::source::SourceEvent;
-use crate::wire::Clip;
-use crate::wire::limits::MAX_CLIP_TEXT;
+use crate::wire::limits::{MAX_CLIP_PICTURE, MAX_CLIP_TEXT};
+use crate::wire::{Clip, png_size};
+use bytes::Bytes;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
@@ -20,11 +21,13 @@ use x11rb::protocol::xproto::{
 };
 use x11rb::wrapper::ConnectionExt as _;
 
-/// An owner that says nothing for this long is not listened to any more; nor is who takes a text in parts.
+/// An owner that says nothing for this long is not listened to any more; nor is who takes something in parts.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Larger texts go in parts of this many bytes, which every server takes.
+/// What is larger goes in parts of this many bytes, which every server takes.
 const PART: usize = 64 << 10;
-/// Clients that take a text in parts at the same time.
+/// Forms that an owner may say it has.
+const MOST_TARGETS: u32 = 1_024;
+/// Clients that take something in parts at the same time.
 const MOST_TAKERS: usize = 16;
 
 x11rb::atom_manager! {
@@ -36,7 +39,15 @@ x11rb::atom_manager! {
         TEXT,
         UTF8_STRING,
         PLAIN: b"text/plain;charset=utf-8",
+        PNG: b"image/png",
         CHEVET_CLIP,
+    }
+}
+
+impl Atoms {
+    /// How many bytes what is asked for in this form may have.
+    fn most(&self, target: Atom) -> usize {
+        if target == self.PNG { MAX_CLIP_PICTURE } else { MAX_CLIP_TEXT }
     }
 }
 
@@ -52,10 +63,10 @@ impl Clips {
     }
 
     /// Tells the session; whether nothing waits any more.
-    pub fn flush(&self, found: Option<String>) -> bool {
+    pub fn flush(&self, found: Option<Clip>) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(text) = found {
-            *waiting = Some(SourceEvent::Clip(Clip::Text(text)));
+        if let Some(clip) = found {
+            *waiting = Some(SourceEvent::Clip(clip));
         }
         if let Some(event) = waiting.take()
             && let Err(TrySendError::Full(event)) = self.events.try_send(event)
@@ -66,7 +77,7 @@ impl Clips {
     }
 }
 
-/// A text that another client is asked for.
+/// What another client is asked for: the forms that it has, a text, or a picture.
 struct Fetch {
     target: Atom,
     at: Timestamp,
@@ -75,12 +86,12 @@ struct Fetch {
     heard: Instant,
 }
 
-/// A client that takes a text in parts.
+/// A client that takes something in parts.
 struct Taker {
     window: Window,
     property: Atom,
     target: Atom,
-    bytes: Vec<u8>,
+    bytes: Bytes,
     sent: usize,
     heard: Instant,
 }
@@ -89,10 +100,10 @@ pub(super) struct Clipboard {
     window: Window,
     atoms: Atoms,
     /// What this client offers, and since when by the server's clock.
-    owned: Option<(String, Timestamp)>,
+    owned: Option<(Clip, Timestamp)>,
     fetch: Option<Fetch>,
     takers: Vec<Taker>,
-    found: Option<String>,
+    found: Option<Clip>,
 }
 
 impl Clipboard {
@@ -112,20 +123,20 @@ impl Clipboard {
         let mut clipboard =
             Clipboard { window, atoms, owned: None, fetch: None, takers: Vec::new(), found: None };
         if connection.get_selection_owner(clipboard.atoms.CLIPBOARD)?.reply()?.owner != x11rb::NONE {
-            clipboard.ask(connection, clipboard.atoms.UTF8_STRING, x11rb::CURRENT_TIME)?;
+            clipboard.ask(connection, clipboard.atoms.TARGETS, x11rb::CURRENT_TIME)?;
         }
         Ok(clipboard)
     }
 
-    /// A text that another client has copied, once.
-    pub fn take_found(&mut self) -> Option<String> {
+    /// What another client has copied, once.
+    pub fn take_found(&mut self) -> Option<Clip> {
         self.found.take()
     }
 
-    /// The clipboard holds this text from now on.
-    pub fn own(&mut self, connection: &XConnection, text: String) -> Result<(), X11Error> {
+    /// The clipboard holds this from now on.
+    pub fn own(&mut self, connection: &XConnection, clip: Clip) -> Result<(), X11Error> {
         self.fetch = None;
-        self.owned = Some((text, x11rb::CURRENT_TIME));
+        self.owned = Some((clip, x11rb::CURRENT_TIME));
         connection.set_selection_owner(self.window, self.atoms.CLIPBOARD, x11rb::CURRENT_TIME)?;
         connection.flush()?;
         Ok(())
@@ -154,7 +165,7 @@ impl Clipboard {
             Event::XfixesSelectionNotify(event) => {
                 (self.owned, self.fetch) = (None, None);
                 if event.owner != x11rb::NONE {
-                    self.ask(connection, self.atoms.UTF8_STRING, event.selection_timestamp)?;
+                    self.ask(connection, self.atoms.TARGETS, event.selection_timestamp)?;
                 }
             }
             Event::SelectionNotify(event) if event.requestor == self.window => {
@@ -185,14 +196,22 @@ impl Clipboard {
         else {
             return Ok(());
         };
+        let (target, at) = (fetch.target, fetch.at);
         if event.property == x11rb::NONE {
-            let (older, at) = (fetch.target == self.atoms.UTF8_STRING, fetch.at);
             self.fetch = None;
-            return if older { self.ask(connection, AtomEnum::STRING.into(), at) } else { Ok(()) };
+            return match target {
+                // Some have a text and do not say so.
+                _ if target == self.atoms.TARGETS => self.ask(connection, self.atoms.UTF8_STRING, at),
+                _ if target == self.atoms.UTF8_STRING => self.ask(connection, AtomEnum::STRING.into(), at),
+                _ => Ok(()),
+            };
         }
         fetch.heard = Instant::now();
-        // A program may say anything of its text's length: what does not fit is not read.
-        let most = (MAX_CLIP_TEXT / 4 + 1) as u32;
+        if target == self.atoms.TARGETS {
+            return self.forms_came(connection, event.property, at);
+        }
+        // A program may say anything of its clip's length: what does not fit is not read.
+        let most = (self.atoms.most(target) / 4 + 1) as u32;
         let property = connection.get_property(true, self.window, event.property, AtomEnum::ANY, 0, most)?;
         let property = property.reply()?;
         if property.type_ == self.atoms.INCR {
@@ -206,17 +225,40 @@ impl Clipboard {
         Ok(())
     }
 
-    /// A part of a text that comes in parts; an empty one is its end.
+    /// The owner has said in which forms there is what it copied: a text goes before a picture.
+    fn forms_came(
+        &mut self,
+        connection: &XConnection,
+        property: Atom,
+        at: Timestamp,
+    ) -> Result<(), X11Error> {
+        let forms = connection.get_property(true, self.window, property, AtomEnum::ANY, 0, MOST_TARGETS)?;
+        let forms = forms.reply()?;
+        if forms.bytes_after > 0 {
+            connection.delete_property(self.window, property)?;
+        }
+        let forms: Vec<Atom> = forms.value32().map(Iterator::collect).unwrap_or_default();
+        let text = [self.atoms.UTF8_STRING, self.atoms.PLAIN, self.atoms.TEXT, AtomEnum::STRING.into()];
+        let has_text = text.iter().any(|form| forms.contains(form));
+        match !has_text && forms.contains(&self.atoms.PNG) {
+            true => self.ask(connection, self.atoms.PNG, at),
+            false => self.ask(connection, self.atoms.UTF8_STRING, at),
+        }
+    }
+
+    /// A part of what comes in parts; an empty one is its end.
     fn part_came(&mut self, connection: &XConnection, event: &PropertyNotifyEvent) -> Result<(), X11Error> {
         if event.state != Property::NEW_VALUE || event.atom != self.atoms.CHEVET_CLIP {
             return Ok(());
         }
+        let most = self.fetch.as_ref().map_or(0, |fetch| self.atoms.most(fetch.target));
         let Some(Fetch { parts: Some(parts), heard, .. }) = &mut self.fetch else { return Ok(()) };
-        let most = (MAX_CLIP_TEXT / 4 + 1) as u32;
-        let part = connection.get_property(true, self.window, event.atom, AtomEnum::ANY, 0, most)?.reply()?;
+        let longs = (most / 4 + 1) as u32;
+        let part =
+            connection.get_property(true, self.window, event.atom, AtomEnum::ANY, 0, longs)?.reply()?;
         let waited = heard.elapsed();
         *heard = Instant::now();
-        if part.bytes_after > 0 || parts.len() + part.value.len() > MAX_CLIP_TEXT || waited > PATIENCE {
+        if part.bytes_after > 0 || parts.len() + part.value.len() > most || waited > PATIENCE {
             connection.delete_property(self.window, event.atom)?;
             self.give_up("it is too long, or comes too slowly");
         } else if part.value.is_empty() {
@@ -234,14 +276,21 @@ impl Clipboard {
     }
 
     fn find(&mut self, bytes: Vec<u8>) {
-        let latin = self.fetch.take().is_some_and(|fetch| fetch.target == Atom::from(AtomEnum::STRING));
-        let text = match latin {
+        let target = self.fetch.take().map_or(x11rb::NONE, |fetch| fetch.target);
+        if target == self.atoms.PNG {
+            let fits = bytes.len() <= MAX_CLIP_PICTURE && png_size(&bytes).is_some();
+            return match fits {
+                true => self.found = Some(Clip::Picture(bytes.into())),
+                false => self.give_up("it is no picture, or too large a one"),
+            };
+        }
+        let text = match target == Atom::from(AtomEnum::STRING) {
             true => bytes.into_iter().map(char::from).collect(),
             false => String::from_utf8_lossy(&bytes).into_owned(),
         };
         let text = text.trim_end_matches('\0').replace("\r\n", "\n");
         if !text.is_empty() && text.len() <= MAX_CLIP_TEXT {
-            self.found = Some(text);
+            self.found = Some(Clip::Text(text));
         }
     }
 
@@ -269,12 +318,15 @@ impl Clipboard {
         event: &SelectionRequestEvent,
         property: Atom,
     ) -> Result<bool, X11Error> {
-        let Some((text, since)) = &self.owned else { return Ok(false) };
+        let Some((clip, since)) = &self.owned else { return Ok(false) };
         let (atoms, string, to) = (&self.atoms, Atom::from(AtomEnum::STRING), event.requestor);
         let target = event.target;
         if target == atoms.TARGETS {
-            let offered =
-                [atoms.TARGETS, atoms.TIMESTAMP, atoms.UTF8_STRING, atoms.PLAIN, atoms.TEXT, string];
+            let forms: &[Atom] = match clip {
+                Clip::Text(_) => &[atoms.UTF8_STRING, atoms.PLAIN, atoms.TEXT, string],
+                Clip::Picture(_) => &[atoms.PNG],
+            };
+            let offered = [&[atoms.TARGETS, atoms.TIMESTAMP], forms].concat();
             connection.change_property32(PropMode::REPLACE, to, property, AtomEnum::ATOM, &offered)?;
             return Ok(true);
         }
@@ -282,12 +334,16 @@ impl Clipboard {
             connection.change_property32(PropMode::REPLACE, to, property, AtomEnum::INTEGER, &[*since])?;
             return Ok(true);
         }
-        let (kind, bytes) = match target {
-            _ if target == atoms.UTF8_STRING || target == atoms.PLAIN => (target, text.as_bytes().to_vec()),
-            _ if target == atoms.TEXT => (atoms.UTF8_STRING, text.as_bytes().to_vec()),
-            _ if target == string => {
-                (string, text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect())
+        let latin = |text: &str| text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
+        let (kind, bytes) = match clip {
+            Clip::Picture(png) if target == atoms.PNG => (target, png.clone()),
+            Clip::Text(text) if target == atoms.UTF8_STRING || target == atoms.PLAIN => {
+                (target, Bytes::copy_from_slice(text.as_bytes()))
             }
+            Clip::Text(text) if target == atoms.TEXT => {
+                (atoms.UTF8_STRING, Bytes::copy_from_slice(text.as_bytes()))
+            }
+            Clip::Text(text) if target == string => (string, latin(text)),
             _ => return Ok(false),
         };
         if bytes.len() <= PART {
@@ -308,7 +364,7 @@ impl Clipboard {
         Ok(true)
     }
 
-    /// Whoever takes a text in parts has taken one, and is given the next; the last one is empty.
+    /// Whoever takes something in parts has taken one, and is given the next; the last one is empty.
     fn part_taken(&mut self, connection: &XConnection, event: &PropertyNotifyEvent) -> Result<(), X11Error> {
         let is_it = |taker: &Taker| taker.window == event.window && taker.property == event.atom;
         let Some(at) = self.takers.iter().position(is_it).filter(|_| event.state == Property::DELETE) else {

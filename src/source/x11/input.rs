@@ -5,7 +5,7 @@ use super::clipboard::Clipboard;
 use super::keyboard::{KeyName, Keyboard};
 use super::stream::XConnection;
 use super::{Shared, X11Error};
-use crate::wire::{Button, InputEvent};
+use crate::wire::{Button, Clip, InputEvent};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +34,7 @@ const NOTCH: i32 = 120;
 pub(super) enum Errand {
     Input(InputEvent),
     /// Before all input that follows, the clipboard is to hold this, or nothing.
-    Clip(Option<String>),
+    Clip(Option<Clip>),
     /// The server is there (again).
     Connect,
     Disconnect,
@@ -58,6 +58,11 @@ impl Inbox {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let is_move = |errand: &Errand| matches!(errand, Errand::Input(InputEvent::PointerMove { .. }));
         let is_clip = |errand: &Errand| matches!(errand, Errand::Clip(Some(_)));
+        let is_picture = |errand: &Errand| matches!(errand, Errand::Clip(Some(Clip::Picture(_))));
+        // Of pictures for a server that is slow the last is enough: they are large.
+        if is_picture(&errand) {
+            waiting.retain(|waiting| !is_picture(waiting));
+        }
         let clips = |waiting: &VecDeque<Errand>| waiting.iter().filter(|errand| is_clip(errand)).count();
         if is_move(&errand) && waiting.back().is_some_and(is_move) {
             waiting.pop_back();
@@ -110,9 +115,9 @@ pub(super) fn run(shared: &Shared) {
                     }
                     early.push_back(errand);
                 }
-                Errand::Clip(text) => {
-                    let done = hands.as_mut().map(|hands| match text {
-                        Some(text) => hands.clipboard.own(&hands.connection, text),
+                Errand::Clip(clip) => {
+                    let done = hands.as_mut().map(|hands| match clip {
+                        Some(clip) => hands.clipboard.own(&hands.connection, clip),
                         None => hands.clipboard.empty(&hands.connection),
                     });
                     if let Some(Err(error)) = done {

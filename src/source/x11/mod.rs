@@ -185,9 +185,7 @@ impl Source for X11Source {
     }
 
     fn clip(&self, clip: Clip) {
-        if let Clip::Text(text) = clip {
-            self.shared.inbox.push(Errand::Clip(Some(text)));
-        }
+        self.shared.inbox.push(Errand::Clip(Some(clip)));
     }
 
     fn empty_clipboard(&self) {

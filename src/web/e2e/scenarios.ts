@@ -377,6 +377,42 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     run.say({ step: "pasted" });
   },
 
+  /** copiedPicture WIDTH: waits until the browser's clipboard has a picture of this width, then pastes one of its own: 90 by 70, all of rgb(10, 120, 200). */
+  async copiedPicture(run) {
+    const width = Number(argument(run, 0, "the width of the picture that is copied in the session"));
+    const { page } = run;
+    await page.browserContext().overridePermissions(new URL(page.url()).origin, ["clipboard-read", "clipboard-write", "clipboard-sanitized-write"]);
+    await untilExact(run);
+    await page.bringToFront();
+    run.say({ step: "ready" });
+    // What is copied is looked at as a page would that pastes it.
+    const look = `(async () => {
+      for (const item of await navigator.clipboard.read()) {
+        if (!item.types.includes("image/png")) continue;
+        const picture = await createImageBitmap(await item.getType("image/png"));
+        const context = new OffscreenCanvas(picture.width, picture.height).getContext("2d");
+        context.drawImage(picture, 0, 0);
+        const pixels = context.getImageData(0, 0, picture.width, picture.height).data;
+        return { width: picture.width, height: picture.height, first: [...pixels.slice(0, 4)], last: [...pixels.slice(-4)] };
+      }
+      return null;
+    })()`;
+    await page.waitForFunction(`${look}.then((seen) => seen?.width === ${width})`, { polling: 100 });
+    run.say({ step: "copied", seen: await page.evaluate(look) });
+    await page.evaluate(`(async () => {
+      const canvas = new OffscreenCanvas(90, 70);
+      const context = canvas.getContext("2d");
+      context.fillStyle = "rgb(10, 120, 200)";
+      context.fillRect(0, 0, 90, 70);
+      await navigator.clipboard.write([new ClipboardItem({ "image/png": await canvas.convertToBlob() })]);
+    })()`);
+    await page.keyboard.down("Control");
+    await page.keyboard.down("v", { commands: ["Paste"] });
+    await page.keyboard.up("v");
+    await page.keyboard.up("Control");
+    run.say({ step: "pasted" });
+  },
+
   /** sound: does something, as browsers ask before a page may play, hears a tone, mutes it, and hears it again. */
   async sound(run) {
     const { page } = run;

@@ -1,4 +1,4 @@
-// What is said of the clipboard: a text that the browser does not let the page copy unasked, and why one was not pasted.
+// What is said of the clipboard: what the browser does not let the page copy unasked, and why one was not pasted.
 
 import { words } from "./dom.ts";
 import type { PlainWord } from "./words.ts";
@@ -26,7 +26,20 @@ export class ClipNote {
       await navigator.clipboard.writeText(text);
       this.hide();
     } catch {
-      this.offer(text);
+      this.offer("clipCopied", () => writeAtClick(text));
+    }
+  }
+
+  /** The same of a picture, as PNG. */
+  async takePicture(png: Blob): Promise<void> {
+    const write = (): Promise<void> => navigator.clipboard.write([new ClipboardItem({ "image/png": png })]);
+    try {
+      await write();
+      this.hide();
+    } catch {
+      // Pages that are not served safely have no clipboard that takes pictures.
+      if (!isSecureContext) return this.say("pictureNotTaken");
+      this.offer("pictureCopied", () => write().catch(() => this.say("pictureNotTaken")));
     }
   }
 
@@ -34,14 +47,12 @@ export class ClipNote {
     this.show(Object.assign(document.createElement("p"), { textContent: words()[word] }));
   }
 
-  private offer(text: string): void {
-    const said = Object.assign(document.createElement("p"), { textContent: words().clipCopied });
+  private offer(word: PlainWord, write: () => Promise<void>): void {
+    const said = Object.assign(document.createElement("p"), { textContent: words()[word] });
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: words().clipTake });
     button.addEventListener("click", () => {
-      void writeAtClick(text).then(() => {
-        this.hide();
-        this.putAway();
-      });
+      this.hide();
+      void write().then(() => this.putAway());
     });
     this.show(said, button);
   }

@@ -4,19 +4,21 @@ import type { InputEvent } from "../wire/input.ts";
 
 /** A browser that has something to paste says so at once. */
 const BROWSER_MS = 60;
+/** The same of a picture, which has to be read here first, and takes its time to the session. */
+const PICTURE_MS = 3000;
 /** The session says that it has the text, or what was typed goes on without. */
 const SESSION_MS = 300;
 
 export class Paste {
   private held: InputEvent[] | null = null;
   private waits = 0;
-  /** What the session's clipboard has, as far as is known here. */
-  private known: string | null = null;
-  private copied: string | null = null;
+  /** What the session's clipboard has, as far as is known here: a text, or a picture as PNG. */
+  private known: string | Uint8Array | null = null;
+  private copied: string | Uint8Array | null = null;
 
   constructor(
     private readonly send: (events: InputEvent[]) => void,
-    private readonly copy: (text: string) => void,
+    private readonly copy: (copied: string | Uint8Array<ArrayBuffer>) => void,
     private readonly later: (act: () => void, millis: number) => void,
   ) {}
 
@@ -35,6 +37,20 @@ export class Paste {
     this.hold(this.held ?? [], SESSION_MS);
   }
 
+  /** There is a picture to paste, which has yet to be read. */
+  reading(): void {
+    this.hold(this.held ?? [], PICTURE_MS);
+  }
+
+  /** It is read; null: it cannot be sent. */
+  pastedPicture(png: Uint8Array<ArrayBuffer> | null): void {
+    if (png === null || (this.known instanceof Uint8Array && isSame(png, this.known))) return this.release();
+    // What is copied is handed to the worker.
+    this.copied = png.slice();
+    this.copy(png);
+    this.hold(this.held ?? [], PICTURE_MS);
+  }
+
   /** The session has what was copied here, or may not have it. */
   taken(taken: boolean): void {
     if (taken && this.copied !== null) this.known = this.copied;
@@ -42,8 +58,8 @@ export class Paste {
     this.release();
   }
 
-  /** A program of the session has copied this. */
-  heard(text: string): void {
+  /** A program of the session has copied this; of a picture browsers make another PNG, so that it is not known again. */
+  heard(text: string | null): void {
     this.known = text;
   }
 
@@ -64,6 +80,10 @@ export class Paste {
     this.waits++;
     if (events.length > 0) this.send(events);
   }
+}
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && one.every((byte, at) => byte === other[at]);
 }
 
 /** Whether a browser pastes at these keys. */

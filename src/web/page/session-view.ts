@@ -2,8 +2,9 @@
 
 import type { FromWorker, StartOptions, Status, ToWorker } from "../messages.ts";
 import { CloseCode } from "../wire/control.ts";
+import { beginsPicture } from "../viewer/pictures.ts";
 import type { InputEvent } from "../wire/input.ts";
-import { MAX_CLIP_TEXT } from "../wire/limits.ts";
+import { MAX_CLIP_PICTURE, MAX_CLIP_TEXT } from "../wire/limits.ts";
 import { Announcements } from "./announcement.ts";
 import { ClipNote } from "./clip-note.ts";
 import { Cursor } from "./cursor.ts";
@@ -81,7 +82,10 @@ export class SessionView {
     this.clipNote = new ClipNote(this.view, () => this.focusKeys());
     this.paste = new Paste(
       (events) => this.tell({ type: "input", events }),
-      (text) => this.tell({ type: "decided", message: { type: "Clip", text } }),
+      (copied) => {
+        if (typeof copied === "string") this.tell({ type: "decided", message: { type: "Clip", text: copied } });
+        else this.tell({ type: "copyPicture", png: copied }, [copied.buffer]);
+      },
       (act, millis) => setTimeout(act, millis),
     );
     const send = (events: InputEvent[], pastes = false): void => this.paste.input(events, pastes);
@@ -140,9 +144,19 @@ export class SessionView {
   private pasted(event: ClipboardEvent): void {
     event.preventDefault();
     const text = (event.clipboardData?.getData("text/plain") ?? "").replaceAll("\r\n", "\n");
+    const picture = [...(event.clipboardData?.files ?? [])].find((file) => file.type === "image/png");
+    if (text === "" && picture !== undefined && this.mayPaste()) return void this.pastedPicture(picture);
     const fits = new TextEncoder().encode(text).length <= MAX_CLIP_TEXT;
     if (!fits) this.clipNote.say("clipTooLong");
     this.paste.pasted(fits && this.mayPaste() ? text : "");
+  }
+
+  private async pastedPicture(file: File): Promise<void> {
+    this.paste.reading();
+    const png = file.size <= MAX_CLIP_PICTURE ? new Uint8Array(await file.arrayBuffer().catch(() => new ArrayBuffer())) : null;
+    const fits = png !== null && beginsPicture(png);
+    if (!fits) this.clipNote.say("pictureTooLarge");
+    this.paste.pastedPicture(fits ? png : null);
   }
 
   private focusKeys(): void {
@@ -202,6 +216,9 @@ export class SessionView {
       case "clip":
         this.paste.heard(message.text);
         return void this.clipNote.take(message.text);
+      case "picture":
+        this.paste.heard(null);
+        return void this.clipNote.takePicture(new Blob([message.png], { type: "image/png" }));
       case "clipTaken":
         return this.paste.taken(message.taken);
       case "sound":

@@ -11,7 +11,7 @@ class Bench {
   private now = 0;
   readonly paste = new Paste(
     (events) => this.log.push(...events.map((event) => (event.type === "KeyDown" ? `key ${event.keysym}` : event.type))),
-    (text) => this.log.push(`clip ${text}`),
+    (copied) => this.log.push(typeof copied === "string" ? `clip ${copied}` : `picture of ${copied.length}`),
     (act, millis) => this.due.push([this.now + millis, act]),
   );
 
@@ -81,6 +81,32 @@ test("a session whose desktop was away is given the text again", () => {
     paste.taken(true);
   }
   assert.deepEqual(log, ["clip x", "key 1", "key 1", "clip x", "key 1"]);
+});
+
+test("the keys wait longer for a picture, which is read first, and is not sent twice", () => {
+  const bench = new Bench();
+  bench.paste.input([key(1)], true);
+  bench.paste.reading();
+  bench.pass(1000);
+  bench.paste.pastedPicture(new Uint8Array([1, 2, 3]));
+  bench.pass(2000);
+  assert.deepEqual(bench.log, ["picture of 3"]);
+  bench.paste.taken(true);
+  bench.paste.input([key(2)], true);
+  bench.paste.reading();
+  bench.paste.pastedPicture(new Uint8Array([1, 2, 3]));
+  bench.paste.input([key(3)], true);
+  bench.paste.pastedPicture(new Uint8Array([1, 2, 4]));
+  bench.pass(3000);
+  assert.deepEqual(bench.log, ["picture of 3", "key 1", "key 2", "picture of 3", "key 3"]);
+});
+
+test("a picture that cannot be read or sent holds nothing up", () => {
+  const { paste, log } = new Bench();
+  paste.input([key(1)], true);
+  paste.reading();
+  paste.pastedPicture(null);
+  assert.deepEqual(log, ["key 1"]);
 });
 
 test("browsers paste at Control or Command with V, and at Shift with Insert", () => {

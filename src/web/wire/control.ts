@@ -135,7 +135,10 @@ export type Message =
   | { type: "Sound"; format: SoundFormat | null }
   | { type: "SoundWanted"; wanted: boolean }
   | { type: "Gateways"; gateways: Gateway[] }
-  | { type: "Move" };
+  | { type: "Move" }
+  /** Since 1.6: that there is a picture, as PNG, or a part of it. */
+  | { type: "Picture"; picture: number; total: number; from: number; bytes: Uint8Array }
+  | { type: "PictureWanted"; picture: number; from: number };
 
 type Name = Message["type"];
 type Of<N extends Name> = Extract<Message, { type: N }>;
@@ -499,6 +502,23 @@ const layouts: { [N in Name]: Layout<N> } = {
     number: 43,
     read: (r) => ({ type: "ClipTaken", taken: r.flag() }),
     write: (w, m) => w.flag(m.taken),
+  },
+  Picture: {
+    number: 46,
+    read: (r) => {
+      const picture = r.varint();
+      const total = r.varintUpTo(limits.MAX_CLIP_PICTURE, "a picture's length");
+      const from = r.varintUpTo(limits.MAX_CLIP_PICTURE, "the beginning of a picture's part");
+      const bytes = r.bytesUpTo(limits.MAX_PICTURE_PART, "a picture's part");
+      if (total === 0 || from + bytes.length > total) throw new ProtocolError("a picture's part ends beyond the picture");
+      return { type: "Picture", picture, total, from, bytes };
+    },
+    write: (w, m) => w.varint(m.picture).varint(m.total).varint(m.from).varint(m.bytes.length).raw(m.bytes),
+  },
+  PictureWanted: {
+    number: 47,
+    read: (r) => ({ type: "PictureWanted", picture: r.varint(), from: r.varintUpTo(limits.MAX_CLIP_PICTURE, "where a picture's part begins") }),
+    write: (w, m) => w.varint(m.picture).varint(m.from),
   },
   Sound: {
     number: 44,

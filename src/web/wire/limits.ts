@@ -7,6 +7,10 @@ export const MAX_REASON = 1024;
 export const MAX_GATEWAYS = 32;
 export const MAX_PINS = 4;
 export const MAX_CLIP_TEXT = 512 << 10;
+/** The picture of a clipboard: its bytes, its pixels, and the bytes of one part of it. */
+export const MAX_CLIP_PICTURE = 8 << 20;
+export const MAX_CLIP_PIXELS = 16 << 20;
+export const MAX_PICTURE_PART = 16 << 10;
 /** Of a ticket with its secret, and of a host's secret. */
 export const MAX_TICKET = 2048;
 export const MAX_INPUT_TEXT = 4096;
