@@ -1,7 +1,7 @@
 //! The encoder: each tile to its class, each class to its section.
 
 use super::classify::classify;
-use super::context::{self, Beginning, ContextEncoder, ContextModel};
+use super::context::{Beginning, ContextEncoder, ContextModel};
 use super::entropy::Packer;
 use super::interface::InterfaceEncoder;
 use super::natural::NaturalEncoder;
@@ -69,7 +69,7 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) -> EncodeStats {
         let area: u64 = parts.clone().map(|part| part.area()).sum();
-        if area <= context::MOST_PIXELS
+        if area <= beginning.most_pixels()
             && let Some(stats) = self.encode_small(framebuffer, parts.clone(), beginning, out)
         {
             return stats;

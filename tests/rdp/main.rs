@@ -13,6 +13,7 @@ mod sound;
 #[path = "../x11_source/terminal.rs"]
 mod terminal;
 mod through;
+mod xorg;
 
 use chevet::source::rdp::{KnownHosts, Login, Notice, RdpConfig, RdpSettings, RdpSource};
 use chevet::source::{Canvas, SourceEvent, SourceState};

@@ -94,6 +94,40 @@ impl Desktop {
     }
 }
 
+/// An Xorg of xorgxrdp's, as xrdp's session manager starts one.
+pub struct XorgSession {
+    _server: Running,
+    folder: Folder,
+    pub display: String,
+}
+
+impl XorgSession {
+    pub fn start(width: u32, height: u32) -> XorgSession {
+        // The driver names its socket after the display before Xorg could have chosen one.
+        let taken = |number: &u32| Path::new(&format!("/tmp/.X11-unix/X{number}")).exists();
+        let number = (500 + std::process::id() % 400..).find(|number| !taken(number)).unwrap();
+        let folder = Folder::new(&format!("xorg-{number}"));
+        let mut command = Command::new("Xorg");
+        command.arg(format!(":{number}"));
+        command.args(["-config", "xrdp/xorg.conf", "-noreset", "-nolisten", "tcp", "-logfile"]);
+        command.arg(folder.path().join("xorg.log")).env("XRDP_SOCKET_PATH", folder.path());
+        command.env("XRDP_START_WIDTH", width.to_string()).env("XRDP_START_HEIGHT", height.to_string());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let server = Running::start(&mut command, "xorgxrdp");
+        let session = XorgSession { _server: server, folder, display: format!(":{number}") };
+        let end = Instant::now() + Duration::from_secs(20);
+        while !session.socket().exists() || x11rb::connect(Some(&session.display)).is_err() {
+            assert!(Instant::now() < end, "Xorg with xorgxrdp makes no {:?}", session.socket());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        session
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join(format!("xrdp_display_{}", self.display.trim_start_matches(':')))
+    }
+}
+
 impl Desktop {
     /// Some program there owns the clipboard with this text, for as long as it lives.
     pub fn copy(&self, text: &str) -> Running {
@@ -138,6 +172,26 @@ impl Xrdp {
     }
 
     fn start_with(desktop: &Desktop, channels: &str, shown: &str) -> Xrdp {
+        let port = desktop.rfb_port;
+        Xrdp::start_before(
+            channels,
+            &format!("lib=libvnc.so\nip=127.0.0.1\nport={port}\nusername=na\npassword=none\n{shown}"),
+        )
+    }
+
+    /// It shows a session of Xorg's by its driver for that, xorgxrdp, as its session manager would have it.
+    pub fn start_before_xorg(session: &XorgSession) -> Xrdp {
+        let socket = session.socket();
+        Xrdp::start_before(
+            "",
+            &format!(
+                "lib=libxup.so\nip=127.0.0.1\nport={}\ncode=20\nusername=na\npassword=none\n",
+                socket.display()
+            ),
+        )
+    }
+
+    fn start_before(channels: &str, shown: &str) -> Xrdp {
         let port = free_port();
         let folder = Folder::new(&format!("xrdp-{port}"));
         certificate(folder.path());
@@ -147,9 +201,7 @@ impl Xrdp {
              certificate={path}/cert.pem\nkey_file={path}/key.pem\nautorun=shown\nallow_channels=true\n\
              bitmap_cache=true\nbitmap_compression=true\nbulk_compression=true\nmax_bpp=32\nnew_cursors=true\n\
              use_fastpath=both\n[Logging]\nLogFile={path}/xrdp.log\nLogLevel=DEBUG\nEnableSyslog=false\n[Channels]\n\
-             drdynvc=true\ncliprdr=true\n{channels}[shown]\nname=shown\nlib=libvnc.so\nip=127.0.0.1\nport={}\nusername=na\n\
-             password=none\n{shown}",
-            desktop.rfb_port
+             drdynvc=true\ncliprdr=true\n{channels}[shown]\nname=shown\n{shown}"
         );
         folder.write("xrdp.ini", &ini);
         let mut xrdp = Xrdp { server: None, folder, port };

@@ -56,14 +56,14 @@ fn what_xrdp_shows_arrives_to_the_pixel() {
     assert!(matches!(notices[..], [Notice::Trusted { .. }, Notice::SignedIn { .. }]), "{notices:?}");
 }
 
-fn keys(source: &impl Source, strokes: &[(u16, u32)]) {
+pub fn keys(source: &impl Source, strokes: &[(u16, u32)]) {
     for &(key, keysym) in strokes {
         source.input(InputEvent::KeyDown { key, keysym });
         source.input(InputEvent::KeyUp { key, keysym });
     }
 }
 
-fn symbol(character: char) -> u32 {
+pub fn symbol(character: char) -> u32 {
     xkeysym::Keysym::from_char(character).raw()
 }
 

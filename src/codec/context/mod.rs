@@ -10,7 +10,9 @@ use super::payload::{DecodeError, Reader};
 use crate::screen::{Framebuffer, Rect};
 
 /// More pixels than this in one payload are better left to zstd, which takes less time for each.
-pub(super) const MOST_PIXELS: u64 = 8_192;
+const MOST_PIXELS: u64 = 8_192;
+/// The same where a payload goes on from what others taught, which saves more.
+const MOST_LIVE_PIXELS: u64 = 12_288;
 /// More colours are no small interface content.
 const MOST_COLOURS: usize = 255;
 /// What stands above the first row: no colour.
@@ -74,6 +76,16 @@ pub enum Beginning<'a> {
     Alone,
     /// What was learnt of an earlier payload, or nothing; another payload may go on from what it learns.
     Live(Option<&'a ContextModel>),
+}
+
+impl Beginning<'_> {
+    /// The most pixels of one payload.
+    pub(super) fn most_pixels(&self) -> u64 {
+        match self {
+            Beginning::Alone => MOST_PIXELS,
+            Beginning::Live(_) => MOST_LIVE_PIXELS,
+        }
+    }
 }
 
 /// The colours are too many, or one is meant that there is not.
@@ -273,9 +285,10 @@ impl ContextDecoder {
         sink: &mut impl FnMut(usize, &Rect, &[u32]),
     ) -> Result<(), DecodeError> {
         let area: u64 = tiles().map(|tile| tile.rect.area()).sum();
-        if area > MOST_PIXELS {
+        let limit = beginning.most_pixels();
+        if area > limit {
             let what = "the number of context-coded pixels";
-            return Err(DecodeError::OutOfRange { what, value: area, limit: MOST_PIXELS });
+            return Err(DecodeError::OutOfRange { what, value: area, limit });
         }
         self.model.start(beginning);
         let mut decisions = Decisions::new(reader);

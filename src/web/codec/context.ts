@@ -4,6 +4,7 @@ import { CodecError, type Reader } from "./reader.ts";
 import { type Placed, TILE, type TileSink } from "./tile.ts";
 
 const MOST_PIXELS = 8192;
+const MOST_LIVE_PIXELS = 12_288;
 const MOST_COLOURS = 255;
 /** What stands above the first row: no colour. */
 const OUTSIDE = 1 << 24;
@@ -120,7 +121,8 @@ export class ContextDecoder {
   /** The section is all that is left of the payload. */
   decode(reader: Reader, tiles: readonly Placed[], beginning: Beginning | null, sink: TileSink): void {
     const area = tiles.reduce((sum, { width, height }) => sum + width * height, 0);
-    if (area > MOST_PIXELS) throw new CodecError(`${area} context-coded pixels are more than ${MOST_PIXELS}`);
+    const most = beginning === null ? MOST_PIXELS : MOST_LIVE_PIXELS;
+    if (area > most) throw new CodecError(`${area} context-coded pixels are more than ${most}`);
     this.start(beginning);
     this.bytes = reader.rest();
     this.next = 0;
