@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::listen::Way;
 use super::recordings::{Hold, person};
-use super::{Shared, availability, hosts, is_name, lock, share, siblings, traces};
+use super::{RegistryError, Shared, availability, hosts, is_name, lock, share, siblings, traces};
 use crate::audit::{Event, Record};
 use crate::identity::Keys;
 use crate::identity::ticket::{Claims, TicketError};
@@ -300,7 +300,15 @@ async fn offer(
     }
     link.welcome_updates();
     tracing::info!(session, "a host offers a session");
-    let event = match shared.registry.offer(session, title, link.clone(), inbox, minor).await {
+    let offered = match shared.remote.is_kept(session) {
+        // Wherever it is open.
+        true => {
+            link.close(CloseCode::REFUSED, "an administrator's host has this name");
+            Err(RegistryError::Taken(session.to_owned()))
+        }
+        false => shared.registry.offer(session, title, link.clone(), inbox, minor).await,
+    };
+    let event = match offered {
         Ok(()) => {
             if let Some(siblings) = &shared.siblings {
                 siblings.has(session, title).await;

@@ -51,4 +51,13 @@ impl Store {
         let query = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM remote_hosts ORDER BY name"));
         sqlx::query_as(query).fetch_all(&self.pool).await.map_err(failed("listing remote hosts"))
     }
+
+    /// Changes with every change of any of them. PostgreSQL alone.
+    pub async fn remote_hosts_digest(&self) -> Result<String, StoreError> {
+        let query = sqlx::query_scalar(
+            "SELECT md5(coalesce(string_agg(md5(name) || md5(settings) || md5(sealed) || changed_at::text, ',' \
+             ORDER BY name), '')) FROM remote_hosts",
+        );
+        query.fetch_one(&self.pool).await.map_err(failed("asking whether remote hosts have changed"))
+    }
 }

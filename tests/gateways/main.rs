@@ -2,6 +2,7 @@
 
 #[path = "../store/postgres.rs"]
 mod postgres;
+mod remote_hosts;
 #[path = "../x11_source/server.rs"]
 #[allow(dead_code)]
 mod server;

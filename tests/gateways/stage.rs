@@ -221,8 +221,13 @@ impl Stage {
 
     /// Makes a user of all of them.
     pub fn add_user(&self, name: &str) {
+        self.add_user_who_is(name, "user");
+    }
+
+    pub fn add_user_who_is(&self, name: &str, role: &str) {
         let mut adding = Command::new(env!("CARGO_BIN_EXE_chevet"));
         adding.args(["user", "--config"]).arg(&self.gateways[0].config).args(["add", name, "--title", name]);
+        adding.args(["--role", role, "--group", "nurses"]);
         let mut adding = adding.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         writeln!(adding.stdin.take().unwrap(), "{PASSWORD}").unwrap();
         assert!(adding.wait().unwrap().success());

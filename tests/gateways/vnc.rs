@@ -1,5 +1,6 @@
 //! A VNC server: Debian's Xtigervnc.
 
+use des::cipher::{Block, BlockCipherEncrypt, KeyInit};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -10,19 +11,15 @@ pub struct Vnc {
 
 impl Vnc {
     pub fn start() -> Vnc {
+        Vnc::start_with("640x480", &["-SecurityTypes", "None"])
+    }
+
+    /// The same of another size, and with other sorts of security.
+    pub fn start_with(size: &str, security: &[&str]) -> Vnc {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut child = Command::new("Xtigervnc")
-            .args([
-                "-displayfd",
-                "1",
-                "-geometry",
-                "640x480",
-                "-depth",
-                "24",
-                "-SecurityTypes",
-                "None",
-                "-localhost",
-            ])
+            .args(["-displayfd", "1", "-geometry", size, "-depth", "24", "-localhost"])
+            .args(security)
             .args(["-rfbport", &port.to_string()])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -40,4 +37,14 @@ impl Drop for Vnc {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// TigerVNC's file of a password, which is hidden with a key that everybody knows.
+pub fn hidden(password: &str) -> [u8; 8] {
+    let key = [23u8, 82, 107, 6, 35, 78, 88, 7].map(u8::reverse_bits);
+    let mut padded = [0; 8];
+    padded.iter_mut().zip(password.bytes()).for_each(|(to, from)| *to = from);
+    let mut block = Block::<des::Des>::from(padded);
+    des::Des::new(&key.into()).encrypt_block(&mut block);
+    block.into()
 }

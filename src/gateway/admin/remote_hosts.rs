@@ -23,12 +23,17 @@ const MOST_PASSWORD: usize = 256;
     responses((status = 200, body = RemoteHosts), (status = 401, body = Problem), (status = 403, body = Problem)))]
 pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Response {
     let running = shared.hosts.applications().all_running();
+    let elsewhere = match &shared.siblings {
+        Some(siblings) => siblings.elsewhere().await,
+        None => Vec::new(),
+    };
     let status = |shown: remote_hosts::Shown| {
         let name = &shown.host.name;
         let session = shared.registry.session(name).map(|session| session.status());
         let (state, waiting_for) = match session {
             Some(Status { live: true, .. }) => ("live", String::new()),
             Some(Status { waiting_for, .. }) => ("waiting", waiting_for),
+            None if elsewhere.iter().any(|(session, _)| session == name) => ("elsewhere", String::new()),
             None => ("none", String::new()),
         };
         let sessions = running.iter().filter(|one| one.application == *name).count();

@@ -99,7 +99,7 @@ pub(super) struct RemoteHostStatus {
     pub configured: bool,
     /// A password is kept; it is never shown.
     pub has_password: bool,
-    /// live, waiting or none, of the session that everybody shares
+    /// live, waiting, elsewhere (at another gateway) or none, of the session that everybody shares
     pub state: &'static str,
     pub waiting_for: String,
     pub sessions: usize,

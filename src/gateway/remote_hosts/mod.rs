@@ -2,9 +2,11 @@
 //! runs. Those of the configuration are shown beside them.
 
 mod settings;
+mod several;
 mod test;
 
 pub(super) use settings::{CertificatePolicy, Credentials, Encryption, Protocol, RemoteHost};
+pub(super) use several::follow;
 pub(super) use test::look;
 
 use super::people::People;
@@ -20,14 +22,15 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use zeroize::Zeroizing;
 
 /// Hosts that are kept.
 const MOST_HOSTS: usize = 1_024;
 /// Of authorities' certificates, in the state directory.
 const FOLDER: &str = "remote_hosts";
-const SEVERAL: &str =
-    "several gateways share this database: write the host into the configuration file of each";
+const HAS_NAME: &str = "a host has this name: choose another";
+const IN_CONFIGURATION: &str = "the configuration file has a session or application of this name";
 const REMOVED: &str = "an administrator removed this host";
 
 #[derive(Debug, thiserror::Error)]
@@ -50,9 +53,17 @@ pub(super) enum ChangeError {
 #[derive(Clone)]
 struct Kept {
     host: RemoteHost,
-    sealed: String,
+    row: RemoteHostRow,
     /// Why it could not be started.
     problem: Option<String>,
+    /// Where several gateways could open it: not here before this.
+    not_before: Option<Instant>,
+}
+
+impl Kept {
+    fn new(host: RemoteHost, row: RemoteHostRow, problem: Option<String>) -> Self {
+        Kept { host, row, problem, not_before: None }
+    }
 }
 
 /// A host as it is shown.
@@ -105,7 +116,7 @@ impl RemoteHosts {
         let kept = kept.into_iter().map(|kept| Shown {
             host: kept.host,
             configured: false,
-            has_password: !kept.sealed.is_empty(),
+            has_password: !kept.row.sealed.is_empty(),
             problem: kept.problem,
         });
         configured.chain(kept).collect()
@@ -113,7 +124,7 @@ impl RemoteHosts {
 
     /// The password that is kept for a host, if these are still the settings that it was given for.
     pub(super) fn password(&self, people: &People, host: &RemoteHost) -> Option<Zeroizing<String>> {
-        let sealed = self.lock().get(&host.name).map(|kept| kept.sealed.clone())?;
+        let sealed = self.lock().get(&host.name).map(|kept| kept.row.sealed.clone())?;
         open_host_password(&sealed, &host.binding(), people.keys())
     }
 
@@ -146,6 +157,7 @@ impl RemoteHosts {
 /// Starts what the store has.
 pub(super) async fn start_all(shared: &Shared) -> Result<(), StoreError> {
     let Some(people) = &shared.people else { return Ok(()) };
+    // What several gateways could open, each does when no other one has it.
     if shared.siblings.is_some() {
         return Ok(());
     }
@@ -159,13 +171,13 @@ pub(super) async fn start_all(shared: &Shared) -> Result<(), StoreError> {
             }
         };
         let problem = match shared.remote.of_configuration(&name) {
-            true => Some("the configuration file has a session or application of this name".to_owned()),
+            true => Some(IN_CONFIGURATION.to_owned()),
             false => start(shared, people, &host, &row.sealed).err(),
         };
         if let Some(problem) = &problem {
             tracing::error!(host = name, problem, "a host of the store cannot be started");
         }
-        shared.remote.lock().insert(name, Kept { host, sealed: row.sealed, problem });
+        shared.remote.lock().insert(name, Kept::new(host, row, problem));
     }
     Ok(())
 }
@@ -179,16 +191,18 @@ pub(super) async fn add(
 ) -> Result<(), ChangeError> {
     let remote = &shared.remote;
     let _turn = remote.turn.lock().await;
-    if shared.siblings.is_some() {
-        // Each would open it, and they would take it from each other.
-        return Err(ChangeError::Fault(SEVERAL.into()));
-    }
+    several::look_up(shared, people).await?;
+    several::refuse_own(shared, &host)?;
     if let Some(fault) = host.fault(password.is_some()) {
         return Err(ChangeError::Fault(fault));
     }
     let taken = remote.of_configuration(&host.name)
         || shared.registry.session(&host.name).is_some()
-        || shared.hosts.applications().named(&host.name).is_some();
+        || shared.hosts.applications().named(&host.name).is_some()
+        || several::is_elsewhere(shared, &host.name).await;
+    if taken && remote.is_kept(&host.name) {
+        return Err(ChangeError::Taken(HAS_NAME.into()));
+    }
     if taken {
         return Err(ChangeError::Taken("a session or application has this name: choose another".into()));
     }
@@ -196,13 +210,19 @@ pub(super) async fn add(
         return Err(ChangeError::Full);
     }
     let sealed = sealed(people, &host, password);
-    let added = people.identity().store().add_remote_host(&row(&host, &sealed)).await;
+    let row = row(&host, &sealed);
+    let added = people.identity().store().add_remote_host(&row).await;
     added.map_err(|error| match error {
-        StoreError::Taken(_) => ChangeError::Taken("a host has this name: choose another".into()),
+        StoreError::Taken(_) => ChangeError::Taken(HAS_NAME.into()),
         error => ChangeError::Store(error),
     })?;
+    if let Some(siblings) = &shared.siblings {
+        several::take_in(shared, siblings, people, host, row).await;
+        siblings.tell_remote_hosts().await;
+        return Ok(());
+    }
     let problem = start(shared, people, &host, &sealed).err();
-    remote.lock().insert(host.name.clone(), Kept { host, sealed, problem });
+    remote.lock().insert(host.name.clone(), Kept::new(host, row, problem));
     Ok(())
 }
 
@@ -216,9 +236,11 @@ pub(super) async fn change(
 ) -> Result<(), ChangeError> {
     let remote = &shared.remote;
     let _turn = remote.turn.lock().await;
+    several::look_up(shared, people).await?;
+    several::refuse_own(shared, &host)?;
     let before = remote.kept(&host.name)?;
     let wants = host.credentials == Credentials::Shared;
-    let kept = wants && password.is_none() && !before.sealed.is_empty();
+    let kept = wants && password.is_none() && !before.row.sealed.is_empty();
     if kept && host.binding() != before.host.binding() {
         // Else a password that nobody can read could be sent to whoever is wished.
         let text = "the address or the trust has changed, so the password must be typed again";
@@ -227,15 +249,21 @@ pub(super) async fn change(
     if let Some(fault) = host.fault(password.is_some() || kept) {
         return Err(ChangeError::Fault(fault));
     }
-    let sealed = if kept { before.sealed.clone() } else { sealed(people, &host, password) };
-    if !people.identity().store().change_remote_host(&row(&host, &sealed)).await? {
+    let sealed = if kept { before.row.sealed.clone() } else { sealed(people, &host, password) };
+    let row = row(&host, &sealed);
+    if !people.identity().store().change_remote_host(&row).await? {
         return Err(ChangeError::None);
     }
+    if let Some(siblings) = &shared.siblings {
+        several::take_in(shared, siblings, people, host, row).await;
+        siblings.tell_remote_hosts().await;
+        return Ok(());
+    }
     if host.is_application() != before.host.is_application() {
-        end(shared, people, &before.host, "an administrator changed this host", person).await;
+        end(shared, people, &before.host, "an administrator changed this host", Some(person)).await;
     }
     let problem = restart(shared, people, &host, &sealed).await.err();
-    remote.lock().insert(host.name.clone(), Kept { host, sealed, problem });
+    remote.lock().insert(host.name.clone(), Kept::new(host, row, problem));
     Ok(())
 }
 
@@ -248,19 +276,37 @@ pub(super) async fn remove(
 ) -> Result<RemoteHost, ChangeError> {
     let remote = &shared.remote;
     let _turn = remote.turn.lock().await;
+    several::look_up(shared, people).await?;
     let kept = remote.kept(name)?;
     if !people.identity().store().remove_remote_host(name).await? {
         return Err(ChangeError::None);
     }
-    remote.lock().remove(name);
-    end(shared, people, &kept.host, REMOVED, person).await;
-    if let Some(folder) = &remote.folder {
-        let _ = std::fs::remove_file(folder.join(format!("{name}.pem")));
+    forget(shared, people, &kept.host, Some(person)).await;
+    if let Some(siblings) = &shared.siblings {
+        siblings.tell_remote_hosts().await;
     }
     Ok(kept.host)
 }
 
+/// The store has a host no longer.
+async fn forget(shared: &Shared, people: &People, host: &RemoteHost, person: Option<&Person>) {
+    let remote = &shared.remote;
+    remote.lock().remove(&host.name);
+    end(shared, people, host, REMOVED, person).await;
+    if let Some(siblings) = shared.siblings.as_ref().filter(|siblings| siblings.has_now(&host.name)) {
+        siblings.leaves(&host.name).await;
+    }
+    if let Some(folder) = &remote.folder {
+        let _ = std::fs::remove_file(folder.join(format!("{}.pem", host.name)));
+    }
+}
+
 impl RemoteHosts {
+    /// Whether an administrator added a host of this name.
+    pub(super) fn is_kept(&self, name: &str) -> bool {
+        self.lock().contains_key(name)
+    }
+
     fn kept(&self, name: &str) -> Result<Kept, ChangeError> {
         if self.is_configured(name) {
             return Err(ChangeError::Configured);
@@ -325,11 +371,11 @@ async fn restart(shared: &Shared, people: &People, host: &RemoteHost, sealed: &s
 }
 
 /// Ends what runs of a host, with a reason for who looks.
-async fn end(shared: &Shared, people: &People, host: &RemoteHost, reason: &str, person: &Person) {
+async fn end(shared: &Shared, people: &People, host: &RemoteHost, reason: &str, person: Option<&Person>) {
     if host.is_application() {
         for running in shared.hosts.applications().all_running() {
             if running.application == host.name {
-                hosts::end(shared, &running.session, EndReason::Administrator, reason, Some(person)).await;
+                hosts::end(shared, &running.session, EndReason::Administrator, reason, person).await;
             }
         }
         shared.hosts.applications().withdraw(&host.name);
@@ -340,7 +386,7 @@ async fn end(shared: &Shared, people: &People, host: &RemoteHost, reason: &str, 
         session.end(Whom::All, CloseCode::ENDED, reason).await;
         let record = Record::new(Event::SessionEnded { reason: reason.into() });
         let record = record.session(host.name.as_str()).host(host.address.as_str());
-        shared.audit.record(hosts::by(record, Some(person)));
+        shared.audit.record(hosts::by(record, person));
     }
 }
 

@@ -68,7 +68,7 @@ export interface RemoteHostStatus {
   host: RemoteHost;
   configured: boolean;
   has_password: boolean;
-  state: "live" | "waiting" | "none";
+  state: "live" | "waiting" | "elsewhere" | "none";
   waiting_for: string;
   sessions: number;
   problem: string | null;

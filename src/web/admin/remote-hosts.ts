@@ -142,7 +142,7 @@ export class RemoteHostsList {
       write(name, host.title || host.name);
       write(from, [host.title === "" ? "" : host.name, shown.configured ? all.fromFile : ""].filter((part) => part !== "").join(" · "));
       write(address, `${host.protocol.toUpperCase()} ${host.address}`);
-      write(state, { live: all.stateLive, waiting: all.stateWaiting, none: all.stateNone }[shown.state]);
+      write(state, { live: all.stateLive, waiting: all.stateWaiting, elsewhere: all.stateElsewhere, none: all.stateNone }[shown.state]);
       state.classList.toggle("waiting", shown.state === "waiting");
       write(why, shown.problem ?? shown.waiting_for);
       write(credentials, { none: all.credentialsNone, shared: all.credentialsShared, own: all.credentialsOwn }[host.credentials]);

@@ -3,20 +3,24 @@
 //! told by the database, too; what was not heard is found by looking. While the database is away nothing of that changes:
 //! sessions, viewers and hosts go on.
 
+mod fence;
+mod hold;
+
+pub(super) use fence::{Fence, Fenced};
+pub(super) use hold::{OPENS_AGAIN, hold};
+
 use super::config::SiblingsConfig;
 use super::people::People;
-use super::registry::{Dismissed, Registry};
+use super::registry::Dismissed;
 use super::{SessionConfig, Shared};
-use crate::audit::{Event, Record};
 use crate::clock;
 use crate::identity::new_id;
 use crate::identity::ticket::Claims;
 use crate::link::{Certificate, Link};
 use crate::session::{Session, Whom};
-use crate::source::Source;
 use crate::store::{Lease, SharedGateway, Store, StoreError};
 use crate::wire::limits::MAX_GATEWAYS;
-use crate::wire::{Clip, CloseCode, Control, GatewayAddress, InputEvent, features};
+use crate::wire::{CloseCode, Control, GatewayAddress, features};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -26,7 +30,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep;
 
 /// How often a gateway says that it is there, and looks what the others say.
-const BEAT: Duration = Duration::from_secs(1);
+pub(super) const BEAT: Duration = Duration::from_secs(1);
 /// One that has not said so for this long, by the database's clock, is gone.
 const LASTS: Duration = Duration::from_millis(3_000);
 /// A viewer whose session is on its way here waits this long, if it had it before, and if it is new.
@@ -37,8 +41,6 @@ const LIVE_WITHIN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// A gateway that goes waits this long for its sessions to go on elsewhere.
 const DRAINS_WITHIN: Duration = Duration::from_secs(30);
-/// A session that could not be opened here is left to others for this long.
-const OPENS_AGAIN: Duration = Duration::from_secs(10);
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// The viewers of a session that has gone elsewhere have this long to follow it.
 const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
@@ -69,83 +71,10 @@ enum Told {
     Drain(String),
     /// A session has another gateway.
     Session(String),
+    /// A host that an administrator added, changed or removed.
+    RemoteHosts,
     /// A sign-in's viewers must go.
     Dismissed { by: String, sign_in: String, code: u32, reason: String },
-}
-
-/// Whether this gateway may still act on what it holds by the database's word alone: not once it was asleep for so long that
-/// another one may have it, until it has looked.
-pub(super) struct Fence(Mutex<Awake>);
-
-struct Awake {
-    at: Instant,
-    slept: bool,
-}
-
-impl Fence {
-    fn lock(&self) -> MutexGuard<'_, Awake> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes that this process runs, for as long as it does.
-    async fn keep(&self) {
-        loop {
-            self.wake();
-            sleep(LOOK_AGAIN).await;
-        }
-    }
-
-    fn wake(&self) {
-        let mut awake = self.lock();
-        awake.slept |= awake.at.elapsed() >= LASTS;
-        awake.at = Instant::now();
-    }
-
-    /// What this gateway holds was looked up, which began at `since`.
-    fn looked(&self, since: Instant) {
-        if since.elapsed() < LASTS {
-            self.lock().slept = false;
-        }
-    }
-
-    fn is_open(&self) -> bool {
-        let awake = self.lock();
-        !awake.slept && awake.at.elapsed() < LASTS
-    }
-}
-
-/// A source that takes nothing from a gateway that was asleep.
-pub(super) struct Fenced {
-    pub source: Arc<dyn Source>,
-    pub fence: Arc<Fence>,
-}
-
-impl Source for Fenced {
-    fn input(&self, event: InputEvent) {
-        if self.fence.is_open() {
-            self.source.input(event);
-        }
-    }
-
-    fn resize(&self, width: u32, height: u32) {
-        if self.fence.is_open() {
-            self.source.resize(width, height);
-        }
-    }
-
-    fn hear(&self, wanted: bool) {
-        self.source.hear(wanted);
-    }
-
-    fn clip(&self, clip: Clip) {
-        if self.fence.is_open() {
-            self.source.clip(clip);
-        }
-    }
-
-    fn empty_clipboard(&self) {
-        self.source.empty_clipboard();
-    }
 }
 
 /// Another gateway.
@@ -207,7 +136,7 @@ impl Siblings {
             port,
             draining: AtomicBool::new(false),
             drain_asked: Notify::new(),
-            fence: Arc::new(Fence(Mutex::new(Awake { at: Instant::now(), slept: false }))),
+            fence: Arc::new(Fence::new()),
             well_since: Mutex::new(None),
             others: watch::channel(Vec::new()).0,
             news: Notify::new(),
@@ -283,11 +212,12 @@ impl Siblings {
     }
 
     /// Whether other gateways may have this session, too: not what is started here for somebody alone.
-    fn is_shared(&self, registry: &Registry, session: &str) -> bool {
-        registry.is_brought(session) || self.configured.iter().any(|name| name == session)
+    fn is_shared(&self, shared: &Shared, session: &str) -> bool {
+        let configured = self.configured.iter().any(|name| name == session);
+        configured || shared.registry.is_brought(session) || shared.remote.is_kept(session)
     }
 
-    fn has_now(&self, session: &str) -> bool {
+    pub fn has_now(&self, session: &str) -> bool {
         self.held().contains_key(session)
     }
 
@@ -450,48 +380,6 @@ pub(super) async fn drain(shared: &Arc<Shared>, siblings: &Arc<Siblings>) {
     tracing::warn!("not all sessions went to other gateways");
 }
 
-/// Opens a session of the configuration whenever no other gateway has it, for as long as this one runs.
-pub(super) async fn hold(shared: Arc<Shared>, siblings: Arc<Siblings>, config: SessionConfig) {
-    let title = config.title.clone().unwrap_or_else(|| config.name.clone());
-    loop {
-        let news = siblings.news.notified();
-        tokio::pin!(news);
-        news.as_mut().enable();
-        if siblings.knows_others() && !siblings.is_draining() && !siblings.has_now(&config.name) {
-            let taken = siblings.store.take_free_session(&config.name, &title, &siblings.start_id);
-            if let Ok(Some(fence)) = in_time(taken).await {
-                tracing::info!(session = config.name, fence, "this gateway has the session");
-                if !open(&shared, &siblings, &config, &title) {
-                    let _ = in_time(siblings.store.leave_session(&config.name, &siblings.start_id)).await;
-                    sleep(OPENS_AGAIN).await;
-                    continue;
-                }
-                let _ = in_time(siblings.tell(&Told::Session(config.name.clone()))).await;
-            }
-        }
-        tokio::select! {
-            () = &mut news => {}
-            () = sleep(BEAT) => {}
-        }
-    }
-}
-
-/// Whether it could be opened here.
-fn open(shared: &Shared, siblings: &Siblings, config: &SessionConfig, title: &str) -> bool {
-    match shared.registry.start_local(config) {
-        Ok(()) => {
-            siblings.held().insert(config.name.clone(), Held { title: title.to_owned(), told: true });
-            shared.audit.record(Record::new(Event::SessionStarted).session(config.name.as_str()));
-            siblings.news.notify_waiters();
-            true
-        }
-        Err(error) => {
-            tracing::error!(session = config.name, %error, "the session could not be opened");
-            false
-        }
-    }
-}
-
 /// The session that a viewer asks for, once it is here. A viewer that can is told meanwhile where else it may be.
 pub(super) async fn find(
     shared: &Shared,
@@ -508,7 +396,7 @@ pub(super) async fn find(
         tokio::pin!(news);
         news.as_mut().enable();
         if let Some(session) = shared.registry.session(name)
-            && (siblings.has_now(name) || !siblings.is_shared(&shared.registry, name))
+            && (siblings.has_now(name) || !siblings.is_shared(shared, name))
         {
             // Nobody is to see it before the host's screen is here.
             let _ = tokio::time::timeout(LIVE_WITHIN, session.is_live()).await;
@@ -605,6 +493,7 @@ async fn on_told(shared: &Arc<Shared>, siblings: &Arc<Siblings>, told: Told) {
         Told::Gateways => siblings.look_for_others().await,
         Told::Drain(name) if name == siblings.name => siblings.drain_asked.notify_one(),
         Told::Drain(_) => {}
+        Told::RemoteHosts => siblings.news.notify_waiters(),
         Told::Session(session) => {
             siblings.news.notify_waiters();
             let told = siblings.held().get(&session).is_some_and(|held| held.told);
