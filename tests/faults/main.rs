@@ -36,7 +36,7 @@ fn seed() -> u64 {
 
 /// A display with a terminal, brought to the gateways, and somebody on `node` who types into it. `by`: what they dial.
 fn seat(stage: &mut Stage, session: usize, name: &'static str, node: Node, by: Node) -> Person {
-    let folder = stage.folder.join(name);
+    let folder = stage.folder.join(format!("session-{session}"));
     std::fs::create_dir_all(&folder).unwrap();
     let terminal = Terminal::open(&folder);
     stage.bring(&terminal.server.display);
@@ -73,8 +73,11 @@ fn who_is_outside_goes_on_through_the_edge_when_the_gateway_that_has_their_sessi
     // The others: wherever the session goes, the edge finds it.
     for _ in 0..3 {
         let holder = stage.holder(0).expect("a gateway has the session");
-        suffer(&mut stage, &mut people, Fault::Kill(Node::Gateway(holder)));
+        stage.kill(Node::Gateway(holder));
+        println!("back and exact {:?} after its gateway's death", people[0].settle());
         assert_ne!(stage.holder(0), Some(holder));
+        stage.restart(Node::Gateway(holder));
+        stage.check();
     }
     assert!(stage.outside_reaches_edges_alone(), "the inside can be reached from outside");
     drop(people);
