@@ -4,39 +4,51 @@ use crate::enter::enter;
 use crate::stage::SOON;
 use crate::typist::{Terminal, Typist, until_exact};
 use chevet::client::{Address, Client, ClientError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 enum Order {
-    /// All that was typed is to have arrived once, and the screen to be exact.
-    Settle(Sender<()>),
+    /// All that was typed is to have arrived once, and the screen to be exact. Letters from this one on may have come twice.
+    Settle(Option<usize>, Sender<()>),
     Leave,
 }
 
 pub struct Person {
     pub name: &'static str,
     orders: Sender<Order>,
+    /// Letters whose arrival was acknowledged.
+    acknowledged: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Person {
     pub fn sit(name: &'static str, namespace: String, address: Address, terminal: Terminal) -> Person {
         let (orders, asked) = channel();
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let told = acknowledged.clone();
         let work = move || {
             enter(&namespace);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(live(address, &terminal, &asked));
+            runtime.block_on(live(address, &terminal, &asked, &told));
         };
         let thread = std::thread::Builder::new().name(name.into()).spawn(work).unwrap();
-        Person { name, orders, thread: Some(thread) }
+        Person { name, orders, acknowledged, thread: Some(thread) }
     }
 
-    /// Waits until all that they typed has arrived once and what they see is exact; the time that it took.
-    pub fn settle(&mut self) -> Duration {
+    /// How many letters are acknowledged: those before that must have arrived once, whatever happens.
+    pub fn acknowledged(&self) -> usize {
+        self.acknowledged.load(Ordering::SeqCst)
+    }
+
+    /// Waits until all that they typed has arrived once and what they see is exact; the time that it took. `doubtful`: the
+    /// process died that knew which letters from this one on had arrived, so some of them may have come twice.
+    pub fn settle(&mut self, doubtful: Option<usize>) -> Duration {
         let begun = Instant::now();
         let (done, settled) = channel();
-        let asked = self.orders.send(Order::Settle(done)).is_ok() && settled.recv().is_ok();
+        let asked = self.orders.send(Order::Settle(doubtful, done)).is_ok() && settled.recv().is_ok();
         if !asked && let Some(Err(reason)) = self.thread.take().map(JoinHandle::join) {
             std::panic::resume_unwind(reason);
         }
@@ -54,13 +66,13 @@ impl Drop for Person {
     }
 }
 
-async fn live(address: Address, terminal: &Terminal, orders: &Receiver<Order>) {
+async fn live(address: Address, terminal: &Terminal, orders: &Receiver<Order>, acknowledged: &AtomicUsize) {
     let mut client = connect(address).await;
     until_exact(&mut client).await;
     let mut typist = Typist::default();
     loop {
         match orders.try_recv() {
-            Ok(Order::Settle(done)) => {
+            Ok(Order::Settle(doubtful, done)) => {
                 // There is a gateway again, and it takes what is typed.
                 let (typed, end) = (typist.typed.len(), Instant::now() + SOON);
                 while typist.typed.len() < typed + 5 || client.input_waiting() > 0 {
@@ -69,6 +81,15 @@ async fn live(address: Address, terminal: &Terminal, orders: &Receiver<Order>) {
                         true => typist.strike(&mut client).await,
                         false => typist.look(&mut client, Duration::from_millis(20)).await,
                     }
+                }
+                if let Some(from) = doubtful {
+                    let end = Instant::now() + SOON;
+                    while !came(&typist.typed, &terminal.arrived(), from) && Instant::now() < end {
+                        typist.look(&mut client, Duration::from_millis(100)).await;
+                    }
+                    let arrived = terminal.arrived();
+                    assert!(came(&typist.typed, &arrived, from), "of {} came {arrived}", typist.typed);
+                    typist.typed = arrived;
                 }
                 typist.all_arrived(&mut client, terminal).await;
                 until_exact(&mut client).await;
@@ -79,6 +100,9 @@ async fn live(address: Address, terminal: &Terminal, orders: &Receiver<Order>) {
             Err(std::sync::mpsc::TryRecvError::Empty) => {
                 typist.strike(&mut client).await;
                 typist.look(&mut client, Duration::from_millis(30)).await;
+                // A letter is a key down and a key up.
+                let waiting = client.input_waiting().div_ceil(2);
+                acknowledged.store(typist.typed.len().saturating_sub(waiting), Ordering::SeqCst);
             }
         }
     }
@@ -116,4 +140,26 @@ async fn first(mut client: Client) -> Result<Client, ClientError> {
         client.next().await?;
     }
     Ok(client)
+}
+
+/// Whether all letters came in order, each once, but for some from `from` on that came again in one piece.
+fn came(typed: &str, arrived: &str, from: usize) -> bool {
+    let Some(again) = arrived.len().checked_sub(typed.len()) else { return false };
+    (from + again..=typed.len())
+        .any(|at| arrived.get(..at) == typed.get(..at) && arrived.get(at..) == typed.get(at - again..))
+}
+
+#[test]
+fn only_what_was_not_acknowledged_may_come_again_and_nothing_may_be_missing() {
+    for (arrived, right) in [
+        ("abcdef", true),
+        ("abcdcdef", true),
+        ("abcdefef", true),
+        ("ababcdef", false),
+        ("abcef", false),
+        ("abcdce", false),
+        ("abdcef", false),
+    ] {
+        assert_eq!(came("abcdef", arrived, 2), right, "{arrived}");
+    }
 }

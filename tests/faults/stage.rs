@@ -155,7 +155,7 @@ impl Stage {
     }
 
     /// What is known of all gateways: their certificates of now and the next ones.
-    fn pins(&self) -> impl Iterator<Item = &str> {
+    pub fn pins(&self) -> impl Iterator<Item = &str> {
         self.certificates.iter().flatten().map(|(_, hash)| hash.as_str())
     }
 
@@ -204,6 +204,44 @@ impl Stage {
         self.displays.push(display.to_owned());
         let host = self.launch_host(self.hosts.len());
         self.hosts.push(host);
+    }
+
+    /// A host brings sessions that are made for load.
+    pub fn load_sessions(&mut self, count: usize) {
+        let mut arguments: Vec<String> = ["load", "--serve", "--profile", "practice", "--width", "320"]
+            .iter()
+            .map(|text| (*text).to_owned())
+            .collect();
+        arguments.extend(["--height".into(), "256".into(), "--sessions".into(), count.to_string()]);
+        for number in 0..GATEWAYS {
+            let address = Node::Gateway(number).inner().unwrap();
+            arguments.extend(["--gateway".into(), format!("{address}:{PORT}")]);
+        }
+        for pin in self.pins() {
+            arguments.extend(["--pin".into(), pin.into()]);
+        }
+        // Not by a host's name: what the checker reads of a host is of one session.
+        let node = Node::Host(0);
+        let change = |command: &mut Command| {
+            command.env("CHEVET_HOST_SECRET", HOST_SECRET);
+        };
+        let load = Program::start(
+            (&self.network, node),
+            &self.folder,
+            &self.record,
+            "load-sessions",
+            &arguments,
+            change,
+        );
+        self.hosts.push(load);
+        settle("the sessions are with gateways", || {
+            (self.said("this gateway has the session") < count).then(|| self.tell())
+        });
+    }
+
+    /// How often gateways said this.
+    pub fn said(&self, text: &str) -> usize {
+        self.gateways.iter().map(|gateway| gateway.log().matches(text).count()).sum()
     }
 
     /// Where somebody inside, or outside, finds a session.
