@@ -210,7 +210,9 @@ impl Viewer<'_> {
             }
             let now = clock::now_us();
             self.act(agenda, now);
-            if now >= self.leaves_at && self.echo.as_ref().is_none_or(|echo| echo.oldest().is_none()) {
+            // What is still to be answered is waited for, as at the end; from a session that has gone elsewhere nothing comes.
+            let waits = self.echo.as_ref().is_some_and(|echo| echo.oldest().is_some());
+            if now >= self.leaves_at && (!waits || now - self.leaves_at > LINGER) {
                 return self.stop(End::Left);
             }
             if now >= look_at {

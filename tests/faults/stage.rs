@@ -2,7 +2,7 @@
 
 use crate::checker::violations;
 use crate::database::Database;
-use crate::enter::enter;
+use crate::enter::within;
 use crate::network::{Network, Node};
 use crate::program::{Program, Record};
 use crate::schedule::{Fault, WITH_CLOCK};
@@ -67,8 +67,6 @@ impl Stage {
         let folder = std::env::temp_dir().join(format!("chevet-faults-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
-        // What this thread asks comes from inside.
-        enter(&network.of(Node::Inside));
         let database = Database::make(&network, &folder);
         let mut stage = Stage {
             gateways: Vec::new(),
@@ -257,9 +255,7 @@ impl Stage {
 
     /// Whether no gateway answers somebody outside, and an edge does.
     pub fn outside_reaches_edges_alone(&self) -> bool {
-        let name = self.network.of(Node::Outside);
-        let asked = std::thread::spawn(move || {
-            enter(&name);
+        within(&self.network.of(Node::Outside), || {
             let reaches = |address: String| {
                 TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_secs(2)).is_ok()
             };
@@ -267,15 +263,18 @@ impl Stage {
             let inside = gateways.map(|address| format!("{address}:{PORT}")).any(reaches);
             let edge = Node::Edge(0).outer().unwrap();
             !inside && reaches(format!("{edge}:443"))
-        });
-        asked.join().unwrap()
+        })
     }
 
     fn wait_listening(&self, number: usize) {
         let address = format!("{}:{PORT}", Node::Gateway(number).inner().unwrap()).parse().unwrap();
+        let namespace = self.network.of(Node::Inside);
         settle(&format!("gateway {number} listens"), || {
-            let error = TcpStream::connect_timeout(&address, Duration::from_secs(1)).err()?;
-            Some(format!("{error}\n{}", self.gateways.get(number).map_or(String::new(), Program::log)))
+            let asked = within(&namespace, move || {
+                TcpStream::connect_timeout(&address, Duration::from_secs(1)).err()
+            });
+            let log = || self.gateways.get(number).map_or(String::new(), Program::log);
+            asked.map(|error| format!("{error}\n{}", log()))
         });
     }
 
