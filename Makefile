@@ -3,6 +3,8 @@
 CARGO ?= cargo
 # How long each fuzz target runs.
 SECONDS_EACH ?= 20
+# How long everything goes wrong in the soak.
+SOAK_SECONDS ?= 3600
 CARGO_FUZZ_VERSION = 0.13.2
 CARGO_DEB_VERSION = 3.8.0
 CONTAINER ?= podman
@@ -17,7 +19,7 @@ WEB_SOURCES = $(shell find $(WEB) -mindepth 1 \( -name node_modules -o -name dis
 	-o -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-peers fuzz lint web build deb container clean packages packages-demo packages-bench packages-test \
+.PHONY: help demo test soak bench bench-peers fuzz lint web build deb container clean packages packages-demo packages-bench packages-test \
 	packages-peers
 
 help: ## list these jobs
@@ -31,6 +33,9 @@ test: packages-test web $(TEST_PROVIDER)/node_modules/.installed $(TEST_COLLECTO
 	cd $(WEB) && npm run check
 	cd $(WEB) && npm run test
 	$(CARGO) test --features pcsc --no-fail-fast
+
+soak: packages-test web ## have gateways, edges and hosts suffer all faults for SOAK_SECONDS (default 3600), as root; CHEVET_SEED repeats one
+	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --features pcsc --test faults -- --ignored --nocapture
 
 bench: packages-bench packages-peers web ## run all benchmarks
 	$(CARGO) bench

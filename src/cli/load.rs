@@ -24,9 +24,10 @@ use std::time::Duration;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment, after_long_help = PROFILES)]
 pub struct Load {
-    /// Where the sessions are, as the gateway prints it; a * in the session's name stands for 0 to --sessions less one
+    /// Where the sessions are, as the gateway prints it; a * in the session's name stands for 0 to --sessions less one.
+    /// Several, if gateways share a database: whoever one does not let in asks the next
     #[arg(value_name = "URL", required_unless_present = "serve", conflicts_with = "serve")]
-    url: Option<String>,
+    url: Vec<String>,
     /// How many sessions there are
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = count)]
     sessions: usize,
@@ -46,6 +47,9 @@ pub struct Load {
     /// How long to measure, after the ramp
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time, help_heading = "Viewers")]
     duration: Duration,
+    /// Viewers leave after so long and come anew, rather than stay
+    #[arg(long, value_name = "TIME", value_parser = time, help_heading = "Viewers")]
+    visit: Option<Duration>,
     /// How the viewers come: quic or websocket
     #[arg(long, value_name = "ROAD", default_value = "quic", value_parser = road, help_heading = "Viewers")]
     road: Road,
@@ -71,8 +75,8 @@ pub struct Load {
     /// Write a page with figures and plots to this file
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     html: Option<PathBuf>,
-    /// Fail if this holds: METRIC>VALUE or METRIC>=VALUE with p50, p90, p99, p99.9, max (us, ms, s) or errors. May be
-    /// given several times
+    /// Fail if this holds: METRIC>VALUE or METRIC>=VALUE with p50, p90, p99, p99.9, max (us, ms, s), errors or
+    /// failed-attaches. May be given several times
     #[arg(long, value_name = "CONDITION", help_heading = "Report")]
     fail_if: Vec<Threshold>,
 
@@ -105,9 +109,10 @@ pub struct Load {
         help_heading = "Sessions to load"
     )]
     listen: SocketAddr,
-    /// Offer them to this gateway as hosts do, with the secret in CHEVET_HOST_SECRET, rather than in one of their own
+    /// Offer them to this gateway as hosts do, with the secret in CHEVET_HOST_SECRET, rather than in one of their own; may
+    /// be given several times, for gateways that share a database
     #[arg(long, value_name = "HOST:PORT", requires = "serve", help_heading = "Sessions to load")]
-    gateway: Option<String>,
+    gateway: Vec<String>,
     /// SHA-256 of that gateway's certificate; on loopback the gateway is asked
     #[arg(long, value_name = "HEX", requires = "gateway", help_heading = "Sessions to load")]
     pin: Vec<String>,
@@ -166,15 +171,20 @@ fn time(text: &str) -> Result<Duration, String> {
 
 impl Load {
     pub async fn run(self) -> Result<ExitCode, Failure> {
-        match &self.url {
-            None => self.serve().await.map(|()| ExitCode::SUCCESS),
-            Some(url) => self.load(url).await,
+        match self.serve {
+            true => self.serve().await.map(|()| ExitCode::SUCCESS),
+            false => self.load().await,
         }
     }
 
-    async fn load(&self, url: &str) -> Result<ExitCode, Failure> {
+    async fn load(&self) -> Result<ExitCode, Failure> {
+        let mut addresses = Vec::new();
+        for url in &self.url {
+            addresses.push(Address::find(url).await?);
+        }
         let plan = Plan {
-            address: Address::find(url).await?,
+            addresses,
+            visit: self.visit,
             sessions: self.sessions,
             viewers: self.viewers,
             road: self.road,
@@ -213,7 +223,7 @@ impl Load {
             seed: self.seed,
         };
         let pattern = offer.pattern();
-        match &self.gateway {
+        match self.gateway.first() {
             None => {
                 let ticket = std::env::var("CHEVET_TICKET").ok();
                 let serving = offer.serve(self.listen, ticket).await?;
@@ -227,12 +237,14 @@ impl Load {
                 let secret = std::env::var("CHEVET_HOST_SECRET").map_err(
                     |_| "hosts show the gateway's [access] host_secret: put it in CHEVET_HOST_SECRET",
                 )?;
-                let target = self.target(address).await?;
-                let Serving::Hosts(mut hosts) = offer.offer_to(&target, secret.trim_end().as_bytes())? else {
+                let asked = self.gateway.iter().map(|address| self.target(address));
+                let targets = futures_util::future::try_join_all(asked).await?;
+                let Serving::Hosts(mut hosts) = offer.offer_to(&targets, secret.trim_end().as_bytes())?
+                else {
                     return Ok(());
                 };
                 println!("{} sessions are offered to {address}; load them with\n", self.sessions);
-                let pins: String = target
+                let pins: String = targets[0]
                     .pins
                     .iter()
                     .map(|pin| format!("&pin={}", chevet::link::fingerprint_text(pin)))

@@ -3,7 +3,8 @@
 use super::config::Config;
 use super::listen::Way;
 use super::recordings::{Hold, person};
-use super::{RegistryError, Shared, availability, hosts, is_name, lock, share, siblings, traces};
+use super::siblings::{self, Missing};
+use super::{RegistryError, Shared, availability, hosts, is_name, lock, share, traces};
 use crate::audit::{Event, Record};
 use crate::identity::Keys;
 use crate::identity::ticket::{Claims, TicketError};
@@ -141,6 +142,8 @@ fn kept_secret(directory: &Path) -> Result<[u8; 32], AccessError> {
     }
 }
 
+const SENT_ELSEWHERE: &str = "another gateway has the session; dial again, and the edge brings you there";
+
 /// There is one at a time, and not for long.
 #[allow(clippy::large_enum_variant)]
 enum Wish {
@@ -168,9 +171,12 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
             // Where the others are is nothing for those outside: their edge finds one for them.
             let others = if way.is_edge() { features::GATEWAYS } else { 0 };
             let takes = (attach.features & !others, attach.token.is_some());
-            match view(shared, &of, &grant, &link, takes).instrument(seen.clone()).await {
+            match view(shared, &of, &grant, &link, takes, way).instrument(seen.clone()).await {
                 Ok((session, _recorded)) => {
                     way.admit(peer);
+                    if let Some(siblings) = shared.siblings.as_ref().filter(|_| way.is_edge()) {
+                        siblings.shows_outside(&of.session, peer, &link);
+                    }
                     traces::until_screen(&seen, &link, &grant);
                     drop(seen);
                     availability::follow(shared, &session, &link, &mut grant);
@@ -250,12 +256,17 @@ async fn view(
     grant: &Grant,
     link: &Link,
     takes: (u64, bool),
+    way: &Way,
 ) -> Result<(Session, Option<Hold>), Closed> {
+    let outside = way.is_edge().then_some(of.peer);
     let session = match &shared.siblings {
-        Some(siblings) => siblings::find(shared, siblings, link, &of.session, takes).await,
-        None => shared.registry.session(&of.session),
+        Some(siblings) => siblings::find(shared, siblings, link, &of.session, takes, outside).await,
+        None => shared.registry.session(&of.session).ok_or(Missing::Unknown),
     };
-    let session = session.ok_or_else(|| refusal(CloseCode::NO_SESSION, no_session(&of.session)))?;
+    let session = session.map_err(|missing| match missing {
+        Missing::Unknown => refusal(CloseCode::NO_SESSION, no_session(&of.session)),
+        Missing::Elsewhere => refusal(CloseCode::GOING_AWAY, SENT_ELSEWHERE.into()),
+    })?;
     if let (Some(siblings), Some(people), Some(claims)) = (&shared.siblings, &shared.people, &of.claims)
         && !siblings.use_ticket(people, claims).await
     {

@@ -125,6 +125,13 @@ impl Edges {
         let _ = self.said.send(TunnelMessage::Admit { address, seconds: ADMITTED.as_secs() as u32 });
     }
 
+    /// The same, for somebody whom another gateway knows: said again even if it was said just now, since that gateway may
+    /// have said it of itself meanwhile, and the last one to say so is whom an edge brings an address to.
+    pub fn admit_anew(&self, address: IpAddr) {
+        self.admitted.lock().unwrap_or_else(PoisonError::into_inner).remove(&household(address));
+        self.admit(address);
+    }
+
     /// This gateway takes no new clients.
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);

@@ -42,7 +42,9 @@ pub fn certificate(config: &Config) -> Result<Certificate, super::GatewayError> 
 
 /// The kept certificate, if it is young and for the same names.
 fn kept_certificate(path: &Path, heading: &str) -> Option<Certificate> {
-    let age = SystemTime::now().duration_since(std::fs::metadata(path).ok()?.modified().ok()?).ok()?;
+    let made = std::fs::metadata(path).ok()?.modified().ok()?;
+    // Made later than now: the clock was set back. Hosts know the certificate, and another one would lock them out.
+    let age = SystemTime::now().duration_since(made).unwrap_or_default();
     let text = std::fs::read_to_string(path).ok()?;
     let body = text.strip_prefix(heading).filter(|_| age < RENEW)?;
     Certificate::from_self_signed(body)
@@ -84,8 +86,11 @@ mod tests {
         assert_eq!(hash(&config), first);
         let path = directory.join("certificate.pem");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let old = SystemTime::now() - RENEW;
-        std::fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+        let set_made =
+            |made| std::fs::File::options().write(true).open(&path).unwrap().set_modified(made).unwrap();
+        set_made(SystemTime::now() + RENEW);
+        assert_eq!(hash(&config), first, "the clock was set back");
+        set_made(SystemTime::now() - RENEW);
         let second = hash(&config);
         assert_ne!(second, first);
         config.names = vec!["gateway.example".into()];

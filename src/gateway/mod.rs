@@ -52,7 +52,7 @@ use listen::{Entrance, Place, Sockets, Way};
 use people::People;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -132,6 +132,8 @@ pub(crate) struct Shared {
     takeovers: takeovers::Takeovers,
     recordings: Option<Arc<recordings::Recordings>>,
     siblings: Option<Arc<siblings::Siblings>>,
+    /// Set once, if edges are dialled.
+    edges: OnceLock<Arc<Edges>>,
 }
 
 impl Shared {
@@ -203,6 +205,7 @@ impl Gateway {
             takeovers: takeovers::Takeovers::default(),
             recordings,
             siblings,
+            edges: OnceLock::new(),
         });
         let version = env!("CARGO_PKG_VERSION").into();
         shared.audit.record(Record::new(Event::GatewayStarted { version }));
@@ -396,6 +399,7 @@ fn dial_edges(
         return Ok(None);
     };
     let (identity, edges) = (identity(directory)?, Edges::new(secret, config.policies()));
+    let _ = shared.edges.set(edges.clone());
     let endpoint = edges.endpoint(shared, secret)?;
     let way = Way::Edge { edges: edges.clone(), udp_port: None };
     tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone(), way));

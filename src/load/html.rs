@@ -156,7 +156,8 @@ mod tests {
         tally.fault(Fault::Closed, || "<script>alert(1)</script>".into());
         let moments = (1..30).map(|second| Moment { second: second.into(), ..tally.moment(0.0) }).collect();
         let plan = Plan {
-            address: Address::parse("chevet://127.0.0.1:1/ward-*?ticket=secret").unwrap(),
+            addresses: vec![Address::parse("chevet://127.0.0.1:1/ward-*?ticket=secret").unwrap()],
+            visit: None,
             sessions: 3,
             viewers: 9,
             road: Road::Quic,

@@ -36,7 +36,10 @@ const FAREWELL: Duration = Duration::from_secs(4);
 /// What is to be done.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub address: Address,
+    /// Of the same sessions at one gateway, or at several of one database: whoever one does not let in asks the next.
+    pub addresses: Vec<Address>,
+    /// Viewers leave after so long, and come anew.
+    pub visit: Option<Duration>,
     /// How many sessions there are, if the address names them by a `*`.
     pub sessions: usize,
     pub viewers: usize,
@@ -62,6 +65,8 @@ pub enum LoadError {
          as in ward-*"
     )]
     NoStar(String),
+    #[error("there is no address to dial")]
+    NoAddress,
 }
 
 /// Runs a plan to its end, or until `stop` resolves. `watch` is told every second.
@@ -70,13 +75,18 @@ pub async fn run(
     mut watch: impl FnMut(&Moment),
     stop: impl Future<Output = ()>,
 ) -> Result<Outcome, LoadError> {
-    let sessions = session_names(&plan.address.session, plan.sessions)?;
-    let dialler = Dialler::new(plan.address.target.clone(), plan.road, plan.sockets).await?;
+    let first = plan.addresses.first().ok_or(LoadError::NoAddress)?;
+    let sessions = session_names(&first.session, plan.sessions)?;
+    let mut diallers = Vec::new();
+    for address in &plan.addresses {
+        diallers.push(Dialler::new(address.target.clone(), plan.road, plan.sockets).await?);
+    }
     let begins_us = clock::now_us();
     let measured_from = begins_us + plan.ramp.as_micros() as u64;
     let course = Arc::new(Course {
-        dialler,
-        ticket: plan.address.ticket.clone(),
+        diallers,
+        visit_us: plan.visit.map(|visit| visit.as_micros() as u64),
+        ticket: first.ticket.clone(),
         sessions,
         viewers: plan.viewers,
         profile: plan.profile,

@@ -44,6 +44,8 @@ impl Outcome {
         json!({
             "viewers": plan.viewers,
             "most_attached": self.most_attached(),
+            "attaches": tally.attaches,
+            "failed_attaches": tally.failed_attaches,
             "sessions": plan.sessions,
             "profile": plan.profile,
             "road": plan.road.name(),
@@ -88,6 +90,10 @@ impl Outcome {
             tally.updates,
             tally.bytes as f64 / 1e6
         );
+        if plan.visit.is_some() {
+            let _ =
+                writeln!(text, "  let in {} times, and {} times not", tally.attaches, tally.failed_attaches);
+        }
         for (what, histogram) in [
             ("from a key to its update", &tally.latency),
             ("from damage to its update", &tally.age),

@@ -87,8 +87,8 @@ impl Offer {
         Ok(Serving::Own(gateway))
     }
 
-    /// Offers these sessions to a gateway elsewhere, one link each, as that many hosts would.
-    pub fn offer_to(&self, target: &Target, secret: &[u8]) -> Result<Serving, ServeError> {
+    /// Offers these sessions to a gateway elsewhere, or to several that share a database, one link each, as that many hosts would.
+    pub fn offer_to(&self, targets: &[Target], secret: &[u8]) -> Result<Serving, ServeError> {
         let mut hosts = JoinSet::new();
         for number in 0..self.sessions {
             let canvas = Arc::new(Canvas::new(self.width, self.height)?);
@@ -99,9 +99,9 @@ impl Offer {
             let key = HashKey(config.seed);
             let (name, title) = (self.name(number), self.title(number));
             let session = Session::start(&name, &title, key, Policy::default(), canvas, source, to_session)?;
-            let (target, secret) = (target.clone(), secret.to_vec());
+            let (targets, secret) = (targets.to_vec(), secret.to_vec());
             hosts.spawn(async move {
-                let source = host::offer(&session, &target, &secret).await;
+                let source = host::offer_to(&session, &targets, &secret).await;
                 ServeError::Refused { session: name, source }
             });
         }

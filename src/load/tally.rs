@@ -25,6 +25,8 @@ pub enum Fault {
     Mismatch,
     /// An event was never answered.
     Unanswered,
+    /// None of several gateways let the viewer in in time.
+    NotAttached,
 }
 
 impl Fault {
@@ -37,6 +39,7 @@ impl Fault {
             Fault::Unreadable => "unreadable",
             Fault::Mismatch => "proof refused",
             Fault::Unanswered => "event unanswered",
+            Fault::NotAttached => "let in by no gateway",
         }
     }
 
@@ -60,6 +63,9 @@ pub struct Tally {
     pub updates: u64,
     pub bytes: u64,
     pub attached: u64,
+    /// How often viewers were let in, and how often they were not.
+    pub attaches: u64,
+    pub failed_attaches: u64,
     pub faults: BTreeMap<Fault, (u64, String)>,
 }
 
@@ -94,6 +100,8 @@ impl Tally {
             updates: 0,
             bytes: 0,
             attached: 0,
+            attaches: 0,
+            failed_attaches: 0,
             faults: BTreeMap::new(),
         }
     }

@@ -9,15 +9,17 @@ enum Metric {
     /// Of the latencies; 1 is the longest.
     Quantile(f64),
     Errors,
+    FailedAttaches,
 }
 
-const METRICS: [(&str, Metric); 6] = [
+const METRICS: [(&str, Metric); 7] = [
     ("p50", Metric::Quantile(0.5)),
     ("p90", Metric::Quantile(0.9)),
     ("p99", Metric::Quantile(0.99)),
     ("p99.9", Metric::Quantile(0.999)),
     ("max", Metric::Quantile(1.0)),
     ("errors", Metric::Errors),
+    ("failed-attaches", Metric::FailedAttaches),
 ];
 
 /// A condition under which a run has failed.
@@ -27,7 +29,7 @@ pub struct Threshold {
     metric: Metric,
     /// Whether the bound itself fails already.
     inclusive: bool,
-    /// Microseconds, or a number of errors.
+    /// Microseconds, or a count.
     bound: f64,
 }
 
@@ -35,11 +37,11 @@ pub struct Threshold {
 pub enum ThresholdError {
     #[error("{0:?} has no comparison: write METRIC>VALUE or METRIC>=VALUE, such as p99>50ms or errors>0")]
     NoComparison(String),
-    #[error("{0:?} is not a metric: there are p50, p90, p99, p99.9, max and errors")]
+    #[error("{0:?} is not a metric: there are p50, p90, p99, p99.9, max, errors and failed-attaches")]
     NoMetric(String),
     #[error("{0:?} is not a time: write a number and its unit, us, ms or s, such as 50ms")]
     NoTime(String),
-    #[error("{0:?} is not a number of errors: write a whole number")]
+    #[error("{0:?} is not a count: write a whole number")]
     NoCount(String),
 }
 
@@ -53,7 +55,7 @@ impl FromStr for Threshold {
         let metric = METRICS.iter().find(|(known, _)| *known == name).map(|(_, metric)| *metric);
         let metric = metric.ok_or_else(|| ThresholdError::NoMetric(name.into()))?;
         let bound = match metric {
-            Metric::Errors => {
+            Metric::Errors | Metric::FailedAttaches => {
                 value.parse::<u32>().map(f64::from).map_err(|_| ThresholdError::NoCount(value.into()))?
             }
             Metric::Quantile(_) => time_us(value).ok_or_else(|| ThresholdError::NoTime(value.into()))?,
@@ -80,6 +82,10 @@ impl Threshold {
         let Threshold { text, metric, inclusive, bound } = self;
         let value = match metric {
             Metric::Errors => tally.errors() as f64,
+            Metric::FailedAttaches if tally.attaches + tally.failed_attaches == 0 => {
+                return Some(format!("{text}: cannot be told, for no viewer tried to attach"));
+            }
+            Metric::FailedAttaches => tally.failed_attaches as f64,
             Metric::Quantile(_) if tally.latency.is_empty() => {
                 return Some(format!("{text}: cannot be told, for no event was measured"));
             }
@@ -88,6 +94,7 @@ impl Threshold {
         let broken = if *inclusive { value >= *bound } else { value > *bound };
         let said = match metric {
             Metric::Errors => format!("{value} errors"),
+            Metric::FailedAttaches => format!("{value} of {}", tally.attaches + tally.failed_attaches),
             Metric::Quantile(_) => format!("{:.3} ms", value / 1e3),
         };
         broken.then(|| format!("{text}: it is {said}"))
@@ -122,6 +129,17 @@ mod tests {
         assert!(broken("errors>0", &[], 1).unwrap().contains("1 errors"));
         assert!(broken("errors>0", &[1], 0).is_none());
         assert!(broken("errors>=1", &[], 1).is_some());
+    }
+
+    #[test]
+    fn a_run_fails_by_attaches_that_failed_and_if_nobody_tried() {
+        let mut tally = Tally::new(0);
+        let threshold: Threshold = "failed-attaches>0".parse().unwrap();
+        assert!(threshold.broken_by(&tally).unwrap().contains("no viewer tried"));
+        tally.attaches = 7;
+        assert_eq!(threshold.broken_by(&tally), None);
+        tally.failed_attaches = 1;
+        assert!(threshold.broken_by(&tally).unwrap().contains("1 of 8"));
     }
 
     #[test]

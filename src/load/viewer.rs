@@ -17,12 +17,19 @@ use tokio::time::{Instant, sleep_until};
 
 /// After a link that failed.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Before the next gateway is asked.
+const SHORT_PAUSE: Duration = Duration::from_millis(100);
+/// Who is let in by none of several gateways within this time has failed to attach: some of them may be going just now.
+const ATTACH_WITHIN: Micros = 10_000_000;
 /// How long answers are waited for after the last event.
 const LINGER: Micros = 2_000_000;
 
 /// What all viewers of a run share. Times are of the monotonic clock.
 pub struct Course {
-    pub dialler: Dialler,
+    /// The gateways, in the order in which they are asked.
+    pub diallers: Vec<Dialler>,
+    /// How long a viewer stays before it leaves and comes anew.
+    pub visit_us: Option<Micros>,
     pub ticket: Vec<u8>,
     /// Names of the sessions, over which the viewers are spread evenly.
     pub sessions: Vec<String>,
@@ -46,6 +53,8 @@ impl Course {
 /// Why a link is not gone on with.
 enum End {
     Done,
+    /// The visit is over, and another one begins.
+    Left,
     Fault(Fault, String),
     /// Going on would only do harm.
     Refused(String),
@@ -60,9 +69,13 @@ pub async fn live(course: &Course, number: usize) {
         begins,
         ends: course.ends_us,
     };
+    let several = course.diallers.len() > 1;
+    let mut at = number % course.diallers.len();
+    let mut comes_at = clock::now_us();
     while clock::now_us() < course.ends_us {
         let dialled_at = clock::now_us();
-        let end = match course.dialler.dial().await {
+        let mut attached = false;
+        let end = match course.diallers[at].dial().await {
             Err(error) => End::Fault(Fault::Dial, error.to_string()),
             Ok((link, inbox)) => {
                 let mut viewer = Viewer {
@@ -74,14 +87,31 @@ pub async fn live(course: &Course, number: usize) {
                     dialled_at,
                     has_screen: false,
                     counted: false,
+                    leaves_at: Micros::MAX,
                 };
                 let end = viewer.stay(inbox, number, &mut agenda).await;
+                attached = viewer.counted;
                 viewer.leave();
                 end
             }
         };
+        if !attached && !matches!(end, End::Done | End::Left) {
+            at = (at + 1) % course.diallers.len();
+            if several && clock::now_us() - comes_at < ATTACH_WITHIN {
+                sleep_until(Instant::now() + SHORT_PAUSE).await;
+                continue;
+            }
+            course.tally().failed_attaches += 1;
+            if several {
+                let (End::Fault(_, words) | End::Refused(words)) = end else { continue };
+                course.tally().fault(Fault::NotAttached, || words);
+                comes_at = clock::now_us();
+                continue;
+            }
+        }
         match end {
             End::Done => return,
+            End::Left => {}
             End::Fault(fault, words) => course.tally().fault(fault, || words),
             End::Refused(words) => {
                 course.tally().fault(Fault::Closed, || words);
@@ -89,6 +119,7 @@ pub async fn live(course: &Course, number: usize) {
             }
         }
         sleep_until((Instant::now() + PAUSE).min(instant_of(course.ends_us))).await;
+        comes_at = clock::now_us();
     }
     // What the timetable held and nobody could send.
     while let Some((at, _)) = agenda.due(course.ends_us) {
@@ -129,6 +160,7 @@ struct Viewer<'a> {
     dialled_at: Micros,
     has_screen: bool,
     counted: bool,
+    leaves_at: Micros,
 }
 
 impl Viewer<'_> {
@@ -178,6 +210,11 @@ impl Viewer<'_> {
             }
             let now = clock::now_us();
             self.act(agenda, now);
+            // What is still to be answered is waited for, as at the end; from a session that has gone elsewhere nothing comes.
+            let waits = self.echo.as_ref().is_some_and(|echo| echo.oldest().is_some());
+            if now >= self.leaves_at && (!waits || now - self.leaves_at > LINGER) {
+                return self.stop(End::Left);
+            }
             if now >= look_at {
                 if self.machine.is_silent(now) {
                     return self.stop(End::Fault(Fault::Silent, "nothing was heard for 2 s".into()));
@@ -255,7 +292,10 @@ impl Viewer<'_> {
         let seats = self.course.viewers.div_ceil(self.course.sessions.len());
         self.echo = Some(Echo::new(width, height, self.seat, seats));
         self.counted = true;
-        self.course.tally().attached += 1;
+        self.leaves_at = self.course.visit_us.map_or(Micros::MAX, |visit| clock::now_us() + visit);
+        let mut tally = self.course.tally();
+        tally.attached += 1;
+        tally.attaches += 1;
         Ok(())
     }
 

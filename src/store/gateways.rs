@@ -58,7 +58,12 @@ impl Store {
     /// Says that a gateway is gone, and with it what it had.
     pub async fn gateway_is_gone(&self, start_id: &str) -> Result<(), StoreError> {
         let doing = "saying that this gateway is gone";
-        for text in ["DELETE FROM leases WHERE start_id = $1", "DELETE FROM gateways WHERE start_id = $1"] {
+        // What it had is nobody's. The row stays, and with it the count: a fence that began again would be lower than that
+        // of a gateway that still believes to have the session.
+        for text in [
+            "UPDATE leases SET start_id = '' WHERE start_id = $1",
+            "DELETE FROM gateways WHERE start_id = $1",
+        ] {
             sqlx::query(text).bind(start_id).execute(&self.pool).await.map_err(failed(doing))?;
         }
         Ok(())
@@ -106,9 +111,9 @@ impl Store {
         taken.fetch_optional(&self.pool).await.map_err(failed("taking a session"))
     }
 
-    /// Gives up a session, if this gateway has it.
+    /// Gives up a session, if this gateway has it. Its count goes on.
     pub async fn leave_session(&self, session: &str, start_id: &str) -> Result<(), StoreError> {
-        let left = sqlx::query("DELETE FROM leases WHERE session = $1 AND start_id = $2");
+        let left = sqlx::query("UPDATE leases SET start_id = '' WHERE session = $1 AND start_id = $2");
         let left = left.bind(session).bind(start_id).execute(&self.pool).await;
         left.map(drop).map_err(failed("leaving a session"))
     }

@@ -94,6 +94,10 @@ async fn of_gateways_on_one_postgresql_one_has_a_session_as_long_as_it_says_that
     assert!(store.use_ticket("t", 60_000).await.unwrap() >= 0);
     store.gateway_is_gone("3").await.unwrap();
     assert!(store.leases().await.unwrap().is_empty() && store.gateways().await.unwrap().is_empty());
+    // The count goes on over whoever left or went.
+    assert_eq!(store.take_session("ward", "Ward", "1").await.unwrap(), 4);
+    store.leave_session("ward", "1").await.unwrap();
+    assert_eq!(store.take_free_session("ward", "Ward", "2").await.unwrap(), Some(5));
 }
 
 async fn a_host_has_one_key_until_it_is_enrolled_anew_or_removed(store: &Store) {

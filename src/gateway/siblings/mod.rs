@@ -23,6 +23,7 @@ use crate::wire::limits::MAX_GATEWAYS;
 use crate::wire::{CloseCode, Control, GatewayAddress, features};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -75,6 +76,22 @@ enum Told {
     RemoteHosts,
     /// A sign-in's viewers must go.
     Dismissed { by: String, sign_in: String, code: u32, reason: String },
+    /// Somebody known, at this address outside, looks for a session that the gateway of this start has.
+    Outside { from: IpAddr, holder: String },
+}
+
+/// Why a session cannot be shown here.
+pub(super) enum Missing {
+    Unknown,
+    /// Who asked came through an edge, which will bring them to the gateway that has it.
+    Elsewhere,
+}
+
+/// A viewer that came through an edge. It is not told of the other gateways, and so is sent back to its edge.
+struct Outsider {
+    session: String,
+    from: IpAddr,
+    link: Link,
 }
 
 /// Another gateway.
@@ -112,6 +129,7 @@ pub(super) struct Siblings {
     news: Notify,
     /// The sessions that this gateway has.
     held: Mutex<HashMap<String, Held>>,
+    outsiders: Mutex<Vec<Outsider>>,
     dismissed: Mutex<Option<mpsc::UnboundedReceiver<Dismissed>>>,
     tell_dismissed: mpsc::UnboundedSender<Dismissed>,
 }
@@ -141,6 +159,7 @@ impl Siblings {
             others: watch::channel(Vec::new()).0,
             news: Notify::new(),
             held: Mutex::default(),
+            outsiders: Mutex::default(),
             dismissed: Mutex::new(Some(dismissed)),
             tell_dismissed,
         })
@@ -148,6 +167,27 @@ impl Siblings {
 
     fn held(&self) -> MutexGuard<'_, HashMap<String, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outsiders(&self) -> MutexGuard<'_, Vec<Outsider>> {
+        self.outsiders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A viewer of a session that came through an edge.
+    pub fn shows_outside(&self, session: &str, from: IpAddr, link: &Link) {
+        let mut outsiders = self.outsiders();
+        outsiders.retain(|outsider| outsider.link.closed().is_none());
+        outsiders.push(Outsider { session: session.to_owned(), from, link: link.clone() });
+    }
+
+    /// Has the edges bring whoever dials from this address to the gateway that has a session. Whether that can be asked.
+    async fn send_outside(&self, from: IpAddr, holder: &str) -> bool {
+        let told = Told::Outside { from, holder: holder.to_owned() };
+        self.is_there(holder) && in_time(self.tell(&told)).await.is_ok()
+    }
+
+    fn is_there(&self, start_id: &str) -> bool {
+        self.others.borrow().iter().any(|other| other.start_id == start_id)
     }
 
     fn tcp_port(&self) -> u16 {
@@ -380,14 +420,16 @@ pub(super) async fn drain(shared: &Arc<Shared>, siblings: &Arc<Siblings>) {
     tracing::warn!("not all sessions went to other gateways");
 }
 
-/// The session that a viewer asks for, once it is here. A viewer that can is told meanwhile where else it may be.
+/// The session that a viewer asks for, once it is here. A viewer that can is told meanwhile where else it may be; one that is
+/// `outside`, at this address, is sent there by its edge.
 pub(super) async fn find(
     shared: &Shared,
     siblings: &Siblings,
     link: &Link,
     name: &str,
     (takes, returns): (u64, bool),
-) -> Option<Session> {
+    outside: Option<IpAddr>,
+) -> Result<Session, Missing> {
     let patience = if returns { RETURNS_WITHIN } else { COMES_WITHIN };
     let end = Instant::now() + patience;
     let mut told = None;
@@ -400,20 +442,27 @@ pub(super) async fn find(
         {
             // Nobody is to see it before the host's screen is here.
             let _ = tokio::time::timeout(LIVE_WITHIN, session.is_live()).await;
-            return Some(session);
+            return Ok(session);
         }
-        if takes & features::GATEWAYS != 0 {
+        if let Some(from) = outside {
+            // The edge chose by the address alone, which has nothing to do with where a session is.
+            if let Some(holder) = siblings.holder(name).await
+                && siblings.send_outside(from, &holder).await
+            {
+                return Err(Missing::Elsewhere);
+            }
+        } else if takes & features::GATEWAYS != 0 {
             let holder = siblings.holder(name).await;
             if holder.is_some() && holder != told {
                 link.control(&Control::Gateways(siblings.list(holder.as_deref())));
                 told = holder;
             }
         }
-        let left = end.checked_duration_since(Instant::now())?;
+        let left = end.checked_duration_since(Instant::now()).ok_or(Missing::Unknown)?;
         tokio::select! {
             () = &mut news => {}
             () = sleep(LOOK_AGAIN.min(left)) => {}
-            _ = link.ended() => return None,
+            _ = link.ended() => return Err(Missing::Unknown),
         }
     }
 }
@@ -508,6 +557,12 @@ async fn on_told(shared: &Arc<Shared>, siblings: &Arc<Siblings>, told: Told) {
             shared.registry.dismiss_here(&sign_in, CloseCode(code), &reason).await;
         }
         Told::Dismissed { .. } => {}
+        Told::Outside { from, holder } if holder == siblings.start_id => {
+            if let Some(edges) = shared.edges.get() {
+                edges.admit_anew(from);
+            }
+        }
+        Told::Outside { .. } => {}
     }
 }
 
@@ -520,6 +575,7 @@ fn lost(shared: &Arc<Shared>, siblings: &Arc<Siblings>, session: &str, holder: &
     tracing::info!(session, "another gateway has the session; its viewers are told");
     let (shared, siblings) = (shared.clone(), siblings.clone());
     let gateways = siblings.list(Some(holder));
+    let holder = holder.to_owned();
     let brought = shared.registry.is_brought(session);
     if !brought {
         // The other gateway has opened the host anew: this one has no business there any more.
@@ -527,6 +583,13 @@ fn lost(shared: &Arc<Shared>, siblings: &Arc<Siblings>, session: &str, holder: &
     }
     tokio::spawn(async move {
         gone.tell_to_move(gateways).await;
+        let outside: Vec<Outsider> =
+            siblings.outsiders().extract_if(.., |outsider| outsider.session == gone.name()).collect();
+        for Outsider { from, link, .. } in outside {
+            // Its edge is told before it dials anew.
+            siblings.send_outside(from, &holder).await;
+            link.close(CloseCode::GOING_AWAY, "another gateway has the session");
+        }
         if !brought {
             return;
         }
