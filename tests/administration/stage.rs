@@ -204,6 +204,7 @@ impl Viewer {
         timeout(LONG, waiting).await.unwrap_or_else(|_| panic!("never seen: {what}"));
     }
 
+    #[cfg(feature = "rdp")]
     pub async fn is_told(&mut self, what: &str, wanted: impl Fn(&Event) -> bool) {
         self.until(what, |event| event.as_ref().is_ok_and(&wanted)).await.expect("the session goes on");
     }
