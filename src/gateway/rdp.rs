@@ -64,6 +64,7 @@ impl RdpHosts {
                 Notice::SignInRefused { host, user, reason } => {
                     (host, Event::HostSignInRefused { host_user: user.into(), reason: reason.into() })
                 }
+                Notice::Lost { host, reason } => (host, Event::HostLost { reason: reason.into() }),
             };
             audit.record(Record::new(event).host(host).session(session.as_str()));
         })

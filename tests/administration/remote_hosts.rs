@@ -161,6 +161,67 @@ async fn an_rdp_host_is_one_session_for_all_or_an_application_for_everybody() {
     expect_nowhere(&stage, SECRET);
 }
 
+/// Keeps as whom a user signs in to a host, as operators do.
+#[cfg(feature = "rdp")]
+fn set_credential(stage: &Stage, name: &str, host: &str, there: &str, password: &str) {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let config = stage.folder.0.join("gateway.toml");
+    std::fs::write(&config, format!("state_directory = '{}'\n[sign_in]\n", stage.folder.0.display()))
+        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chevet"));
+    command.arg("user").arg("--config").arg(&config).args(["credential", "set", name, host, "--as", there]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[cfg(feature = "rdp")]
+#[tokio::test(flavor = "multi_thread")]
+async fn two_users_of_an_rdp_host_that_an_administrator_added_are_there_as_themselves() {
+    use crate::peers::{Desktop, Shadow};
+    use chevet::identity::{Hasher, add_user};
+    let desktop = Desktop::start(640, 480);
+    paint(&desktop.display);
+    // With network level authentication, which looks at passwords: "right" and "other-1".
+    let users = "aroy:::fff1399e403bf6c698c9f38e19a3c196:::\npdur:::15ad6bf0486116f237c84a8b5edf0c8b:::\n";
+    let shadow = Shadow::start_for(&desktop.display, users);
+    let stage = Stage::open().await;
+    let store = stage.gateway.identity().unwrap().store();
+    let paul =
+        add_user(store, "paul", "Paul", chevet::store::Role::User, &["nurses".into()], 0).await.unwrap();
+    store.set_password(&paul, &Hasher::default().hash(crate::stage::PASSWORD).await.unwrap()).await.unwrap();
+    let boss = stage.sign_in("boss").await;
+    let address = format!("localhost:{}", shadow.port);
+    let host = json!({
+        "name": "ts", "protocol": "rdp", "address": address, "credentials": "own", "idle_minutes": 30.0,
+        "groups": ["nurses"]
+    });
+    assert_eq!(boss.send("POST", PATH, &json!({"host": host})).await.status, 201);
+    set_credential(&stage, "anne", &address, "aroy", "right");
+    // Anne's password is not Paul's.
+    set_credential(&stage, "paul", &address, "pdur", "right");
+    let mut anne = view_session(&stage, "anne", "ts").await;
+    anne.sees("Anne's screen of the host", |event| matches!(event, Event::Exact), (0, 0)).await;
+    let mut paul = view_session(&stage, "paul", "ts").await;
+    let told =
+        |event: &Event| matches!(event, Event::State { live: false, text } if text.contains("does not let"));
+    paul.is_told("that Paul is not let in", told).await;
+    set_credential(&stage, "paul", &address, "pdur", "other-1");
+    paul.sees("Paul's screen of the host", |event| matches!(event, Event::Exact), (0, 0)).await;
+    let journal = stage.journal().await;
+    let of = |event: &str, user: &str| -> Vec<String> {
+        let (event, user) = (format!(r#""event":"{event}""#), format!(r#""host_user":"{user}""#));
+        let lines = journal.lines().filter(|line| line.contains(&event) && line.contains(&user));
+        let sessions = lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["session"].to_string());
+        sessions.collect()
+    };
+    let (annes, pauls) = (of("host_signed_in", "aroy"), of("host_signed_in", "pdur"));
+    assert!(annes.len() == 1 && pauls.len() == 1 && annes != pauls, "{journal}");
+    assert!(of("host_sign_in_refused", "aroy").is_empty() && of("host_sign_in_refused", "pdur") == pauls);
+    expect_nowhere(&stage, "other-1");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_configuration_has_is_shown_and_not_changed_and_nonsense_is_refused_clearly() {
     let server = Server::tigervnc(320, 240);

@@ -204,6 +204,11 @@ impl Viewer {
         timeout(LONG, waiting).await.unwrap_or_else(|_| panic!("never seen: {what}"));
     }
 
+    #[cfg(feature = "rdp")]
+    pub async fn is_told(&mut self, what: &str, wanted: impl Fn(&Event) -> bool) {
+        self.until(what, |event| event.as_ref().is_ok_and(&wanted)).await.expect("the session goes on");
+    }
+
     pub async fn hears(&mut self, text: &str) {
         let heard = self.until(text, |event| matches!(event, Ok(Event::Message(_)))).await;
         assert!(matches!(&heard, Ok(Event::Message(said)) if said == text), "{heard:?}");

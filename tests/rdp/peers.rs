@@ -348,10 +348,15 @@ pub struct Shadow {
 
 impl Shadow {
     pub fn start(display: &str) -> Shadow {
+        // The NT hash of "right".
+        Shadow::start_for(display, "nurse:::fff1399e403bf6c698c9f38e19a3c196:::\n")
+    }
+
+    /// For these users: a line each, with the NT hash of the password.
+    pub fn start_for(display: &str, users: &str) -> Shadow {
         let port = free_port();
         let folder = Folder::new(&format!("shadow-{port}"));
-        // The NT hash of "right".
-        let sam = folder.write("sam", "nurse:::fff1399e403bf6c698c9f38e19a3c196:::\n");
+        let sam = folder.write("sam", users);
         let mut command = Command::new("freerdp-shadow-cli");
         command.args([&format!("/port:{port}"), "/bind-address:127.0.0.1", "/sec:nla", "+auth"]);
         command.arg(format!("/sam-file:{}", sam.display()));

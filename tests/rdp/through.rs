@@ -93,6 +93,58 @@ async fn a_second_viewer_sees_the_running_session_at_once_and_a_session_outlives
     gateway.stop().await;
 }
 
+/// All records of the gateway's journal, once this many of this event are among them.
+async fn journal_with(folder: &Folder, event: &str, count: usize) -> String {
+    let wanted = format!(r#""event":"{event}""#);
+    let begun = Instant::now();
+    loop {
+        let files = std::fs::read_dir(folder.path().join("state/audit")).into_iter().flatten().flatten();
+        let text: String = files.filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect();
+        if text.matches(&wanted).count() >= count {
+            return text;
+        }
+        assert!(begun.elapsed() < PATIENCE, "there are never {count} of {event} in\n{text}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_lost_is_in_the_journal_and_its_viewer_is_told_until_it_is_back() {
+    let desktop = Desktop::start(800, 600);
+    let mut xrdp = Xrdp::start(&desktop);
+    scribble(&desktop.display, 21, 30);
+    let folder = Folder::new("lost");
+    let gateway = gateway(xrdp.port, &folder).await;
+    let mut client = view(&gateway).await;
+    until(&mut client, "the viewer sees the host", |_, client| is_same(client, &desktop.display)).await;
+    let told = journal_with(&folder, "host_signed_in", 1).await;
+    assert!(!told.contains("host_lost"), "{told}");
+    xrdp.stop();
+    let waits = |event: Option<&Event>| match event {
+        Some(Event::State { live: false, text }) => Some(text.clone()),
+        _ => None,
+    };
+    until(&mut client, "the viewer is told", |event, _| {
+        waits(event).is_some_and(|reason| reason.contains("localhost") && reason.contains("trying again"))
+    })
+    .await;
+    let told = journal_with(&folder, "host_lost", 1).await;
+    let lost = told.lines().find(|line| line.contains("host_lost")).unwrap();
+    let host = format!(r#""host":"localhost:{}""#, xrdp.port);
+    assert!(lost.contains(r#""session":"ward""#) && lost.contains(&host), "{lost}");
+    scribble(&desktop.display, 22, 30);
+    xrdp.restart();
+    until(&mut client, "the viewer sees the host again", |_, client| is_same(client, &desktop.display)).await;
+    let told = journal_with(&folder, "host_signed_in", 2).await;
+    // However often it was tried in vain meanwhile.
+    assert_eq!(told.matches(r#""event":"host_lost""#).count(), 1, "{told}");
+    client.close().await;
+    // A session that the gateway ends loses nothing.
+    gateway.stop().await;
+    let told = journal_with(&folder, "host_lost", 1).await;
+    assert_eq!(told.matches(r#""event":"host_lost""#).count(), 1, "{told}");
+}
+
 /// Passes everything on, and keeps when the host's newest bytes came.
 fn timing_relay(port: u16) -> (u16, Arc<Mutex<Vec<Instant>>>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

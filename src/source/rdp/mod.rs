@@ -79,6 +79,11 @@ pub enum Notice {
         user: String,
         reason: String,
     },
+    /// A host that had let us in is gone.
+    Lost {
+        host: String,
+        reason: String,
+    },
     /// The session on the host is over: its user has signed out there.
     SignedOut,
 }
@@ -210,6 +215,8 @@ struct Memory {
     /// The credentials that were refused last.
     refused: Option<Login>,
     failures: u32,
+    /// Whether the host has let us in since this was asked last.
+    let_in: bool,
 }
 
 fn run(shared: &Shared, runtime: &tokio::runtime::Runtime) {
@@ -227,8 +234,17 @@ fn run(shared: &Shared, runtime: &tokio::runtime::Runtime) {
         }
         let good = begun.elapsed() >= GOOD && matches!(failure, Failure::Away(_));
         memory.failures = if good { 0 } else { memory.failures.saturating_add(1) };
+        if std::mem::take(&mut memory.let_in) && is_loss(&failure) {
+            let (host, reason) = (shared.host.clone(), failure.text(&shared.host));
+            (shared.config.notify)(Notice::Lost { host, reason });
+        }
         runtime.block_on(after(shared, &mut memory, failure));
     }
+}
+
+/// Whether a host is gone by this although nobody wanted that.
+fn is_loss(failure: &Failure) -> bool {
+    !matches!(failure, Failure::SignedOut | Failure::Redirected(_))
 }
 
 /// Connects and stays connected as long as it goes.
@@ -261,6 +277,7 @@ async fn attempt(shared: &Shared, memory: &mut Memory) -> Failure {
         Ok((result, line)) => {
             memory.refused = None;
             memory.hops = 0;
+            memory.let_in = true;
             (shared.config.notify)(Notice::SignedIn { host, user });
             let wanted = Some(shared.size());
             match live::Live::new(shared, result, line, wanted, &mut memory.cookie) {
