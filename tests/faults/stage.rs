@@ -267,7 +267,8 @@ impl Stage {
     }
 
     fn wait_listening(&self, number: usize) {
-        let address = format!("{}:{PORT}", Node::Gateway(number).inner().unwrap()).parse().unwrap();
+        let address: std::net::SocketAddr =
+            format!("{}:{PORT}", Node::Gateway(number).inner().unwrap()).parse().unwrap();
         let namespace = self.network.of(Node::Inside);
         settle(&format!("gateway {number} listens"), || {
             let asked = within(&namespace, move || {
