@@ -1,6 +1,7 @@
 //! What an RDP host says once it is connected, as IronRDP's crates read it. Pure: frames in; pixels, cursors and news
 //! of the clipboard out. Whatever a host sends, what is held is bounded.
 
+mod avc;
 mod bounds;
 pub mod clipboard;
 mod decoder;
@@ -10,6 +11,7 @@ pub mod paint;
 mod picture;
 mod pipeline;
 
+pub use avc::AvcDecoder;
 pub use decoder::{DecodeError, Decoder};
 pub use pipeline::{PipelineEar, PipelineNews};
 

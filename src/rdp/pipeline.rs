@@ -1,7 +1,7 @@
 //! What the graphics pipeline (MS-RDPEGFX) tells of itself.
 
 use ironrdp_egfx::client::{BitmapUpdate, GraphicsPipelineHandler};
-use ironrdp_egfx::pdu::{CapabilitySet, Codec1Type};
+use ironrdp_egfx::pdu::{CapabilitiesV8Flags, CapabilitiesV81Flags, CapabilitySet, Codec1Type};
 
 pub enum PipelineNews {
     /// The host took this version.
@@ -14,6 +14,12 @@ pub enum PipelineNews {
 pub struct PipelineEar(pub Box<dyn FnMut(PipelineNews) + Send>);
 
 impl GraphicsPipelineHandler for PipelineEar {
+    /// What needs a decoder of H.264 is only said when there is one. Version 10 and later would mean AVC444, too.
+    fn capabilities(&self) -> Vec<CapabilitySet> {
+        let flags = CapabilitiesV81Flags::AVC420_ENABLED | CapabilitiesV81Flags::SMALL_CACHE;
+        vec![CapabilitySet::V8_1 { flags }, CapabilitySet::V8 { flags: CapabilitiesV8Flags::SMALL_CACHE }]
+    }
+
     fn on_capabilities_confirmed(&mut self, capabilities: &CapabilitySet) {
         let text = format!("{capabilities:?}");
         let version = text.split([' ', '{', '(']).next().unwrap_or_default().replace('_', ".");

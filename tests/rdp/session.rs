@@ -346,6 +346,73 @@ fn a_session_of_several_monitors_is_as_large_as_all_of_them_whatever_a_viewer_wa
     assert_eq!((shown.pixels().0, shown.pixels().1), (1_440, 600));
 }
 
+/// Blocks of colours, and text in greys: what H.264 keeps although it has one colour for four pixels.
+fn draw_still(display: &str) {
+    let (client, number) = RustConnection::connect(Some(display)).unwrap();
+    let root = client.setup().roots[number].root;
+    let (gc, font) = (client.generate_id().unwrap(), client.generate_id().unwrap());
+    client.open_font(font, b"fixed").unwrap();
+    client.create_gc(gc, root, &CreateGCAux::new().font(font)).unwrap();
+    for (index, colour) in (0..).zip(BLOCKS) {
+        client.change_gc(gc, &ChangeGCAux::new().foreground(colour)).unwrap();
+        let rect = Rectangle { x: index * 80, y: 0, width: 80, height: 160 };
+        client.poly_fill_rectangle(root, gc, &[rect]).unwrap();
+    }
+    for line in 0..25 {
+        let (shade, other) = (line as u32 * 0x08_0808, 0x00ff_ffff - line as u32 * 0x04_0404);
+        client.change_gc(gc, &ChangeGCAux::new().foreground(shade).background(other)).unwrap();
+        client.image_text8(root, gc, 20, 190 + line * 16, b"Amoxicilline 500 mg, 3 fois par jour").unwrap();
+    }
+    client.get_input_focus().unwrap().reply().unwrap();
+}
+
+const BLOCKS: [u32; 10] = [
+    0x00ff_ffff,
+    0x0000_0000,
+    0x00ff_0000,
+    0x0000_ff00,
+    0x0000_00ff,
+    0x00ff_ff00,
+    0x0033_6699,
+    0x0080_8080,
+    0x00f0_e8d8,
+    0x0010_1010,
+];
+
+#[test]
+#[cfg(feature = "h264")]
+fn h264_of_the_graphics_pipeline_is_taken_when_losses_are_allowed_in_the_hosts_colours() {
+    let server = Server::start(Program::Xvfb, 800, 600, 24);
+    draw_still(&server.display);
+    let shadow = Shadow::start(&server.display);
+    let mut shown = show(RdpSettings { lossy: true, ..nla_settings(shadow.port) }, "right", (800, 600));
+    shown.wait_live();
+    let mut best = 0.0;
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while best < 34.0 {
+        let (_, _, there) = screen(&server.display);
+        let (_, _, here) = shown.pixels();
+        if there.len() == here.len() {
+            best = psnr(&there, &here);
+        }
+        assert!(std::time::Instant::now() < end, "{best} dB, {:?}", shown.source.report());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    println!("{best} dB, {:?}", shown.source.report());
+    assert!(
+        shown.source.report().updates.contains_key("pipeline: AVC420"),
+        "{:?}",
+        shown.source.report().updates
+    );
+    // A wrong range or matrix would be off by ten and more in some of them.
+    let (width, _, here) = shown.pixels();
+    for (index, colour) in BLOCKS.iter().enumerate() {
+        let seen = here[80 * width as usize + index * 80 + 40];
+        let off = (0..3).map(|part| (seen >> (8 * part) & 0xff).abs_diff(colour >> (8 * part) & 0xff)).max();
+        assert!(off <= Some(6), "{colour:06x} is shown as {seen:06x}");
+    }
+}
+
 /// In decibels; equal pictures give infinity.
 fn psnr(one: &[u32], other: &[u32]) -> f64 {
     let part = |pixel: u32, index: u32| f64::from(pixel >> (8 * index) & 0xff);

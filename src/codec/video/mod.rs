@@ -17,7 +17,7 @@ pub use absent::{EncodedFrame, VideoDecoder, VideoEncoder};
 pub use decoder::VideoDecoder;
 #[cfg(feature = "h264")]
 pub use encoder::{EncodedFrame, VideoEncoder};
-pub use stream::check_access_unit;
+pub use stream::{announced_size, check_access_unit};
 pub use yuv::{I420, psnr};
 
 /// The least and the longest side of a rectangle of video, in pixels. Both sides are even.

@@ -46,6 +46,18 @@ pub fn check_access_unit(bytes: &[u8], width: u32, height: u32) -> Result<bool, 
     if slices { Ok(key) } else { Err(VideoError::Stream("it has no picture")) }
 }
 
+/// The size in pixels of the pictures that an access unit's own parameters announce; none if it brings none.
+///
+/// # Errors
+/// When they are of a kind that is not decoded here.
+pub fn announced_size(bytes: &[u8]) -> Result<Option<(u32, u32)>, VideoError> {
+    let sequence = units(bytes)?.take(MOST_UNITS).find_map(|unit| match unit.split_first() {
+        Some((head, body)) if head & 0x1F == SEQUENCE => Some(body),
+        _ => None,
+    });
+    sequence.map(sequence_size).transpose()
+}
+
 /// The NAL units between start codes.
 fn units(bytes: &[u8]) -> Result<impl Iterator<Item = &[u8]>, VideoError> {
     let mut rest = start(bytes).ok_or(VideoError::Stream("it does not begin with a start code"))?;
@@ -74,6 +86,14 @@ fn start(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 fn check_sequence(body: &[u8], width: u32, height: u32) -> Result<(), VideoError> {
+    let (w, h) = sequence_size(body)?;
+    if (w, h) == (width, height) {
+        return Ok(());
+    }
+    Err(VideoError::OtherSize { width: w, height: h, wanted_width: width, wanted_height: height })
+}
+
+fn sequence_size(body: &[u8]) -> Result<(u32, u32), VideoError> {
     let mut bits = Bits::new(body);
     let profile = bits.take(8)?;
     bits.take(8)?;
@@ -119,13 +139,8 @@ fn check_sequence(body: &[u8], width: u32, height: u32) -> Result<(), VideoError
     }
     let size = |whole: u32, one: u32, other: u32| whole.checked_sub(one.saturating_add(other));
     match (size(across, cut[0], cut[1]), size(down, cut[2], cut[3])) {
-        (Some(w), Some(h)) if (w, h) == (width, height) && across < w + 16 && down < h + 16 => Ok(()),
-        (w, h) => Err(VideoError::OtherSize {
-            width: w.unwrap_or(0),
-            height: h.unwrap_or(0),
-            wanted_width: width,
-            wanted_height: height,
-        }),
+        (Some(w), Some(h)) if across < w.saturating_add(16) && down < h.saturating_add(16) => Ok((w, h)),
+        _ => Err(VideoError::Stream("it cuts more off than its blocks need")),
     }
 }
 

@@ -8,7 +8,7 @@ use super::settings::{Login, RdpSettings, host_and_port};
 use super::sound::SoundEar;
 use super::trust::{Examiner, KnownHosts, Verdict, fingerprint};
 use super::{Notice, Notify};
-use crate::rdp::{PipelineEar, PipelineNews};
+use crate::rdp::{AvcDecoder, PipelineEar, PipelineNews};
 use crate::source::rdp::settings::CertificatePolicy;
 use ironrdp_cliprdr::CliprdrClient;
 use ironrdp_connector::connection_activation::ConnectionActivationFactory;
@@ -22,6 +22,7 @@ use ironrdp_core::WriteBuf;
 use ironrdp_displaycontrol::client::DisplayControlClient;
 use ironrdp_dvc::DrdynvcClient;
 use ironrdp_egfx::client::GraphicsPipelineClient;
+use ironrdp_egfx::decode::H264Decoder;
 use ironrdp_pdu::gcc::{
     ClientClusterData, ConnectionType, KeyboardType, RedirectionFlags, RedirectionVersion,
 };
@@ -278,7 +279,8 @@ fn channels(mut connector: ClientConnector, order: &Order<'_>) -> ClientConnecto
             PipelineNews::Version(version) => tally.lock().pipeline = Some(version),
             PipelineNews::Pixels(form) => tally.count(form),
         }));
-        dynamic = dynamic.with_dynamic_channel(GraphicsPipelineClient::new(Box::new(ear), None));
+        let video = order.settings.lossy.then(|| Box::new(AvcDecoder::default()) as Box<dyn H264Decoder>);
+        dynamic = dynamic.with_dynamic_channel(GraphicsPipelineClient::new(Box::new(ear), video));
     }
     if order.settings.sound {
         // Newer hosts play by the dynamic channel, others by the static one.
