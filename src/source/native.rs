@@ -149,8 +149,8 @@ struct Host {
     takes_pictures: Arc<AtomicBool>,
     /// Input that waits for the host.
     held: VecDeque<(Instant, Origin)>,
-    /// What was passed on and not acknowledged: its number on the way to the host, and whose it is.
-    passed_on: VecDeque<(u64, Token, u64)>,
+    /// What was passed on and not acknowledged, since when, and its number on the way to the host.
+    passed_on: VecDeque<(u64, Instant, Origin)>,
 }
 
 impl Host {
@@ -263,7 +263,7 @@ impl Host {
                             link.control(&Control::SoundWanted { wanted });
                         }
                         Errand::InputOf(at, origin) => match attachment.is_attached() {
-                            true => self.pass_on(link, attachment, origin).await,
+                            true => self.pass_on(link, attachment, at, origin).await,
                             false => self.hold(at, origin).await,
                         },
                         Errand::Input(event) => {
@@ -338,9 +338,15 @@ impl Host {
                     if let Some(bytes) = attachment.input_to_resend() {
                         link.input(bytes);
                     }
+                    if !attachment.goes_on() {
+                        // Most of what a host did not acknowledge before it died came after its death.
+                        let sent = std::mem::take(&mut self.passed_on).into_iter();
+                        let later = std::mem::take(&mut self.held);
+                        self.held = sent.map(|(_, at, origin)| (at, origin)).chain(later).collect();
+                    }
                     self.give_up_old_input().await;
-                    for (_, origin) in std::mem::take(&mut self.held) {
-                        self.pass_on(link, attachment, origin).await;
+                    for (at, origin) in std::mem::take(&mut self.held) {
+                        self.pass_on(link, attachment, at, origin).await;
                     }
                     for stream in attachment.early_updates() {
                         self.on_update(stream, attachment)?;
@@ -357,19 +363,19 @@ impl Host {
     }
 
     /// Passes on what a viewer sent, under its own number.
-    async fn pass_on(&mut self, link: &Link, attachment: &mut Attachment, origin: Origin) {
-        let (number, viewer, theirs) = (attachment.next_input(), origin.viewer, origin.number);
+    async fn pass_on(&mut self, link: &Link, attachment: &mut Attachment, at: Instant, origin: Origin) {
+        let number = attachment.next_input();
         let event = match self.remembers.load(Ordering::Relaxed) {
-            true => InputEvent::Of(Box::new(origin)),
-            false => origin.event,
+            true => InputEvent::Of(Box::new(origin.clone())),
+            false => origin.event.clone(),
         };
         match attachment.input(event) {
             Some(bytes) => {
                 link.input(bytes);
-                self.passed_on.push_back((number, viewer, theirs));
+                self.passed_on.push_back((number, at, origin));
             }
             // The host does not answer.
-            None => self.tell(SourceEvent::Taken { viewer, next: theirs + 1 }).await,
+            None => self.tell(SourceEvent::Taken { viewer: origin.viewer, next: origin.number + 1 }).await,
         }
     }
 
@@ -393,12 +399,13 @@ impl Host {
         }
     }
 
-    /// Tells whose input the host has acknowledged, or will never: a host that has started anew knows nothing of it.
+    /// Tells whose input the host has acknowledged.
     async fn tell_taken(&mut self, attachment: &Attachment) {
-        let (waiting, next) = (attachment.first_waiting_input(), attachment.next_input());
-        let over = |number: u64| number < waiting || number >= next;
+        let waiting = attachment.first_waiting_input();
         let mut taken: Vec<(Token, u64)> = Vec::new();
-        while let Some((_, viewer, number)) = self.passed_on.pop_front_if(|(number, ..)| over(*number)) {
+        while let Some((_, _, Origin { viewer, number, .. })) =
+            self.passed_on.pop_front_if(|(number, ..)| *number < waiting)
+        {
             match taken.iter_mut().find(|(other, _)| *other == viewer) {
                 Some((_, last)) => *last = number,
                 None => taken.push((viewer, number)),

@@ -119,6 +119,8 @@ pub struct Attachment {
     identity: Identity,
     known: Option<(crate::screen::HashKey, u32, u32)>,
     attached: bool,
+    /// The session is the one of the link before.
+    goes_on: bool,
     /// The number of the next input event, as Attached said.
     next_input_there: u64,
     /// Updates that overtook Attached: on QUIC, each has a stream of its own.
@@ -147,6 +149,7 @@ impl Attachment {
             identity,
             known: None,
             attached: false,
+            goes_on: false,
             next_input_there: 0,
             early: Vec::new(),
             replies: VecDeque::new(),
@@ -222,6 +225,11 @@ impl Attachment {
 
     pub fn is_attached(&self) -> bool {
         self.attached
+    }
+
+    /// Whether it is attached to the very session of the link before: another one knows nothing of what was sent then.
+    pub fn goes_on(&self) -> bool {
+        self.goes_on
     }
 
     /// Anything at all arrived.
@@ -304,7 +312,8 @@ impl Attachment {
         self.viewer.relink(attached.key, resumed);
         self.attached = true;
         self.next_input_there = attached.next_input;
-        if self.identity.token == Some(attached.token) {
+        self.goes_on = self.identity.token == Some(attached.token);
+        if self.goes_on {
             self.identity.unacknowledged.retain(|(number, _)| *number >= attached.next_input);
             self.resend = self.identity.unacknowledged.iter().cloned().collect();
         } else {

@@ -292,6 +292,10 @@ pub(super) async fn remove(
 async fn forget(shared: &Shared, people: &People, host: &RemoteHost, person: Option<&Person>) {
     let remote = &shared.remote;
     remote.lock().remove(&host.name);
+    // What has the name here is not that host.
+    if remote.of_configuration(&host.name) {
+        return;
+    }
     end(shared, people, host, REMOVED, person).await;
     if let Some(siblings) = shared.siblings.as_ref().filter(|siblings| siblings.has_now(&host.name)) {
         siblings.leaves(&host.name).await;
