@@ -165,7 +165,7 @@ fn write_the_vectors() {
     put("every class in one payload", &screen(200, 40, mixed), &[0, 1, 2, 3]);
     let dark = screen(80, 30, |x, y| if y < 20 { 0xFF_FFFF - text_like(x + 8, y) } else { 0 });
     // Each has 200 colours: of those of both, the first are forgotten.
-    let speckled = |first: u32| screen(20, 20, |x, y| (first + (x * 20 + y) % 200) * 0x01_0003 & 0xFF_FFFF);
+    let speckled = |first: u32| screen(20, 20, |x, y| ((first + (x * 20 + y) % 200) * 0x01_0003) & 0xFF_FFFF);
     let chain = [
         ("live text", "nothing", &line),
         ("the same live text again", "live text", &line),

@@ -118,6 +118,8 @@ pub enum NoModel {
 #[derive(Default)]
 pub struct Learning {
     models: BTreeMap<u64, Box<ContextModel>>,
+    /// The highest that was told: nothing below is gone on from, even if it comes later.
+    oldest: u64,
     spare: Option<Box<ContextModel>>,
 }
 
@@ -144,10 +146,11 @@ impl Learning {
         live: &Live,
         model: Option<Box<ContextModel>>,
     ) -> Result<(), NoModel> {
-        let newer = self.models.split_off(&live.oldest);
+        self.oldest = self.oldest.max(live.oldest);
+        let newer = self.models.split_off(&self.oldest);
         let forgotten = std::mem::replace(&mut self.models, newer).into_values().next();
         self.spare = forgotten.or(self.spare.take());
-        if let Some(model) = model.filter(|_| live.kept) {
+        if let Some(model) = model.filter(|_| live.kept && number >= self.oldest) {
             self.models.insert(number, model);
         }
         match self.models.len() {

@@ -83,6 +83,8 @@ export class ViewerScreen {
   private readonly order = new UpdateOrder();
   /** What was learnt of updates that later ones may go on from. */
   private readonly models = new Map<number, ContextModel>();
+  /** The highest that was told: nothing below is gone on from, even if it comes later. */
+  private oldestModel = 0;
   /** The newest update that was taken, and what it said of the screen after it. */
   private told: { number: number; root: number | null } = { number: 0, root: null };
 
@@ -366,8 +368,9 @@ export class ViewerScreen {
 
   private learn({ number, live }: Update): void {
     if (live === null) return;
-    for (const kept of [...this.models.keys()]) if (kept < live.oldest) this.models.delete(kept);
-    const model = live.kept ? this.codec.learnt() : null;
+    this.oldestModel = Math.max(this.oldestModel, live.oldest);
+    for (const kept of [...this.models.keys()]) if (kept < this.oldestModel) this.models.delete(kept);
+    const model = live.kept && number >= this.oldestModel ? this.codec.learnt() : null;
     if (model !== null) this.models.set(number, model);
     if (this.models.size > MAX_MODELS) throw new ProtocolError(`${this.models.size} models are to be kept`);
   }
