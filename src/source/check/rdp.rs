@@ -65,6 +65,6 @@ fn lines(report: &Report) -> Vec<(&'static str, String)> {
     for (form, count) in &report.updates {
         line("updates", format!("{count} x {form}"));
     }
-    line("not there", "drives, printers, smart cards, H.264, Kerberos, UDP".into());
+    line("not there", "drives, printers, smart cards, AVC444, Kerberos, UDP".into());
     lines
 }
