@@ -375,6 +375,8 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     await page.keyboard.up("v");
     await page.keyboard.up("Control");
     run.say({ step: "pasted" });
+    // The page must stay until it is there: who waits for it ends the browser.
+    await page.waitForFunction("false", { timeout: PATIENCE_MS }).catch(() => undefined);
   },
 
   /** copiedPicture WIDTH: waits until the browser's clipboard has a picture of this width, then pastes one of its own: 90 by 70, all of rgb(10, 120, 200). */
@@ -411,6 +413,8 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     await page.keyboard.up("v");
     await page.keyboard.up("Control");
     run.say({ step: "pasted" });
+    // The page must stay until it is there: who waits for it ends the browser.
+    await page.waitForFunction("false", { timeout: PATIENCE_MS }).catch(() => undefined);
   },
 
   /** sound: does something, as browsers ask before a page may play, hears a tone, mutes it, and hears it again. */
