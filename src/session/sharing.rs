@@ -290,6 +290,7 @@ impl Task {
         if holder.user != grant.user {
             self.end_sharing("the session was taken over", WatchRefused::NobodyThere);
             self.empty_clipboard();
+            self.source.forget_input();
         } else {
             self.keep_allowed(&grant.allowed);
         }

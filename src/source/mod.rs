@@ -212,6 +212,8 @@ pub trait Source: Send + Sync {
     /// The session is somebody else's from now on, who must not find what was copied before; a source that cannot
     /// empty its clipboard does nothing.
     fn empty_clipboard(&self) {}
+    /// The session is somebody else's from now on: input of before that still waits for a host is given up.
+    fn forget_input(&self) {}
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ enum Errand {
     Resize(u32, u32),
     Clip(Clip),
     EmptyClipboard,
+    ForgetInput,
     Hear(bool),
 }
 
@@ -72,6 +73,7 @@ impl NativeSource {
             remembers: remembers.clone(),
             takes_pictures: takes_pictures.clone(),
             held: VecDeque::new(),
+            releases: Vec::new(),
             passed_on: VecDeque::new(),
         };
         tokio::spawn(host.run(arriving, to_do));
@@ -118,14 +120,32 @@ impl Source for NativeSource {
     }
 
     fn empty_clipboard(&self) {
-        // However much waits, this is not dropped.
-        if let Err(TrySendError::Full(errand)) = self.errands.try_send(Errand::EmptyClipboard) {
+        self.send_surely(Errand::EmptyClipboard);
+    }
+
+    fn forget_input(&self) {
+        self.send_surely(Errand::ForgetInput);
+    }
+}
+
+impl NativeSource {
+    /// However much waits, this is not dropped.
+    fn send_surely(&self, errand: Errand) {
+        if let Err(TrySendError::Full(errand)) = self.errands.try_send(errand) {
             let errands = self.errands.clone();
             tokio::spawn(async move {
                 let _ = errands.send(errand).await;
             });
         }
     }
+}
+
+/// What lets go of a key or a button.
+fn is_release(event: &InputEvent) -> bool {
+    matches!(
+        event,
+        InputEvent::KeyUp { .. } | InputEvent::PointerButton { down: false, .. } | InputEvent::ReleaseAll
+    )
 }
 
 struct Host {
@@ -149,6 +169,8 @@ struct Host {
     takes_pictures: Arc<AtomicBool>,
     /// Input that waits for the host.
     held: VecDeque<(Instant, Origin)>,
+    /// What viewers that left meanwhile had held down is let go of after that.
+    releases: Vec<InputEvent>,
     /// What was passed on and not acknowledged, since when, and its number on the way to the host.
     passed_on: VecDeque<(u64, Instant, Origin)>,
 }
@@ -156,19 +178,21 @@ struct Host {
 impl Host {
     async fn run(mut self, mut links: mpsc::Receiver<(Link, Inbox)>, mut errands: mpsc::Receiver<Errand>) {
         let mut next = None;
+        let mut ticks = tokio::time::interval(TICK);
         loop {
             let link = match next.take() {
                 Some(link) => Some(link),
                 None => loop {
                     tokio::select! {
                         link = links.recv() => break link,
-                        () = tokio::time::sleep(TICK), if !self.held.is_empty() => self.give_up_old_input().await,
+                        _ = ticks.tick(), if !self.held.is_empty() => self.give_up_old_input().await,
                         errand = errands.recv() => match errand {
                             // Where it went may be told by another gateway, or the host is back in a moment.
                             Some(Errand::InputOf(at, origin)) => self.hold(at, origin).await,
                             Some(Errand::Resize(width, height)) => self.size = Some((width, height)),
-                            // Keys for a host that is not there would be a surprise when it returns.
-                            Some(Errand::Input(_) | Errand::Clip(_)) => {}
+                            Some(Errand::Input(event)) => self.keep_release(event),
+                            Some(Errand::ForgetInput) => self.forget_input().await,
+                            Some(Errand::Clip(_)) => {}
                             // It may return with what was copied before.
                             Some(Errand::EmptyClipboard) => self.emptied_after = Some(1),
                             Some(Errand::Hear(wanted)) => self.hears = wanted,
@@ -240,6 +264,7 @@ impl Host {
         attachment: &mut Attachment,
         errands: &mut mpsc::Receiver<Errand>,
     ) -> Option<Closed> {
+        let mut ticks = tokio::time::interval(TICK);
         loop {
             let waits = self.clip_on_its_way;
             let result = tokio::select! {
@@ -266,11 +291,11 @@ impl Host {
                             true => self.pass_on(link, attachment, at, origin).await,
                             false => self.hold(at, origin).await,
                         },
-                        Errand::Input(event) => {
-                            if let Some(bytes) = attachment.input(event) {
-                                link.input(bytes);
-                            }
-                        }
+                        Errand::ForgetInput => self.forget_input().await,
+                        Errand::Input(event) => match attachment.is_attached() {
+                            true => self.send_input(event, link, attachment),
+                            false => self.keep_release(event),
+                        },
                         Errand::Resize(width, height) => {
                             self.size = Some((width, height));
                             link.control(&Control::Resize { width, height });
@@ -278,7 +303,7 @@ impl Host {
                     }
                     Ok(())
                 }
-                () = tokio::time::sleep(TICK) => {
+                _ = ticks.tick() => {
                     attachment.tick(clock::now_us());
                     Ok(())
                 }
@@ -348,6 +373,9 @@ impl Host {
                     for (at, origin) in std::mem::take(&mut self.held) {
                         self.pass_on(link, attachment, at, origin).await;
                     }
+                    for release in std::mem::take(&mut self.releases) {
+                        self.send_input(release, link, attachment);
+                    }
                     for stream in attachment.early_updates() {
                         self.on_update(stream, attachment)?;
                     }
@@ -376,6 +404,28 @@ impl Host {
             }
             // The host does not answer.
             None => self.tell(SourceEvent::Taken { viewer: origin.viewer, next: origin.number + 1 }).await,
+        }
+    }
+
+    fn send_input(&self, event: InputEvent, link: &Link, attachment: &mut Attachment) {
+        if let Some(bytes) = attachment.input(event) {
+            link.input(bytes);
+        }
+    }
+
+    /// Other keys for a host that is not there would be a surprise when it returns.
+    fn keep_release(&mut self, event: InputEvent) {
+        if is_release(&event) && self.releases.len() < QUEUE {
+            self.releases.push(event);
+        }
+    }
+
+    /// The session is somebody else's: whoever sent what waits is told that it is done with.
+    async fn forget_input(&mut self) {
+        let sent = std::mem::take(&mut self.passed_on).into_iter().map(|(_, _, origin)| origin);
+        let held = std::mem::take(&mut self.held).into_iter().map(|(_, origin)| origin);
+        for Origin { viewer, number, .. } in sent.chain(held).collect::<Vec<_>>() {
+            self.tell(SourceEvent::Taken { viewer, next: number + 1 }).await;
         }
     }
 

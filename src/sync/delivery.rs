@@ -485,7 +485,8 @@ impl Delivery {
         let stale = |(number, update): (&u64, &InFlight)| {
             let old = now.saturating_sub(update.sent.at) > SUPERSEDED_AFTER;
             let differs = |&(tile, hash): &(TileId, TileHash)| scene.hashes()[tile as usize] != hash;
-            let droppable = *number > kept && !update.barrier && !update.tiles.is_empty();
+            let lives = self.teaching.is_on_its_way(*number);
+            let droppable = *number > kept && !update.barrier && !update.tiles.is_empty() && !lives;
             (old && droppable && update.tiles.iter().all(differs)).then_some(*number)
         };
         let numbers: Vec<u64> = self.in_flight.iter().skip(1).filter_map(stale).collect();

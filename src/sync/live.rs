@@ -78,6 +78,12 @@ impl Teaching {
         self.spare = self.models.drain(..kept).next_back().map(|taught| taught.model).or(self.spare.take());
     }
 
+    /// Whether an update that goes on from another one is on its way. It is not dropped: it may come all the same, after what it
+    /// goes on from was said to be forgotten.
+    pub fn is_on_its_way(&self, number: u64) -> bool {
+        self.on_the_way.get(&number).is_some_and(|base| *base > 0)
+    }
+
     /// The viewer applied an update.
     pub fn acknowledged(&mut self, number: u64) {
         if self.on_the_way.remove(&number).is_some()

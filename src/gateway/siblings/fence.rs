@@ -84,4 +84,8 @@ impl Source for Fenced {
     fn empty_clipboard(&self) {
         self.source.empty_clipboard();
     }
+
+    fn forget_input(&self) {
+        self.source.forget_input();
+    }
 }

@@ -8,6 +8,7 @@ use super::settings::{Login, RdpSettings, host_and_port};
 use super::sound::SoundEar;
 use super::trust::{Examiner, KnownHosts, Verdict, fingerprint};
 use super::{Notice, Notify};
+use crate::codec::video::is_possible;
 use crate::rdp::{AvcDecoder, PipelineEar, PipelineNews};
 use crate::source::rdp::settings::CertificatePolicy;
 use ironrdp_cliprdr::CliprdrClient;
@@ -279,7 +280,10 @@ fn channels(mut connector: ClientConnector, order: &Order<'_>) -> ClientConnecto
             PipelineNews::Version(version) => tally.lock().pipeline = Some(version),
             PipelineNews::Pixels(form) => tally.count(form),
         }));
-        let video = order.settings.lossy.then(|| Box::new(AvcDecoder::default()) as Box<dyn H264Decoder>);
+        // One decoder serves one surface: each monitor would have its own.
+        let fits = order.settings.monitors.len() <= 1 && is_possible(order.size.0, order.size.1);
+        let video =
+            (order.settings.lossy && fits).then(|| Box::new(AvcDecoder::default()) as Box<dyn H264Decoder>);
         dynamic = dynamic.with_dynamic_channel(GraphicsPipelineClient::new(Box::new(ear), video));
     }
     if order.settings.sound {

@@ -142,7 +142,7 @@ export function decodeUpdate(bytes: Uint8Array, shown: Shown | null = null): Upd
   const epoch = reader.varint();
   const width = reader.varintUpTo(limits.MAX_SIDE, "the screen's width");
   const height = reader.varintUpTo(limits.MAX_SIDE, "the screen's height");
-  if (width * height > limits.MAX_PIXELS) throw new ProtocolError(`a screen of ${width} x ${height} is too large`);
+  if (width * height === 0 || width * height > limits.MAX_PIXELS) throw new ProtocolError(`a screen of ${width} x ${height} is impossible`);
   const grid = new Grid(width, height);
   const capturedMicros = reader.varint();
   const flags = reader.u8();
@@ -191,7 +191,7 @@ function decodeShort(reader: Reader, shown: Shown | null): Update {
   }
   if (size === null || size.epoch !== epoch) throw new ProtocolError(`update ${number} is of a screen of unknown size`);
   const { width, height } = size;
-  if (width * height > limits.MAX_PIXELS) throw new ProtocolError(`a screen of ${width} x ${height} is too large`);
+  if (width * height === 0 || width * height > limits.MAX_PIXELS) throw new ProtocolError(`a screen of ${width} x ${height} is impossible`);
   const grid = new Grid(width, height);
   const capturedMicros = reader.varint();
   const complete = has(Short.complete);
@@ -275,8 +275,8 @@ function readCopies(reader: Reader, grid: Grid): Copy[] {
     const height = reader.varint();
     const toX = reader.varint();
     const toY = reader.varint();
-    if (Math.max(x, toX) + width > grid.width || Math.max(y, toY) + height > grid.height) {
-      throw new ProtocolError("a copy reaches outside the screen");
+    if (width * height === 0 || Math.max(x, toX) + width > grid.width || Math.max(y, toY) + height > grid.height) {
+      throw new ProtocolError("a copy is empty or reaches outside the screen");
     }
     copies.push({ x, y, width, height, toX, toY });
   }
