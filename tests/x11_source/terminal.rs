@@ -41,7 +41,7 @@ impl Terminal {
 
     /// What has arrived since the last call, as soon as it is `expected`, or else when nothing more comes.
     pub fn receive(&mut self, expected: &str) -> String {
-        let patience = Duration::from_secs(2);
+        let patience = Duration::from_secs(8);
         let mut end = Instant::now() + patience;
         let mut typed = self.typed();
         while typed != expected.as_bytes() && Instant::now() < end {
