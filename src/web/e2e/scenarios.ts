@@ -66,6 +66,17 @@ function argument(run: Run, index: number, what: string): string {
 
 const sleep = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis));
 
+/** Pastes, and stays until what was pasted has arrived: who waits for it ends the browser. */
+async function paste({ page, say }: Run): Promise<void> {
+  await page.keyboard.down("Control");
+  // A key alone pastes nothing where no window system does it.
+  await page.keyboard.down("v", { commands: ["Paste"] });
+  await page.keyboard.up("v");
+  await page.keyboard.up("Control");
+  say({ step: "pasted" });
+  await page.waitForFunction("false", { timeout: PATIENCE_MS }).catch(() => undefined);
+}
+
 async function stateOf(page: Page): Promise<State | null> {
   return (await page.evaluate("globalThis.chevet.state()")) as State | null;
 }
@@ -369,14 +380,7 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     await page.waitForFunction(`navigator.clipboard.readText().then((text) => text === ${JSON.stringify(copied)})`, { polling: 100 });
     run.say({ step: "copied" });
     await page.evaluate(`navigator.clipboard.writeText(${JSON.stringify(pasted)})`);
-    await page.keyboard.down("Control");
-    // A key alone pastes nothing where no window system does it.
-    await page.keyboard.down("v", { commands: ["Paste"] });
-    await page.keyboard.up("v");
-    await page.keyboard.up("Control");
-    run.say({ step: "pasted" });
-    // The page must stay until it is there: who waits for it ends the browser.
-    await page.waitForFunction("false", { timeout: PATIENCE_MS }).catch(() => undefined);
+    await paste(run);
   },
 
   /** copiedPicture WIDTH: waits until the browser's clipboard has a picture of this width, then pastes one of its own: 90 by 70, all of rgb(10, 120, 200). */
@@ -408,13 +412,7 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
       context.fillRect(0, 0, 90, 70);
       await navigator.clipboard.write([new ClipboardItem({ "image/png": await canvas.convertToBlob() })]);
     })()`);
-    await page.keyboard.down("Control");
-    await page.keyboard.down("v", { commands: ["Paste"] });
-    await page.keyboard.up("v");
-    await page.keyboard.up("Control");
-    run.say({ step: "pasted" });
-    // The page must stay until it is there: who waits for it ends the browser.
-    await page.waitForFunction("false", { timeout: PATIENCE_MS }).catch(() => undefined);
+    await paste(run);
   },
 
   /** sound: does something, as browsers ask before a page may play, hears a tone, mutes it, and hears it again. */
