@@ -73,12 +73,13 @@ fn geometric_mean(values: &[f64]) -> f64 {
 pub fn trace(path: &str, round: usize, scene: Scene, side: Side, outcome: &Outcome) {
     let times = milliseconds(outcome);
     eprintln!(
-        "{path} {round} {:<20} {:<8} {:>8} B a frame in {:>5.1} packets (updates {:>7} B), {:>6.2} ms CPU (gateway {:>5.2}), \
+        "{path} {round} {:<20} {:<8} {:>8} B a frame in {:>5.1} packets ({:>4.2} updates of {:>7} B), {:>6.2} ms CPU (gateway {:>5.2}), \
          latency {:>6.1} p95 {:>6.1} ms, shown {}/{}, exact after {:?} ms, PSNR {:.1} moving {:.1} at rest",
         scene.name(),
         name(side),
         outcome.bytes / u64::from(outcome.frames),
         outcome.packets as f64 / f64::from(outcome.frames),
+        outcome.updates as f64 / f64::from(outcome.frames),
         outcome.update_bytes / u64::from(outcome.frames),
         cpu_per_frame(outcome),
         outcome.gateway_cpu as f64 / 1e6 / f64::from(outcome.frames),

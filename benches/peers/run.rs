@@ -42,6 +42,7 @@ pub struct Outcome {
     pub bytes: u64,
     pub packets: u64,
     /// What of the bytes was updates' own; only chevet's viewer says so.
+    pub updates: u64,
     pub update_bytes: u64,
     /// Of the server's processes, in nanoseconds.
     pub cpu: u64,
@@ -110,7 +111,10 @@ impl Bench {
         }
         sleep(Duration::from_millis(300));
         relay.start_counting();
-        locked(&watch).update_bytes = 0;
+        {
+            let mut watch = locked(&watch);
+            (watch.updates, watch.update_bytes) = (0, 0);
+        }
         let acknowledged = || rfb_port.map_or(0, bare_acknowledgements);
         let acknowledged_before = acknowledged();
         let before = cpu();
@@ -140,7 +144,7 @@ impl Bench {
             viewer.join().map_err(|_| "the viewer panicked")??;
             let watch = locked(&watch);
             outcome.latencies = watch.latencies(&drawn_at, clock::now_us());
-            outcome.update_bytes = watch.update_bytes;
+            (outcome.updates, outcome.update_bytes) = (watch.updates, watch.update_bytes);
             outcome.distinct_frames = watch.shown_at.len();
             outcome.exact_after =
                 drawn_at.last().and_then(|last| watch.exact_at.map(|at| at.saturating_sub(*last)));
@@ -224,6 +228,7 @@ fn watch_chevet(address: String, watch: Shared, stop: Arc<AtomicBool>) -> JoinHa
                 };
                 if let (Event::Updated(update), Some(screen)) = (event?, client.screen()) {
                     let mut watch = locked(&watch);
+                    watch.updates += 1;
                     watch.update_bytes += update.applied.bytes as u64;
                     watch.look(screen.pixels());
                 }

@@ -71,6 +71,7 @@ pub struct Watch {
     pub updated_at: u64,
     /// When the whole last frame was there, to the pixel.
     pub exact_at: Option<u64>,
+    pub updates: u64,
     pub update_bytes: u64,
     screen: Vec<u32>,
 }
@@ -86,6 +87,7 @@ impl Watch {
             opened_at: None,
             updated_at: 0,
             exact_at: None,
+            updates: 0,
             update_bytes: 0,
             screen: Vec::new(),
         }

@@ -13,12 +13,27 @@ use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat, ImageOrder, Visua
 
 const ALL_PLANES: u32 = !0;
 
-/// How a capture ended.
+/// How fetching ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Captured {
     Done,
-    /// The screen got another size meanwhile; nothing was painted.
+    /// The screen got another size meanwhile: what was fetched is of no use.
     SizeChanged,
+}
+
+/// Pixels that were fetched and are to be painted, in this order.
+#[derive(Default)]
+pub(super) struct Shot {
+    parts: Vec<Part>,
+    /// How many pixels of the segment are taken.
+    used: usize,
+}
+
+/// A box that was fetched, and what is wanted of it.
+struct Part {
+    covering: Rect,
+    fetched: Fetched,
+    rects: Vec<Rect>,
 }
 
 /// The way from one root window to the canvas.
@@ -81,73 +96,83 @@ impl Capture {
         Ok(())
     }
 
-    /// Brings the rectangles of the screen, as they are now, into the canvas, which takes the screen's size
-    /// if it has another, and marks what differs as damaged. The canvas is locked only while pixels are copied.
-    pub(super) fn paint(
+    /// Fetches the rectangles of the screen as they are now, after what the shot holds already. What does not fit into the
+    /// memory beside that makes the shot a new one of the whole screen.
+    pub(super) fn fetch(
         &self,
         connection: &XConnection,
         rects: &[Rect],
-        canvas: &Canvas,
+        shot: &mut Shot,
     ) -> Result<Captured, X11Error> {
         let screen = Rect::new(0, 0, self.width, self.height);
-        let rects: Vec<Rect> =
+        let mut rects: Vec<Rect> =
             rects.iter().map(|rect| rect.intersect(&screen)).filter(|rect| !rect.is_empty()).collect();
         let mut boxes = merge(&rects);
-        if boxes.iter().map(Rect::area).sum::<u64>() > screen.area() {
+        if boxes.iter().map(Rect::area).sum::<u64>() > screen.area() - shot.used as u64 {
+            if !shot.parts.is_empty() {
+                rects = vec![screen];
+            }
             boxes = vec![screen];
+            *shot = Shot::default();
         }
-        let Some(fetched) = self.fetch(connection, &boxes)? else { return Ok(Captured::SizeChanged) };
-        let mut line = vec![0; rects.iter().map(|rect| rect.width).max().unwrap_or(0) as usize];
+        let mut asked = Vec::with_capacity(boxes.len());
+        for wanted in &boxes {
+            asked.push(self.ask(connection, wanted, shot.used)?);
+            shot.used += wanted.area() as usize;
+        }
+        let mut captured = Captured::Done;
+        for (asked, covering) in asked.into_iter().zip(boxes) {
+            let answer = match asked {
+                Asked::Segment(start, cookie) => cookie.reply().map(|_| Fetched::Segment(start)),
+                Asked::Plain(cookie) => cookie.reply().map(|image| Fetched::Bytes(image.data)),
+            };
+            match answer {
+                Ok(Fetched::Bytes(bytes)) if bytes.len() as u64 != covering.area() * 4 => {
+                    captured = Captured::SizeChanged;
+                }
+                Ok(fetched) => {
+                    // Every rectangle lies in a box; it is painted with the first of those.
+                    let (within, others) = rects.into_iter().partition(|rect| covering.contains(rect));
+                    rects = others;
+                    shot.parts.push(Part { covering, fetched, rects: within });
+                }
+                Err(ReplyError::X11Error(error)) => {
+                    tracing::debug!(?error, "the screen no longer holds what was damaged");
+                    captured = Captured::SizeChanged;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(captured)
+    }
+
+    /// Brings what was fetched into the canvas, which takes the screen's size if it has another, and marks what differs as
+    /// damaged. The canvas is locked only while pixels are copied.
+    pub(super) fn paint(&self, shot: &Shot, canvas: &Canvas) -> Result<(), X11Error> {
+        let widest = shot.parts.iter().flat_map(|part| &part.rects).map(|rect| rect.width).max();
+        let mut line = vec![0; widest.unwrap_or(0) as usize];
         let mut changed = false;
         let mut painting = canvas.lock();
         if (painting.framebuffer.width(), painting.framebuffer.height()) != self.size() {
             painting.resize(self.width, self.height)?;
             changed = true;
         }
-        for rect in &rects {
-            // `merge` covers every rectangle; a screen-wide box does so too.
-            let Some(index) = boxes.iter().position(|covering| covering.contains(rect)) else { continue };
-            for y in rect.y..rect.bottom() {
-                let from = (y - boxes[index].y) as usize * boxes[index].width as usize
-                    + (rect.x - boxes[index].x) as usize;
+        for Part { covering, fetched, rects } in &shot.parts {
+            for rect in rects {
                 let line = &mut line[..rect.width as usize];
-                self.copy_row(&fetched[index], from, line);
-                changed |= painting.paint_row(rect.x, y, line);
+                for y in rect.y..rect.bottom() {
+                    let from =
+                        (y - covering.y) as usize * covering.width as usize + (rect.x - covering.x) as usize;
+                    self.copy_row(fetched, from, line);
+                    changed |= painting.paint_row(rect.x, y, line);
+                }
             }
         }
         drop(painting);
         if changed {
             canvas.notify();
         }
-        Ok(Captured::Done)
-    }
-
-    /// Asks for every box at once and waits for all; `None` when the screen no longer holds one of them.
-    fn fetch(&self, connection: &XConnection, boxes: &[Rect]) -> Result<Option<Vec<Fetched>>, X11Error> {
-        let mut asked = Vec::with_capacity(boxes.len());
-        let mut start = 0;
-        for wanted in boxes {
-            asked.push(self.ask(connection, wanted, start)?);
-            start += wanted.area() as usize;
-        }
-        let mut fetched = Vec::with_capacity(boxes.len());
-        let mut size_changed = false;
-        for (asked, wanted) in asked.into_iter().zip(boxes) {
-            let answer = match asked {
-                Asked::Segment(start, cookie) => cookie.reply().map(|_| Fetched::Segment(start)),
-                Asked::Plain(cookie) => cookie.reply().map(|image| Fetched::Bytes(image.data)),
-            };
-            match answer {
-                Ok(Fetched::Bytes(bytes)) if bytes.len() as u64 != wanted.area() * 4 => size_changed = true,
-                Ok(pixels) => fetched.push(pixels),
-                Err(ReplyError::X11Error(error)) => {
-                    tracing::debug!(?error, "the screen no longer holds what was damaged");
-                    size_changed = true;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok((!size_changed).then_some(fetched))
+        Ok(())
     }
 
     fn ask<'c>(

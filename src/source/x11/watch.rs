@@ -1,7 +1,7 @@
 //! The capturing thread: connects, sleeps until the server has something to tell, and tells it on; when
 //! the server is gone, keeps trying.
 
-use super::capture::{Capture, Captured, check_visual};
+use super::capture::{Capture, Captured, Shot, check_visual};
 use super::input::Errand;
 use super::stream::XConnection;
 use super::{Outbox, Shared, X11Error, cursor, resize};
@@ -22,6 +22,11 @@ const LAST_RETRY: Duration = Duration::from_secs(2);
 const HANDOVER: Duration = Duration::from_millis(5);
 /// The most rectangles that one capture takes on; what was reported beyond them is the next one's.
 const MOST_DAMAGE: usize = 2_048;
+/// How often what was damaged while pixels were fetched is fetched as well, before any of it is shown.
+const MOST_FETCHES: usize = 3;
+/// A program that warps the pointer makes no raw motion, but hardly ever warps it without drawing: where it is is asked when
+/// something was drawn, no more often than this.
+const POINTER_PERIOD: Duration = Duration::from_millis(100);
 /// How often in a row the size may change during a capture before that counts as the server's failure.
 const MOST_SIZE_CHANGES: usize = 100;
 
@@ -117,8 +122,10 @@ fn watch(shared: &Shared, outbox: &mut Outbox, was_live: &mut bool) -> Result<()
             news.size = true;
         } else if idle {
             connection.flush()?;
-            let timeout = outbox.flush().then_some(HANDOVER);
+            let handover = outbox.flush().then_some(HANDOVER);
+            let timeout = handover.into_iter().chain(display.pointer_due_in()).min();
             shared.bell.wait(Some(connection.stream()), timeout).map_err(X11Error::Wait)?;
+            news.pointer |= display.pointer_due_in().is_some_and(|left| left.is_zero());
         }
     }
 }
@@ -148,6 +155,9 @@ struct Display<'c> {
     damage: damage::Damage,
     capture: Capture,
     resizer: resize::Resizer,
+    pointer_asked: Instant,
+    /// Something was drawn since.
+    pointer_due: bool,
 }
 
 impl<'c> Display<'c> {
@@ -178,7 +188,20 @@ impl<'c> Display<'c> {
         connection.damage_create(damage, root, ReportLevel::DELTA_RECTANGLES)?;
         let size = geometry(connection, root)?;
         let capture = Capture::new(connection, root, size)?;
-        Ok(Display { connection, root, damage, capture, resizer: resize::Resizer::default() })
+        Ok(Display {
+            connection,
+            root,
+            damage,
+            capture,
+            resizer: resize::Resizer::default(),
+            pointer_asked: Instant::now(),
+            pointer_due: false,
+        })
+    }
+
+    /// How long until it is asked where the pointer is, if that is to be asked.
+    fn pointer_due_in(&self) -> Option<Duration> {
+        self.pointer_due.then(|| POINTER_PERIOD.saturating_sub(self.pointer_asked.elapsed()))
     }
 
     /// Tells on what is new, pixels first.
@@ -187,14 +210,15 @@ impl<'c> Display<'c> {
         if size && geometry(self.connection, self.root)? != self.capture.size() {
             self.show_all(shared)?;
         }
-        // A program that warps the pointer makes no raw motion, but hardly ever warps it without drawing.
-        let whereabouts = if pointer || cursor || !damage.is_empty() {
+        self.pointer_due |= !damage.is_empty();
+        let whereabouts = if pointer || cursor || self.pointer_due_in().is_some_and(|left| left.is_zero()) {
+            (self.pointer_asked, self.pointer_due) = (Instant::now(), false);
             Some(self.connection.query_pointer(self.root)?)
         } else {
             None
         };
         if !damage.is_empty() {
-            self.show_damage(&damage, shared)?;
+            self.show_damage(damage, news, shared)?;
         }
         if cursor && let Some(shape) = cursor::fetch(self.connection)? {
             outbox.put(SourceEvent::Cursor(shape));
@@ -210,13 +234,34 @@ impl<'c> Display<'c> {
     }
 
     /// Brings what is damaged into the canvas. Damage is taken back before pixels are fetched, so that what
-    /// is drawn in between is told again.
-    fn show_damage(&mut self, damage: &[Rect], shared: &Shared) -> Result<(), X11Error> {
-        self.connection.damage_subtract(self.damage, x11rb::NONE, x11rb::NONE)?;
-        match self.capture.paint(self.connection, damage, &shared.canvas)? {
-            Captured::Done => Ok(()),
-            Captured::SizeChanged => self.show_all(shared),
+    /// is drawn in between is told again. Servers tell of what a program draws at one go piece by piece: what was told by the
+    /// time the first pieces are there belongs to them.
+    fn show_damage(
+        &mut self,
+        mut damage: Vec<Rect>,
+        news: &mut News,
+        shared: &Shared,
+    ) -> Result<(), X11Error> {
+        let mut shot = Shot::default();
+        for _ in 0..MOST_FETCHES {
+            self.connection.damage_subtract(self.damage, x11rb::NONE, x11rb::NONE)?;
+            if self.capture.fetch(self.connection, &damage, &mut shot)? == Captured::SizeChanged {
+                return self.show_all(shared);
+            }
+            damage.clear();
+            while news.damage.len() < MOST_DAMAGE
+                && let Some(event) = self.connection.poll_for_event()?
+            {
+                news.note(&event, self.root);
+            }
+            if news.damage.is_empty() {
+                break;
+            }
+            std::mem::swap(&mut damage, &mut news.damage);
         }
+        // What is told and not fetched is the next one's.
+        news.damage.append(&mut damage);
+        self.capture.paint(&shot, &shared.canvas)
     }
 
     /// Brings the whole screen into the canvas, in the size that it has now.
@@ -229,8 +274,9 @@ impl<'c> Display<'c> {
             }
             self.connection.damage_subtract(self.damage, x11rb::NONE, x11rb::NONE)?;
             let everything = Rect::new(0, 0, size.0, size.1);
-            if self.capture.paint(self.connection, &[everything], &shared.canvas)? == Captured::Done {
-                return Ok(());
+            let mut shot = Shot::default();
+            if self.capture.fetch(self.connection, &[everything], &mut shot)? == Captured::Done {
+                return self.capture.paint(&shot, &shared.canvas);
             }
         }
         Err(X11Error::Wait(std::io::Error::other("the screen changes its size without end")))
