@@ -112,7 +112,9 @@ impl Cli {
         let kept = tracing_subscriber::filter::filter_fn(|event| {
             *event.level() <= tracing::Level::WARN
                 || !["ironrdp", "sspi", "picky"].iter().any(|secretive| event.target().starts_with(secretive))
-        });
+        })
+        // Else the quieter of both is unknown, and what nobody logs is asked about each time.
+        .with_max_level_hint(tracing::level_filters::LevelFilter::TRACE);
         let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(kept.and(filter));
         if let Command::Gateway(gateway) = self.command {
             // Where its traces go stands in its configuration.
