@@ -3,7 +3,9 @@
 use super::Failure;
 use super::source::Host;
 use chevet::source::check::{self, Seen};
-use chevet::source::rdp::{CertificatePolicy, KnownHosts, Login, RdpConfig, RdpSettings, parse_fingerprint};
+use chevet::source::rdp::{
+    CertificatePolicy, KerberosSettings, KnownHosts, Login, RdpConfig, RdpSettings, parse_fingerprint,
+};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,6 +18,15 @@ pub struct Options {
     /// Also take hosts without network level authentication, such as xrdp
     #[arg(long)]
     screen_sign_in: bool,
+    /// Sign in by Kerberos with a ticket of this realm, such as CLINIC.EXAMPLE
+    #[arg(long, requires = "kdc")]
+    realm: Option<String>,
+    /// The realm's KDCs, such as dc1.clinic.example:88, several with commas between
+    #[arg(long, requires = "realm")]
+    kdc: Option<String>,
+    /// Take NTLM when Kerberos gives no ticket
+    #[arg(long, requires = "realm")]
+    ntlm: bool,
     /// Offer RemoteFX, which has losses
     #[arg(long)]
     lossy: bool,
@@ -31,6 +42,8 @@ pub async fn check(url: &url::Url, asked: &Host, options: &Options) -> Result<Ex
     }
     let user = percent_decoded(url.username());
     let (domain, user) = user.split_once(';').unwrap_or(("", &user));
+    let kerberos = options.realm.clone().zip(options.kdc.clone());
+    let kerberos = kerberos.map(|(realm, kdc)| KerberosSettings { realm, kdc, ntlm: options.ntlm });
     let settings = RdpSettings {
         address: format!("{host}:{}", url.port().unwrap_or(3389)),
         user: user.to_owned(),
@@ -38,6 +51,7 @@ pub async fn check(url: &url::Url, asked: &Host, options: &Options) -> Result<Ex
         certificate: CertificatePolicy::Pinned,
         fingerprint: Some(asked.fingerprint.clone().unwrap_or_else(|| "0".repeat(64))),
         screen_sign_in: options.screen_sign_in,
+        kerberos,
         lossy: options.lossy,
         compression: options.compression,
         ..RdpSettings::default()

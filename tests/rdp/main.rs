@@ -1,9 +1,11 @@
 //! The RDP source against real servers (Debian packages xrdp, tigervnc-standalone-server, freerdp2-shadow-x11, xvfb, xterm,
-//! x11-utils, openssl): what is drawn arrives, what is typed is received, and hosts that lie, hang or change are survived.
+//! x11-utils, openssl, krb5-kdc, krb5-admin-server, python3-gssapi): what is drawn arrives, what is typed is received, and hosts that lie, hang or change are survived.
 #![cfg(feature = "rdp")]
 
 mod hostile;
+mod kerberos;
 mod peers;
+mod realm;
 #[allow(dead_code, reason = "shared with the X11 source's tests")]
 #[path = "../x11_source/server.rs"]
 mod server;

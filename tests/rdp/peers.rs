@@ -20,6 +20,10 @@ impl Running {
     pub fn start(command: &mut Command, package: &str) -> Running {
         Running(spawn(command.stdin(Stdio::null()), package))
     }
+
+    pub fn of(child: Child) -> Running {
+        Running(child)
+    }
 }
 
 impl Drop for Running {
@@ -33,7 +37,7 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn wait_for_port(port: u16) {
+pub fn wait_for_port(port: u16) {
     let end = Instant::now() + Duration::from_secs(20);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(Instant::now() < end, "nothing listens on port {port}");

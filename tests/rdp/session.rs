@@ -4,7 +4,9 @@ use crate::peers::{self, Desktop, Folder, Shadow, Xrdp, screen};
 use crate::server::{Program, Server};
 use crate::terminal::Terminal;
 use crate::{eventually, nla_settings, show, show_knowing, xrdp_settings};
-use chevet::source::rdp::{CertificatePolicy, KnownHosts, Monitor, Notice, RdpSettings, fingerprint_text};
+use chevet::source::rdp::{
+    CertificatePolicy, KnownHosts, Monitor, Notice, RdpSettings, SignIn, fingerprint_text,
+};
 use chevet::source::{Source, SourceEvent};
 use chevet::wire::{Clip, InputEvent};
 use std::sync::Arc;
@@ -51,7 +53,7 @@ fn what_xrdp_shows_arrives_to_the_pixel() {
     shown.expect_same(&desktop.display);
     let report = shown.source.report();
     println!("{report:?}\n{}", xrdp.log());
-    assert!(!report.network_level && report.tls.contains("TLSv1"));
+    assert!(report.sign_in == SignIn::OnScreen && report.tls.contains("TLSv1"));
     let notices = shown.notices.lock().unwrap().clone();
     assert!(matches!(notices[..], [Notice::Trusted { .. }, Notice::SignedIn { .. }]), "{notices:?}");
 }
@@ -260,7 +262,7 @@ fn a_wrong_password_is_said_and_not_tried_again_until_it_is_changed() {
     *shown.password.lock().unwrap() = "right".into();
     shown.wait_live();
     assert_eq!(refusals(&shown), 1);
-    assert!(shown.source.report().network_level);
+    assert_eq!(shown.source.report().sign_in, SignIn::Ntlm);
 }
 
 #[test]

@@ -444,6 +444,8 @@ fn blank(name: &str, protocol: Protocol, address: &str) -> RemoteHost {
         keyboard: "us".into(),
         program: String::new(),
         screen_sign_in: false,
+        #[cfg(feature = "rdp")]
+        kerberos: None,
         groups: Vec::new(),
         idle_minutes: None,
     }
@@ -485,6 +487,7 @@ fn of_rdp(name: &str, rdp: &crate::source::rdp::RdpSettings) -> RemoteHost {
         keyboard: rdp.keyboard.clone(),
         program: rdp.program.clone(),
         screen_sign_in: rdp.screen_sign_in,
+        kerberos: rdp.kerberos.clone(),
         ..blank(name, Protocol::Rdp, &rdp.address)
     }
 }

@@ -54,6 +54,10 @@ pub struct RemoteHost {
     /// Whether signing in on the RDP host's own screen will do, as for xrdp.
     #[serde(default)]
     pub screen_sign_in: bool,
+    /// Of an RDP host that is signed in to by Kerberos; without it, by NTLM.
+    #[cfg(feature = "rdp")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kerberos: Option<crate::source::rdp::KerberosSettings>,
     /// Whoever is in one of these groups may use it.
     #[serde(default)]
     pub groups: Vec<String>,
@@ -121,7 +125,13 @@ impl RemoteHost {
         let RemoteHost { name, protocol, address, encryption, certificate, fingerprint, authority, .. } =
             self;
         let parts = (protocol, address, encryption, certificate, fingerprint, authority);
-        format!("{name} {}", serde_json::to_string(&parts).unwrap_or_default())
+        let binding = format!("{name} {}", serde_json::to_string(&parts).unwrap_or_default());
+        // What a KDC is shown can be used to guess the password.
+        #[cfg(feature = "rdp")]
+        if let Some(kerberos) = &self.kerberos {
+            return format!("{binding} {}", serde_json::to_string(kerberos).unwrap_or_default());
+        }
+        binding
     }
 
     /// What is wrong with it, with what to do. `has_password`: one is given or kept.
@@ -201,6 +211,10 @@ impl RemoteHost {
             Protocol::Vnc if !self.program.is_empty() || self.screen_sign_in || !self.domain.is_empty() => {
                 Some("`program`, `domain` and `screen_sign_in` are for RDP hosts: leave them out".into())
             }
+            #[cfg(feature = "rdp")]
+            Protocol::Vnc if self.kerberos.is_some() => {
+                Some("`kerberos` is for RDP hosts: leave it out".into())
+            }
             // The file is written later; that it can be is known.
             Protocol::Vnc => self.vnc(Some(PathBuf::from("/"))).fault(),
             #[cfg(feature = "rdp")]
@@ -254,6 +268,7 @@ impl RemoteHost {
             keyboard: self.keyboard.clone(),
             program: self.program.clone(),
             screen_sign_in: self.screen_sign_in,
+            kerberos: self.kerberos.clone(),
             ..RdpSettings::default()
         }
     }
@@ -337,6 +352,15 @@ mod tests {
         assert_eq!(own.fault(false), None);
         let application = own.application(None);
         assert_eq!((application.fault(), application.single), (None, true));
+        let kerberos = |kdc| json!({"realm": "CLINIC.EXAMPLE", "kdc": kdc});
+        let by = |kdc| rdp(json!({"credentials": "own", "kerberos": kerberos(kdc)}));
+        assert_eq!(by("dc1.clinic.example").fault(false), None);
+        assert!(by("dc1").rdp(None).kerberos.is_some_and(|kerberos| kerberos.kdc == "dc1" && !kerberos.ntlm));
+        assert!(by("https://dc1").fault(false).unwrap().contains("kdc"));
+        assert_ne!(by("dc1").binding(), by("dc2").binding());
+        let loose = json!({"credentials": "own", "screen_sign_in": true, "kerberos": kerberos("dc1")});
+        assert!(rdp(loose).fault(false).unwrap().contains("screen_sign_in"));
+        assert!(host(json!({"kerberos": kerberos("dc1")})).fault(false).unwrap().contains("RDP"));
         let shared = rdp(json!({"credentials": "shared", "user": "nurse"}));
         assert_eq!(shared.fault(true), None);
         assert_eq!(shared.session(None).rdp.unwrap().user, "nurse");

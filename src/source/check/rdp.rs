@@ -1,5 +1,5 @@
 use super::{PATIENCE, Seen};
-use crate::source::rdp::{RdpConfig, RdpSource, Report, fingerprint_text};
+use crate::source::rdp::{RdpConfig, RdpSource, Report, SignIn, fingerprint_text};
 use crate::source::{Canvas, SourceEvent, SourceState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +42,11 @@ fn lines(report: &Report) -> Vec<(&'static str, String)> {
     line("TLS", report.tls.clone());
     line("certificate", report.fingerprint.as_ref().map(fingerprint_text).unwrap_or_default());
     line("subject", report.certificate_subject.clone());
-    let sign_in =
-        if report.network_level { "network level authentication (NTLM)" } else { "on the host's screen" };
+    let sign_in = match report.sign_in {
+        SignIn::Kerberos => "network level authentication (Kerberos)",
+        SignIn::Ntlm => "network level authentication (NTLM)",
+        SignIn::OnScreen => "on the host's screen",
+    };
     line("sign-in", sign_in.into());
     let after =
         |time: Option<Duration>| time.map_or("never".into(), |time| format!("after {} ms", time.as_millis()));
@@ -65,6 +68,6 @@ fn lines(report: &Report) -> Vec<(&'static str, String)> {
     for (form, count) in &report.updates {
         line("updates", format!("{count} x {form}"));
     }
-    line("not there", "drives, printers, smart cards, AVC444, Kerberos, UDP".into());
+    line("not there", "drives, printers, smart cards, AVC444, UDP".into());
     lines
 }

@@ -2,8 +2,9 @@
 
 use super::clipboard::{Clipboard, ClipboardEar};
 use super::failure::{Failure, Stage, Target};
+use super::kerberos::{Identity, Ticket};
 use super::layout::Layout;
-use super::report::Tally;
+use super::report::{SignIn, Tally};
 use super::settings::{Login, RdpSettings, host_and_port};
 use super::sound::SoundEar;
 use super::trust::{Examiner, KnownHosts, Verdict, fingerprint};
@@ -27,6 +28,7 @@ use ironrdp_egfx::decode::H264Decoder;
 use ironrdp_pdu::gcc::{
     ClientClusterData, ConnectionType, KeyboardType, RedirectionFlags, RedirectionVersion,
 };
+use ironrdp_pdu::nego::SecurityProtocol;
 use ironrdp_pdu::rdp::capability_sets::{
     BitmapCodecs, MajorPlatformType, RailSupportLevel, client_codecs_capabilities,
 };
@@ -129,10 +131,14 @@ async fn open(
     connector.mark_security_upgrade_as_done();
     if connector.should_perform_credssp() {
         stage = Stage::SigningIn;
-        order.tally.lock().network_level = true;
-        sign_in(&mut connector, &mut framed, host, public_key)
-            .await
-            .map_err(|error| Failure::of_connector(&error, stage))?;
+        let by_kerberos = by_kerberos(order, &connector, &mut framed, host, &public_key).await?;
+        order.tally.lock().sign_in = if by_kerberos { SignIn::Kerberos } else { SignIn::Ntlm };
+        if !by_kerberos {
+            by_ntlm(&mut connector, &mut framed, host, public_key)
+                .await
+                .map_err(|error| Failure::of_connector(&error, stage))?;
+        }
+        connector.mark_credssp_as_done();
     }
     stage = Stage::Opening;
     loop {
@@ -173,7 +179,34 @@ async fn step(
     Ok(())
 }
 
-async fn sign_in(
+/// Signs in by Kerberos if that is configured; false if it has given no ticket and NTLM may try instead.
+async fn by_kerberos(
+    order: &Order<'_>,
+    connector: &ClientConnector,
+    line: &mut Line,
+    host: &str,
+    public_key: &[u8],
+) -> Result<bool, Failure> {
+    let Some(settings) = &order.settings.kerberos else { return Ok(false) };
+    let ClientConnectorState::Credssp { selected_protocol } = connector.state else { return Ok(false) };
+    let Credentials::UsernamePassword { username, password } = &connector.config.credentials else {
+        return Ok(false);
+    };
+    let domain = connector.config.domain.as_deref().unwrap_or_default();
+    let identity = Identity { user: username, domain, password };
+    let ticket = match Ticket::get(settings, &identity, host).await {
+        Ok(ticket) => ticket,
+        Err(fault) if settings.ntlm && fault.leaves_ntlm() => {
+            tracing::warn!(host, %fault, "signing in by NTLM, since Kerberos has no ticket");
+            return Ok(false);
+        }
+        Err(fault) => return Err(fault.into()),
+    };
+    let early_result = selected_protocol.contains(SecurityProtocol::HYBRID_EX);
+    ticket.sign_in(line, host, public_key, early_result).await.map(|()| true)
+}
+
+async fn by_ntlm(
     connector: &mut ClientConnector,
     framed: &mut Line,
     host: &str,
@@ -190,17 +223,15 @@ async fn sign_in(
         public_key,
         None,
     )?;
-    perform_credssp(framed, &mut NoKerberos, &mut WriteBuf::new(), sequence, request).await?;
-    connector.mark_credssp_as_done();
-    Ok(())
+    perform_credssp(framed, &mut Nobody, &mut WriteBuf::new(), sequence, request).await
 }
 
 /// NTLM needs nobody but the host.
-struct NoKerberos;
+struct Nobody;
 
-impl NetworkClient for NoKerberos {
+impl NetworkClient for Nobody {
     async fn send(&mut self, _request: &NetworkRequest) -> ConnectorResult<Vec<u8>> {
-        Err(ConnectorError::general("the host wants Kerberos, which is not spoken"))
+        Err(ConnectorError::general("NTLM asks for something that it needs not"))
     }
 }
 

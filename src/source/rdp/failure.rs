@@ -1,5 +1,6 @@
 //! Why there is no connection, in words that the session's user understands, and what follows from it.
 
+use super::kdc::KdcFault;
 use ironrdp_connector::sspi::credssp::NStatusCode;
 use ironrdp_connector::{ConnectorError, ConnectorErrorKind};
 use ironrdp_session::SessionError;
@@ -13,6 +14,8 @@ pub enum Failure {
     Broken(String),
     /// It does not let this user in. Not tried again with the same credentials: that would lock the account.
     Credentials(String),
+    /// Kerberos has no ticket for it, for no fault of the user's: to be tried again soon.
+    NoTicket(String),
     /// Its certificate is not believed. Nothing secret was sent.
     Distrusted(String),
     /// Somebody else has the host's session now. Taken back only when a viewer asks for it.
@@ -42,6 +45,15 @@ pub enum Stage {
     Opening,
 }
 
+impl From<KdcFault> for Failure {
+    fn from(fault: KdcFault) -> Failure {
+        match fault.is_about_the_user() {
+            true => Failure::Credentials(fault.to_string()),
+            false => Failure::NoTicket(fault.to_string()),
+        }
+    }
+}
+
 impl Failure {
     pub fn text(&self, host: &str) -> String {
         match self {
@@ -52,6 +64,9 @@ impl Failure {
             Failure::Credentials(reason) => format!(
                 "{host} does not let this session in: {reason}. It is not tried again until the password or the user is changed"
             ),
+            Failure::NoTicket(reason) => {
+                format!("{host} cannot be signed in to by Kerberos: {reason}; trying again")
+            }
             Failure::Distrusted(reason) => format!("{host} is not trusted: {reason}"),
             Failure::TakenOver => {
                 format!("this session was opened elsewhere on {host}; press a key or click to take it back")

@@ -6,6 +6,8 @@
 mod connect;
 mod failure;
 mod inbox;
+mod kdc;
+mod kerberos;
 mod keyboard;
 mod layout;
 mod live;
@@ -15,8 +17,9 @@ mod settings;
 mod sound;
 mod trust;
 
+pub use kerberos::KerberosSettings;
 pub use monitors::Monitor;
-pub use report::Report;
+pub use report::{Report, SignIn};
 pub use settings::{
     CertificatePolicy, Keyring, Login, RdpSettings, fingerprint_text, host_and_port, keyring,
     parse_fingerprint,
@@ -316,7 +319,7 @@ async fn after(shared: &Shared, memory: &mut Memory, failure: Failure) {
     tracing::info!(host = shared.host, "{text}");
     shared.tell(SourceEvent::State(SourceState::Waiting(text))).await;
     let pause = match &failure {
-        Failure::Away(_) => grown(AWAY_PAUSE, memory.failures, LONGEST_AWAY_PAUSE),
+        Failure::Away(_) | Failure::NoTicket(_) => grown(AWAY_PAUSE, memory.failures, LONGEST_AWAY_PAUSE),
         _ => grown(BROKEN_PAUSE, memory.failures, LONGEST_BROKEN_PAUSE),
     };
     let until = Instant::now() + pause;

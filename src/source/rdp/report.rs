@@ -4,6 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How the user is made known to the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignIn {
+    /// On the host's screen, or not yet.
+    #[default]
+    OnScreen,
+    /// By network level authentication.
+    Ntlm,
+    Kerberos,
+}
+
 /// What is known of the newest connection.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -11,8 +22,7 @@ pub struct Report {
     pub tls: String,
     pub fingerprint: Option<[u8; 32]>,
     pub certificate_subject: String,
-    /// NLA, or the sign-in on the host's screen.
-    pub network_level: bool,
+    pub sign_in: SignIn,
     pub compression: Option<String>,
     /// Fast-path packets that came compressed.
     pub packed: u64,

@@ -1,5 +1,6 @@
 //! How an RDP host is named and signed in to, as a configuration says it.
 
+use super::kerberos::KerberosSettings;
 use super::layout::Layout;
 use super::monitors::{self, Monitor};
 use serde::Deserialize;
@@ -32,6 +33,8 @@ pub struct RdpSettings {
     pub directory: String,
     /// Signing in on the host's own screen, without network level authentication.
     pub screen_sign_in: bool,
+    /// Network level authentication by Kerberos; without it, by NTLM.
+    pub kerberos: Option<KerberosSettings>,
     /// Whether the host may send pictures with losses where it has a choice (RemoteFX).
     pub lossy: bool,
     /// Whether the graphics pipeline is offered (Windows 8 and later).
@@ -61,6 +64,7 @@ impl Default for RdpSettings {
             program: String::new(),
             directory: String::new(),
             screen_sign_in: false,
+            kerberos: None,
             lossy: false,
             pipeline: true,
             routing_token: None,
@@ -103,6 +107,16 @@ impl RdpSettings {
         if token.len() > MAX_TEXT || token.contains(['\r', '\n']) {
             return Some(format!("`routing_token` is one line of at most {MAX_TEXT} bytes"));
         }
+        if let Some(kerberos) = &self.kerberos {
+            if self.screen_sign_in {
+                return Some(
+                    "`screen_sign_in` lets the host do without `kerberos`: leave one of them out".into(),
+                );
+            }
+            if let Some(fault) = kerberos.fault() {
+                return Some(fault);
+            }
+        }
         if let Some(fault) = monitors::fault(&self.monitors) {
             return Some(fault);
         }
@@ -138,20 +152,23 @@ impl RdpSettings {
 
 /// The parts of `host`, `host:port` or `[IPv6]:port`.
 pub fn host_and_port(address: &str) -> Result<(String, u16), String> {
-    let wrong = || format!("{address:?} is not an address: write host:3389, or [::1]:3389");
+    host_and_port_or(address, DEFAULT_PORT)
+        .ok_or_else(|| format!("{address:?} is not an address: write host:3389, or [::1]:3389"))
+}
+
+/// The same with another port for an address without one; none if it is no address.
+pub fn host_and_port_or(address: &str, default: u16) -> Option<(String, u16)> {
     let (host, port) = match address.strip_prefix('[') {
         Some(rest) => {
-            let (host, rest) = rest.split_once(']').ok_or_else(wrong)?;
+            let (host, rest) = rest.split_once(']')?;
             (host, rest.strip_prefix(':'))
         }
         None if address.matches(':').count() > 1 => (address, None),
         None => address.split_once(':').map_or((address, None), |(host, port)| (host, Some(port))),
     };
-    let port = port.map_or(Ok(DEFAULT_PORT), |port| port.parse().map_err(|_| wrong()))?;
-    if host.len() > 253 || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(wrong());
-    }
-    Ok((host.to_owned(), port))
+    let port = port.map_or(Some(default), |port| port.parse().ok())?;
+    let odd = host.len() > 253 || host.chars().any(|c| c.is_whitespace() || c.is_control());
+    (!odd).then(|| (host.to_owned(), port))
 }
 
 /// 32 bytes as hexadecimal digits, with or without colons.

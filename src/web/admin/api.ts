@@ -60,6 +60,7 @@ export interface RemoteHost {
   keyboard: string;
   program: string;
   screen_sign_in: boolean;
+  kerberos?: { realm: string; kdc: string; ntlm: boolean };
   groups: string[];
   idle_minutes: number | null;
 }

@@ -17,12 +17,14 @@ type Values = Record<string, string>;
 const isRdp = (values: Values): boolean => values["protocol"] === "rdp";
 const isShared = (values: Values): boolean => values["credentials"] === "shared";
 const isEncrypted = (values: Values): boolean => isRdp(values) || values["encryption"] !== "never";
+const hasRealm = (values: Values): boolean => isRdp(values) && (values["realm"] ?? "").trim() !== "";
 const by = (policy: string) => (values: Values): boolean => isEncrypted(values) && values["certificate"] === policy;
 
 /** A host from what was typed; what was not asked is as in a blank one. */
 export function hostOf(values: Values, name: string): RemoteHost {
   const text = (field: string): string => (values[field] ?? "").trim();
   const idle = text("idle_minutes").replace(",", ".");
+  const kerberos = { realm: text("realm"), kdc: text("kdc"), ntlm: values["ntlm"] === "true" };
   return {
     ...BLANK,
     name,
@@ -39,6 +41,7 @@ export function hostOf(values: Values, name: string): RemoteHost {
     keyboard: text("keyboard") || BLANK.keyboard,
     program: text("program"),
     screen_sign_in: values["screen_sign_in"] === "true",
+    ...(hasRealm(values) ? { kerberos } : {}),
     groups: text("groups").split(",").map((group) => group.trim()).filter((group) => group !== ""),
     // What is no number is for the gateway to refuse.
     idle_minutes: idle === "" ? null : Number.isFinite(Number(idle)) ? Number(idle) : -1,
@@ -73,6 +76,9 @@ function fieldsOf(host: RemoteHost, known: boolean, hasPassword: boolean): Field
     { name: "keyboard", label: all.keyboard, kind: "text", value: host.keyboard, most: 16, hint: all.keyboardHint, shown: isRdp },
     { name: "program", label: all.program, kind: "text", value: host.program, most: 256, hint: all.programHint, shown: isRdp },
     { name: "screen_sign_in", label: all.screenSignIn, kind: "tick", value: String(host.screen_sign_in), shown: isRdp },
+    { name: "realm", label: all.realm, kind: "text", value: host.kerberos?.realm ?? "", most: 255, hint: all.realmHint, shown: isRdp },
+    { name: "kdc", label: all.kdc, kind: "text", value: host.kerberos?.kdc ?? "", most: 1024, needed: true, hint: all.kdcHint, shown: hasRealm },
+    { name: "ntlm", label: all.ntlm, kind: "tick", value: String(host.kerberos?.ntlm ?? false), shown: hasRealm },
     { name: "groups", label: all.groups, kind: "text", value: host.groups.join(", "), most: 1024, hint: all.groupsHint },
     {
       name: "idle_minutes", label: all.idleMinutes, kind: "text", value: host.idle_minutes === null ? "" : String(host.idle_minutes), most: 8,

@@ -103,6 +103,10 @@ test("a host without chevet is what was typed, and what was not asked is as in a
   const host = hostOf({ title: " Ward 7 ", protocol: "rdp", address: "ts1 ", credentials: "own", groups: "nurses, , doctors", idle_minutes: "7,5" }, "ts1");
   assert.deepEqual([host.name, host.title, host.address, host.groups], ["ts1", "Ward 7", "ts1", ["nurses", "doctors"]]);
   assert.deepEqual([host.idle_minutes, host.user, host.keyboard, host.certificate], [7.5, "", "us", "first-use"]);
+  const realm = { protocol: "rdp", realm: "CLINIC.EXAMPLE ", kdc: "dc1" };
+  assert.deepEqual(hostOf(realm, "a").kerberos, { realm: "CLINIC.EXAMPLE", kdc: "dc1", ntlm: false });
+  assert.equal(hostOf({ ...realm, realm: " " }, "a").kerberos, undefined);
+  assert.equal(hostOf({ ...realm, protocol: "vnc" }, "a").kerberos, undefined);
   assert.equal(hostOf({ idle_minutes: "" }, "a").idle_minutes, null);
   assert.equal(hostOf({ idle_minutes: "soon" }, "a").idle_minutes, -1);
 });
