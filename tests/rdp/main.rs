@@ -2,6 +2,7 @@
 //! x11-utils, openssl): what is drawn arrives, what is typed is received, and hosts that lie, hang or change are survived.
 #![cfg(feature = "rdp")]
 
+mod asking;
 mod hostile;
 mod peers;
 #[allow(dead_code, reason = "shared with the X11 source's tests")]
