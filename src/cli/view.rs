@@ -249,7 +249,10 @@ fn typed_login(asks: &HostAsks) -> Result<HostLogin, Failure> {
     let domain = typed_or("Domain", &asks.domain)?;
     let password = rpassword::prompt_password(format!("Password of {user}: "))?.into();
     let remember = asks.remember
-        && matches!(&*typed_or("Remember it for the next time (y/n)", "n")?.to_lowercase(), "y" | "yes" | "o" | "oui");
+        && matches!(
+            &*typed_or("Remember it for the next time (y/n)", "n")?.to_lowercase(),
+            "y" | "yes" | "o" | "oui"
+        );
     Ok(HostLogin { user, domain, password, remember })
 }
 

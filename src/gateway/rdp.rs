@@ -23,7 +23,12 @@ pub(super) struct RdpHosts {
 
 impl Default for RdpHosts {
     fn default() -> Self {
-        RdpHosts { known: Arc::new(KnownHosts::new(None)), audit: None, over: Arc::default(), sign_ins: Arc::default() }
+        RdpHosts {
+            known: Arc::new(KnownHosts::new(None)),
+            audit: None,
+            over: Arc::default(),
+            sign_ins: Arc::default(),
+        }
     }
 }
 

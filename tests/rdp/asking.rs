@@ -186,7 +186,10 @@ async fn where_nobody_is_asked_only_what_is_kept_opens_an_application() {
     let ward = Ward::set("stored", "credentials = 'stored'").await;
     let anne = ward.anne().await;
     let refused = anne.address("ts").await.map(drop).unwrap_err();
-    assert!(matches!(&refused, SignInFailed::Refused(reason) if reason.contains("no credential")), "{refused}");
+    assert!(
+        matches!(&refused, SignInFailed::Refused(reason) if reason.contains("no credential")),
+        "{refused}"
+    );
     let refused = anne.give("ts", &login(PASSWORD, false)).await.unwrap_err();
     assert!(matches!(refused, SignInFailed::Refused(_)), "{refused}");
     ward.set_credential(PASSWORD);

@@ -45,8 +45,14 @@ pub struct CredentialsAsked {
 impl std::fmt::Display for CredentialsAsked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.refused {
-            None => write!(f, "no credential of yours for {} is known here: give your user and password", self.host),
-            Some(reason) => write!(f, "{} did not let you in: {reason}; give your user and password", self.host),
+            None => write!(
+                f,
+                "no credential of yours for {} is known here: give your user and password",
+                self.host
+            ),
+            Some(reason) => {
+                write!(f, "{} did not let you in: {reason}; give your user and password", self.host)
+            }
         }
     }
 }
@@ -98,7 +104,12 @@ pub(super) async fn start(
 }
 
 /// Opens an application, or goes on with a session whose host lets nobody in, by what its user typed.
-pub async fn give(shared: &Arc<Shared>, person: &Person, wished: &str, typed: Typed) -> Result<String, OpenError> {
+pub async fn give(
+    shared: &Arc<Shared>,
+    person: &Person,
+    wished: &str,
+    typed: Typed,
+) -> Result<String, OpenError> {
     let applications = shared.hosts.applications();
     let named = applications.running(wished).filter(|running| running.user == person.user.id);
     let name = named.as_ref().map_or(wished, |running| &running.application);
@@ -129,7 +140,9 @@ async fn take(
     let _turn = turn.lock().await;
     let wish = Wish::new(shared, person, application, settings)?;
     if typed.remember && !application.credentials().remembers() {
-        shared.audit.refused(wish.record(Event::CredentialsRefused { reason: "they may not be kept".into() }, ""));
+        shared
+            .audit
+            .refused(wish.record(Event::CredentialsRefused { reason: "they may not be kept".into() }, ""));
         return Err(OpenError::NotKept(wish.host));
     }
     let newest = || shared.hosts.applications().running_of(&person.user.id, &application.name);
@@ -191,7 +204,9 @@ impl<'a> Wish<'a> {
     }
 
     fn failed(&self, reason: String, session: &str) -> OpenError {
-        self.shared.audit.refused(self.record(Event::StartFailed { reason: reason.as_str().into() }, session));
+        self.shared
+            .audit
+            .refused(self.record(Event::StartFailed { reason: reason.as_str().into() }, session));
         OpenError::Failed { application: self.application.title.english().to_owned(), reason }
     }
 
@@ -206,7 +221,9 @@ impl<'a> Wish<'a> {
             Ok(Some(_)) if why_not.is_some() => Err(self.ask(why_not, "").await),
             Ok(Some(_)) => Ok(()),
             Ok(None) if self.application.credentials().asks() => Err(self.ask(None, "").await),
-            Ok(None) => Err(self.failed(format!("no credential of yours for {} is known here", self.host), "")),
+            Ok(None) => {
+                Err(self.failed(format!("no credential of yours for {} is known here", self.host), ""))
+            }
             Err(error) => Err(self.failed(error.to_string(), "")),
         }
     }
@@ -281,7 +298,8 @@ impl<'a> Wish<'a> {
         }
         if typed.remember {
             let record = self.record(Event::CredentialsStored, session);
-            let keeping = Keeping { people: self.people.clone(), user: person.user.id.clone(), typed, record };
+            let keeping =
+                Keeping { people: self.people.clone(), user: person.user.id.clone(), typed, record };
             self.keep(session, verdict == Some(Verdict::LetIn), keeping).await;
         }
         Ok(())
@@ -362,7 +380,8 @@ fn bring(
         runtime.spawn(async move {
             let _ = answer.send(kept(people.identity(), &id, &host).await);
         });
-        let kept = answered.recv_timeout(PATIENCE).unwrap_or_else(|_| Err("the store does not answer".into()))?;
+        let kept =
+            answered.recv_timeout(PATIENCE).unwrap_or_else(|_| Err("the store does not answer".into()))?;
         kept.ok_or_else(|| {
             sign_ins.lacks(&name);
             "no credential of this user for this host is known here".to_owned()

@@ -9,6 +9,7 @@ mod inbox;
 mod keyboard;
 mod layout;
 mod live;
+mod mending;
 mod monitors;
 mod report;
 mod settings;
