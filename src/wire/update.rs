@@ -274,7 +274,7 @@ fn read_video(r: &mut Reader, header: &UpdateHeader) -> Result<VideoFrame, WireE
 pub(super) fn read_copies(r: &mut Reader, screen: Rect) -> Result<Vec<CopyRect>, WireError> {
     let count = r.count(MAX_COPIES, "an update's copies")?;
     let mut copies = Vec::with_capacity(count);
-    let mut left = screen.area() * MAX_COPIED_SCREENS;
+    let (mut moved, limit) = (0, screen.area() * MAX_COPIED_SCREENS);
     for _ in 0..count {
         let mut value = || side(r, "a copy");
         let from = Rect::new(value()?, value()?, value()?, value()?);
@@ -282,9 +282,10 @@ pub(super) fn read_copies(r: &mut Reader, screen: Rect) -> Result<Vec<CopyRect>,
         if from.is_empty() || !screen.contains(&from) || !screen.contains(&copy.target()) {
             return Err(WireError::Meaningless { what: "a copy outside the screen", value: from.x.into() });
         }
-        let area = from.area();
-        let too_much = WireError::Meaningless { what: "copies of more than 32 screens", value: area };
-        left = left.checked_sub(area).ok_or(too_much)?;
+        moved += from.area();
+        if moved > limit {
+            return Err(WireError::TooMuch { what: "the pixels that an update copies", value: moved, limit });
+        }
         copies.push(copy);
     }
     Ok(copies)
