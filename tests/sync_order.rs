@@ -199,6 +199,45 @@ fn a_miss_before_a_copy_makes_every_tile_be_sent_again() {
     assert_eq!(again, (0..49).collect::<Vec<_>>(), "a copy read what the viewer did not have");
 }
 
+#[test]
+fn a_viewer_that_takes_nothing_for_long_is_not_sent_more_copies_than_one_may_have() {
+    let mut session = Sending::new(448, 448);
+    let mut ink = 1u32;
+    let mut noise = session.scene.framebuffer().clone();
+    for pixel in noise.pixels_mut() {
+        ink = ink.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *pixel = ink >> 8;
+    }
+    let change = session.scene.absorb(&noise, &TileSet::full(49), 0).unwrap();
+    session.delivery.changed(&session.scene, &change, 1);
+    // It scrolls up and down; once copies are sent the path takes nothing more.
+    let (mut moved, mut copies, screen) = (0, false, 448 * 448);
+    for now in 2..400 {
+        if !copies && let Some(header) = session.send(now) {
+            copies = !header.copies.is_empty();
+            session.delivery.acknowledged(&session.scene, header.number, 0, &[], now).unwrap();
+        }
+        let source = match now % 2 {
+            0 => scrolled(&mut session.scene),
+            _ => {
+                let mut down = session.scene.framebuffer().clone();
+                down.copy_within(Rect::new(0, 0, 448, 428), 0, 20);
+                down
+            }
+        };
+        let change = session.scene.absorb(&source, &TileSet::full(49), 0).unwrap();
+        if copies {
+            moved += change.moves.iter().map(|each| each.from.area()).sum::<u64>();
+        }
+        session.delivery.changed(&session.scene, &change, now);
+    }
+    assert!(moved > 32 * screen, "nothing was moved, so this shows nothing");
+    let header = session.send(400).unwrap();
+    let sent = header.copies.iter().map(|copy| copy.from.area()).sum::<u64>();
+    assert!(sent <= 32 * screen && sent > 16 * screen, "{sent}");
+    assert!(!header.tiles.is_empty() || session.send(401).is_some(), "the rest comes as tiles");
+}
+
 /// The scene moved up by twenty rows.
 fn scrolled(scene: &mut Scene) -> Framebuffer {
     let mut source = scene.framebuffer().clone();

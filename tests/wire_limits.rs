@@ -186,6 +186,18 @@ fn an_update_has_at_most_256_copies_and_names_each_tile_once() {
 }
 
 #[test]
+fn the_copies_of_an_update_move_32_screens_at_most() {
+    let read = |stream: &[u8]| read_update(stream).map(|_| ());
+    let whole = |copies: usize| {
+        let mut stream = [varints(&[2, 1, 0, 1, 300, 200, 0]), vec![0], varints(&[copies as u64])].concat();
+        (0..copies).for_each(|_| stream.extend(varints(&[0, 0, 300, 200, 0, 0])));
+        stream.extend(varints(&[0, 0]));
+        stream
+    };
+    assert_limit(MAX_COPIED_SCREENS as usize, whole, read);
+}
+
+#[test]
 fn an_update_has_at_most_4096_tiles_with_pixels() {
     let read = |stream: &[u8]| read_update(stream).map(|_| ());
     assert_limit(MAX_UPDATE_TILES, |tiles| update(7_680, 4_320, 0, 0, &[(0, tiles as u64)]), read);

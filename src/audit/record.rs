@@ -152,6 +152,16 @@ pub enum Event {
         host_user: Text,
         reason: Text,
     },
+    /// A user was asked for their credentials on a host without chevet.
+    CredentialsAsked {
+        reason: Text,
+    },
+    /// What a user typed is kept for the next time.
+    CredentialsStored,
+    /// What a user typed was not taken, by the host or by the gateway.
+    CredentialsRefused {
+        reason: Text,
+    },
     /// A host without chevet, to which the gateway had signed in, is gone.
     HostLost {
         reason: Text,
@@ -283,9 +293,9 @@ impl Record {
     /// It happens now, and went as such events go: a refusal is a minor failure, a loss a serious one.
     pub fn new(event: Event) -> Record {
         use Event::{
-            AdminRefused, AttachRefused, CertificateRefused, HostRefused, HostSignInRefused, JournalMended,
-            NotSent, OfferRefused, RecordingFailed, RecordsLost, RefusedAgain, ShareRefused, SignInRefused,
-            StartFailed, TicketRefused, WatchRefused,
+            AdminRefused, AttachRefused, CertificateRefused, CredentialsRefused, HostRefused,
+            HostSignInRefused, JournalMended, NotSent, OfferRefused, RecordingFailed, RecordsLost,
+            RefusedAgain, ShareRefused, SignInRefused, StartFailed, TicketRefused, WatchRefused,
         };
         let outcome = match &event {
             SignInRefused { .. }
@@ -295,6 +305,7 @@ impl Record {
             | HostRefused { .. }
             | CertificateRefused { .. }
             | HostSignInRefused { .. }
+            | CredentialsRefused { .. }
             | WatchRefused { .. }
             | ShareRefused { .. }
             | AdminRefused { .. }

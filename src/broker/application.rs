@@ -32,6 +32,9 @@ pub struct Application {
     #[cfg(feature = "rdp")]
     #[serde(default)]
     pub rdp: Option<crate::source::rdp::RdpSettings>,
+    /// With `rdp`: where each user's credentials come from.
+    #[serde(default)]
+    pub credentials: Option<CredentialPolicy>,
     #[serde(default)]
     pub groups: Vec<String>,
     #[serde(default)]
@@ -84,6 +87,29 @@ pub struct Limits {
     pub cpu_percent: u32,
     /// Processes and threads.
     pub tasks: u32,
+}
+
+/// Where the credentials come from that a user signs in with on a host without chevet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CredentialPolicy {
+    /// Those that are kept for the user. Nobody is asked.
+    Stored,
+    /// The same; who has none, or whose are refused, is asked for the one session.
+    #[default]
+    Ask,
+    /// The same; and what was typed is kept if the user wishes it.
+    AskAndRemember,
+}
+
+impl CredentialPolicy {
+    pub fn asks(self) -> bool {
+        self != CredentialPolicy::Stored
+    }
+
+    pub fn remembers(self) -> bool {
+        self == CredentialPolicy::AskAndRemember
+    }
 }
 
 /// A name for people, in the page's languages.
@@ -149,6 +175,11 @@ impl Application {
         false
     }
 
+    /// Where each user's credentials for its host come from.
+    pub fn credentials(&self) -> CredentialPolicy {
+        self.credentials.unwrap_or_default()
+    }
+
     /// How long nobody may look before it ends, in seconds.
     pub fn idle_seconds(&self) -> Option<f64> {
         self.end_when_idle_minutes.map(|minutes| minutes * 60.0)
@@ -188,6 +219,9 @@ impl Application {
             ),
             _ if self.is_remote() && (!self.hosts.is_empty() || !line.is_empty()) => Some(
                 "it has `rdp`, so leave `hosts` and `command` out: what is started there is rdp's `program`",
+            ),
+            _ if self.credentials.is_some() && !self.is_remote() => Some(
+                "`credentials` is for an application with `rdp`: hosts with chevet ask for none, leave it out",
             ),
             _ if self.hosts.is_empty() && !self.is_remote() => Some(
                 "`hosts` names no host that may run it: give their names, or [\"*\"] for every enrolled one",
@@ -321,6 +355,7 @@ mod tests {
         assert!(fault("command = 'xterm'").unwrap().contains("list"));
         assert_eq!(fault("command = ['a']\nicon = '/a.png'"), None);
         assert!(fault("command = ['a']\nicon = '//evil.example/a.png'").unwrap().contains("icon"));
+        assert!(fault("credentials = 'ask'").unwrap().contains("rdp"));
         assert!(fault("command = []").unwrap().contains("empty"));
         assert!(fault("command = ['a']\nwidth = 1").unwrap().contains("pixels"));
         assert!(fault("command = ['a']\nenvironment = { 'A B' = '1' }").unwrap().contains("letters"));
@@ -329,6 +364,20 @@ mod tests {
         let none = toml::from_str::<Application>(none).unwrap();
         assert!(none.fault().unwrap().contains("letters"), "a dot would be another session's");
         assert_eq!((none.title.french(), none.title.english()), ("Dossier", "Record"));
+    }
+
+    #[cfg(feature = "rdp")]
+    #[test]
+    fn who_has_no_credentials_is_asked_unless_the_configuration_says_otherwise() {
+        let policy = |more: &str| {
+            let text = format!("name = 'a'\ntitle = 'A'\nrdp = {{ address = 'ts1' }}\n{more}");
+            let application = toml::from_str::<Application>(&text).unwrap();
+            assert_eq!(application.fault(), None);
+            application.credentials()
+        };
+        assert!(policy("").asks() && !policy("").remembers());
+        assert!(!policy("credentials = 'stored'").asks());
+        assert!(policy("credentials = 'ask-and-remember'").remembers());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 mod application;
 mod placement;
 
-pub use application::{Application, Applications, Command, Limits, Running, Title};
+pub use application::{Application, Applications, Command, CredentialPolicy, Limits, Running, Title};
 pub use placement::{Candidate, order};
 mod invitations;
 

@@ -1,7 +1,7 @@
 use super::{Failure, interrupted};
 use chevet::client::{
-    Address, CardChoice, CardProblem, DeviceCode, Headless, PinFrom, Roads, SYNTAX, Script, SignedIn,
-    SmartCard, page_of, run_headless,
+    Address, CardChoice, CardProblem, DeviceCode, Headless, HostAsks, HostLogin, PinFrom, Roads, SYNTAX,
+    Script, SignInFailed, SignedIn, SmartCard, page_of, run_headless,
 };
 use chevet::link::parse_fingerprint;
 use std::io::{IsTerminal, Read};
@@ -185,7 +185,13 @@ impl View {
                 Some(session) => session,
                 None => only_one(person.sessions().await?)?,
             };
-            person.address(&session).await?
+            match person.address(&session).await {
+                Err(SignInFailed::Credentials { reason, asks }) => {
+                    let session = host_asks(&person, &session, reason, *asks).await?;
+                    person.address(&session).await?
+                }
+                address => address?,
+            }
         };
         Ok((address, card.map(|card| (card, person))))
     }
@@ -213,6 +219,55 @@ fn password_of(user: &str) -> Result<zeroize::Zeroizing<String>, Failure> {
     let mut text = String::new();
     std::io::stdin().take(4_096).read_to_string(&mut text)?;
     Ok(text.lines().next().unwrap_or_default().to_owned().into())
+}
+
+/// Asks on the terminal for what a host wants to know until it lets the user in. Nothing is tried twice.
+async fn host_asks(
+    person: &SignedIn,
+    session: &str,
+    mut reason: String,
+    mut asks: HostAsks,
+) -> Result<String, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(format!("{reason} (they are asked for on a terminal)").into());
+    }
+    loop {
+        eprintln!("{reason}");
+        let login = tokio::task::block_in_place(|| typed_login(&asks))?;
+        match person.give(session, &login).await {
+            Err(SignInFailed::Credentials { reason: why, asks: next }) => {
+                (reason, asks) = (why, *next);
+                (asks.user, asks.domain) = (login.user, login.domain);
+            }
+            given => return Ok(given?),
+        }
+    }
+}
+
+fn typed_login(asks: &HostAsks) -> Result<HostLogin, Failure> {
+    let user = typed_or(&format!("User on {}", asks.host), &asks.user)?;
+    let domain = typed_or("Domain", &asks.domain)?;
+    let password = rpassword::prompt_password(format!("Password of {user}: "))?.into();
+    let remember = asks.remember
+        && matches!(
+            &*typed_or("Remember it for the next time (y/n)", "n")?.to_lowercase(),
+            "y" | "yes" | "o" | "oui"
+        );
+    Ok(HostLogin { user, domain, password, remember })
+}
+
+/// A line from the terminal; an empty one stands for what is proposed.
+fn typed_or(question: &str, proposed: &str) -> Result<String, Failure> {
+    match proposed {
+        "" => eprint!("{question}: "),
+        proposed => eprint!("{question} [{proposed}]: "),
+    }
+    let mut text = String::new();
+    if std::io::stdin().read_line(&mut text)? == 0 {
+        return Err("nothing was typed".into());
+    }
+    let typed = text.trim();
+    Ok(if typed.is_empty() { proposed } else { typed }.to_owned())
 }
 
 fn only_one(mut sessions: Vec<String>) -> Result<String, Failure> {

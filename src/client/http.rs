@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A card signs slowly, and some readers ask first.
 const CARD_PATIENCE: Duration = Duration::from_secs(60);
-/// A ticket may be for an application that has to be started first, on one host after another.
+/// A ticket may be for an application that has to be started first, on one host after another, or that a host lets in slowly.
 const TICKET_PATIENCE: Duration = Duration::from_secs(50);
 /// No gateway's answer is longer.
 const MOST_BYTES: usize = 1 << 20;
@@ -42,7 +42,8 @@ impl Site {
         bearer: Option<&str>,
         body: Option<&Value>,
     ) -> Result<(StatusCode, Value), String> {
-        let patience = if path == "/api/tickets" { TICKET_PATIENCE } else { PATIENCE };
+        let slow = matches!(path, "/api/tickets" | "/api/credentials");
+        let patience = if slow { TICKET_PATIENCE } else { PATIENCE };
         within(patience, self.try_ask(method, path, bearer, body, None)).await
     }
 

@@ -51,4 +51,4 @@ pub use http::Site;
 pub use mirror::{MAGIC, Mirror, MirrorError};
 pub use report::Report;
 pub use script::{Act, SYNTAX, Script, ScriptError};
-pub use signed_in::{SignInFailed, SignedIn};
+pub use signed_in::{HostAsks, HostLogin, SignInFailed, SignedIn};

@@ -18,10 +18,34 @@ pub enum SignInFailed {
     Refused(String),
     #[error("a one-time code is needed too: give it with --code")]
     CodeNeeded,
+    /// The host of a session wants to know from its user with what to sign in.
+    #[error("{reason}")]
+    Credentials { reason: String, asks: Box<HostAsks> },
     #[error(transparent)]
     Address(#[from] AddressError),
     #[error("making a key for the ticket failed")]
     Key,
+}
+
+/// What a host without chevet wants to know before it lets a user in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default)]
+pub struct HostAsks {
+    pub host: String,
+    /// What is proposed.
+    pub user: String,
+    pub domain: String,
+    /// Whether the gateway would keep what is typed.
+    pub remember: bool,
+}
+
+/// What a user signs in with on a host without chevet.
+pub struct HostLogin {
+    pub user: String,
+    pub domain: String,
+    pub password: zeroize::Zeroizing<String>,
+    /// The gateway is to keep it for the next time.
+    pub remember: bool,
 }
 
 /// The secret of a sign-in, and where it holds.
@@ -81,6 +105,16 @@ impl SignedIn {
             ticket: answer["ticket"].as_str().unwrap_or_default().as_bytes().to_vec(),
             holder: Some(Arc::new(key)),
         })
+    }
+
+    /// Signs in to the host of an application or session with what its user typed. Returns the session that this opened.
+    pub async fn give(&self, session: &str, login: &HostLogin) -> Result<String, SignInFailed> {
+        let HostLogin { user, domain, password, remember } = login;
+        let typed = json!({
+            "session": session, "user": user, "domain": domain, "password": password.as_str(), "remember": remember,
+        });
+        let answer = self.ask(Method::POST, "/api/credentials", Some(&typed)).await?;
+        Ok(answer["session"].as_str().unwrap_or(session).to_owned())
     }
 
     /// Asks the user who told a code to be let in to watch, and waits for the answer.
@@ -154,5 +188,9 @@ fn read(site: &Site, answer: Result<(StatusCode, Value), String>) -> Result<Valu
         return Err(SignInFailed::CodeNeeded);
     }
     let reason = answer["reason"].as_str().map(str::to_owned);
+    if answer["error"] == "credentials" {
+        let asks = serde_json::from_value(answer["asks"].clone()).unwrap_or_default();
+        return Err(SignInFailed::Credentials { reason: reason.unwrap_or_default(), asks: Box::new(asks) });
+    }
     Err(SignInFailed::Refused(reason.unwrap_or_else(|| format!("the gateway answered {status}"))))
 }

@@ -394,6 +394,8 @@ async fn ticket(
     // Who asks for an application is given the session that they have of it, or a new one.
     if people(&shared)?.broker().applications().named(&wish.session).is_some() {
         wish.session = applications::opened(&shared, &person, &wish.session, place.from()).await?;
+    } else {
+        applications::may_go_on(&shared, &person, &wish.session, place.from()).await?;
     }
     let ticket = ticket_for(&shared, &person, &wish.session, wish.holder, &place).await?;
     Ok(answer(json!({"ticket": ticket, "session": wish.session})))

@@ -4,11 +4,19 @@
 #![allow(clippy::result_large_err)]
 
 use super::api::{about, answer, own_page, people, person, refusal};
+#[cfg(feature = "rdp")]
+use super::api::{no_store, unreadable};
 use super::hosts::{self, OpenError};
 use super::{Place, Shared, availability};
 use crate::audit::Event;
+#[cfg(feature = "rdp")]
+use crate::identity::HostCredential;
 use crate::identity::Person;
+#[cfg(feature = "rdp")]
+use axum::Json;
 use axum::Router;
+#[cfg(feature = "rdp")]
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -18,9 +26,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub(super) fn router() -> Router<Arc<Shared>> {
-    Router::new()
+    let router = Router::new()
         .route("/api/applications/{name}/open", post(open))
-        .route("/api/sessions/{name}/end", post(end))
+        .route("/api/sessions/{name}/end", post(end));
+    #[cfg(feature = "rdp")]
+    let router = router.route("/api/credentials", post(credentials));
+    router
 }
 
 /// The applications that somebody may have, and their sessions of each.
@@ -55,22 +66,97 @@ pub(super) async fn opened(
     application: &str,
     from: IpAddr,
 ) -> Result<String, Response> {
-    hosts::open(shared, person, application).await.map_err(|error| {
-        let (status, word) = match &error {
-            // As of a session that is not published: it cannot be told from one that does not exist.
-            OpenError::NotYours(_) => (StatusCode::FORBIDDEN, "not-yours"),
-            OpenError::NoHost(_) => (StatusCode::SERVICE_UNAVAILABLE, "no-host"),
-            OpenError::Full(_) => (StatusCode::SERVICE_UNAVAILABLE, "full"),
-            OpenError::TooMany => (StatusCode::CONFLICT, "too-many-sessions"),
-            OpenError::Failed { .. } => (StatusCode::BAD_GATEWAY, "not-started"),
-        };
-        if !matches!(error, OpenError::NotYours(_) | OpenError::TooMany) {
-            availability::not_started(shared, application);
-        }
-        let refused = about(person, Event::TicketRefused { reason: error.to_string().into() });
-        shared.audit.refused(refused.application(application).peer(from));
-        refusal(status, word, &error.to_string())
-    })
+    let opened = hosts::open(shared, person, application).await;
+    opened.map_err(|error| not_opened(shared, person, application, from, &error))
+}
+
+/// The answer to whoever is given no session.
+pub(super) fn not_opened(
+    shared: &Shared,
+    person: &Person,
+    application: &str,
+    from: IpAddr,
+    error: &OpenError,
+) -> Response {
+    #[cfg(feature = "rdp")]
+    if let OpenError::Credentials(asks) = error {
+        let body = json!({"error": "credentials", "reason": error.to_string(), "asks": **asks});
+        return (StatusCode::PRECONDITION_REQUIRED, no_store(), Json(body)).into_response();
+    }
+    let (status, word) = match error {
+        // As of a session that is not published: it cannot be told from one that does not exist.
+        OpenError::NotYours(_) => (StatusCode::FORBIDDEN, "not-yours"),
+        OpenError::NoHost(_) => (StatusCode::SERVICE_UNAVAILABLE, "no-host"),
+        OpenError::Full(_) => (StatusCode::SERVICE_UNAVAILABLE, "full"),
+        OpenError::TooMany => (StatusCode::CONFLICT, "too-many-sessions"),
+        OpenError::Failed { .. } => (StatusCode::BAD_GATEWAY, "not-started"),
+        #[cfg(feature = "rdp")]
+        OpenError::Credentials(_) => (StatusCode::PRECONDITION_REQUIRED, "credentials"),
+        #[cfg(feature = "rdp")]
+        OpenError::TooManyTries(_) => (StatusCode::TOO_MANY_REQUESTS, "too-many"),
+        #[cfg(feature = "rdp")]
+        OpenError::NotKept(_) => (StatusCode::FORBIDDEN, "not-kept"),
+    };
+    if matches!(error, OpenError::NoHost(_) | OpenError::Full(_) | OpenError::Failed { .. }) {
+        availability::not_started(shared, application);
+    }
+    let refused = about(person, Event::TicketRefused { reason: error.to_string().into() });
+    shared.audit.refused(refused.application(application).peer(from));
+    refusal(status, word, &error.to_string())
+}
+
+#[cfg(feature = "rdp")]
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CredentialsTyped {
+    /// An application, or a session of theirs.
+    session: String,
+    user: String,
+    #[serde(default)]
+    domain: String,
+    password: String,
+    #[serde(default)]
+    remember: bool,
+}
+
+/// What somebody signs in with on a host without chevet, because they were asked. Answered once the host has let them in, or
+/// cannot say.
+#[cfg(feature = "rdp")]
+async fn credentials(
+    State(shared): State<Arc<Shared>>,
+    Extension(place): Extension<Place>,
+    headers: HeaderMap,
+    typed: Result<Json<CredentialsTyped>, JsonRejection>,
+) -> Result<Response, Response> {
+    own_page(&shared, &headers)?;
+    let person = person(&shared, &headers).await?;
+    let Json(typed) = typed.map_err(unreadable)?;
+    let CredentialsTyped { session, user, domain, password, remember } = typed;
+    let credential = HostCredential { user, domain, password: password.into() };
+    if !credential.is_sensible() {
+        let reason = "a user is named, and user, domain and password have 256 bytes each at most";
+        return Err(refusal(StatusCode::BAD_REQUEST, "request", reason));
+    }
+    let given = hosts::give(&shared, &person, &session, hosts::Typed { credential, remember }).await;
+    let application = session.split('.').next().unwrap_or_default();
+    let given = given.map_err(|error| not_opened(&shared, &person, application, place.from(), &error))?;
+    Ok(answer(json!({"session": given})))
+}
+
+/// Before a session that its host does not let in is shown, its user is asked.
+pub(super) async fn may_go_on(
+    shared: &Shared,
+    person: &Person,
+    session: &str,
+    from: IpAddr,
+) -> Result<(), Response> {
+    #[cfg(feature = "rdp")]
+    if let Some(asked) = hosts::to_be_asked(shared, person, session).await {
+        return Err(not_opened(shared, person, session, from, &asked));
+    }
+    #[cfg(not(feature = "rdp"))]
+    let _ = (shared, person, session, from);
+    Ok(())
 }
 
 async fn open(

@@ -1,5 +1,9 @@
 //! What the gateway's sessions on RDP hosts share: the certificates that are remembered, and the journal.
 
+mod sign_ins;
+
+pub(super) use sign_ins::{SignIns, Verdict};
+
 use crate::audit::{Audit, Event, Record};
 use crate::source::rdp::{Keyring, KnownHosts, Notice, Notify, RdpConfig, RdpSettings, fingerprint_text};
 use std::collections::HashSet;
@@ -14,18 +18,25 @@ pub(super) struct RdpHosts {
     audit: Option<Arc<Audit>>,
     /// The sessions whose users have signed out on their hosts.
     over: Arc<Mutex<HashSet<String>>>,
+    sign_ins: Arc<SignIns>,
 }
 
 impl Default for RdpHosts {
     fn default() -> Self {
-        RdpHosts { known: Arc::new(KnownHosts::new(None)), audit: None, over: Arc::default() }
+        RdpHosts {
+            known: Arc::new(KnownHosts::new(None)),
+            audit: None,
+            over: Arc::default(),
+            sign_ins: Arc::default(),
+        }
     }
 }
 
 impl RdpHosts {
     pub(super) fn new(state_directory: Option<&Path>, audit: Arc<Audit>) -> Self {
         let path = state_directory.map(|directory| directory.join(KNOWN_HOSTS));
-        RdpHosts { known: Arc::new(KnownHosts::new(path)), audit: Some(audit), over: Arc::default() }
+        let known = Arc::new(KnownHosts::new(path));
+        RdpHosts { known, audit: Some(audit), over: Arc::default(), sign_ins: Arc::default() }
     }
 
     /// Everything that a session's source is started with.
@@ -45,9 +56,18 @@ impl RdpHosts {
         self.over.lock().unwrap_or_else(PoisonError::into_inner).remove(session)
     }
 
+    /// How sessions were let in.
+    pub(super) fn sign_ins(&self) -> &Arc<SignIns> {
+        &self.sign_ins
+    }
+
     fn notify(&self, session: String) -> Notify {
-        let (audit, over) = (self.audit.clone(), self.over.clone());
+        let (audit, over, sign_ins) = (self.audit.clone(), self.over.clone(), self.sign_ins.clone());
+        let source = sign_ins.begin(&session);
         Arc::new(move |notice| {
+            if let Some(verdict) = verdict_of(&notice) {
+                sign_ins.tell(&session, source, verdict);
+            }
             if matches!(notice, Notice::SignedOut) {
                 over.lock().unwrap_or_else(PoisonError::into_inner).insert(session.clone());
             }
@@ -59,14 +79,26 @@ impl RdpHosts {
                 Notice::Distrusted { host, reason } => {
                     (host, Event::CertificateRefused { reason: reason.into() })
                 }
-                Notice::SignedOut => return,
+                Notice::SignedOut | Notice::NotReached => return,
                 Notice::SignedIn { host, user } => (host, Event::HostSignedIn { host_user: user.into() }),
                 Notice::SignInRefused { host, user, reason } => {
+                    // What was typed, and is no user's name there, may be a password in the wrong field.
+                    let user = if sign_ins.was_typed(&session) { String::new() } else { user };
                     (host, Event::HostSignInRefused { host_user: user.into(), reason: reason.into() })
                 }
                 Notice::Lost { host, reason } => (host, Event::HostLost { reason: reason.into() }),
             };
             audit.record(Record::new(event).host(host).session(session.as_str()));
         })
+    }
+}
+
+/// What a notice says of whether the host lets the session in.
+fn verdict_of(notice: &Notice) -> Option<Verdict> {
+    match notice {
+        Notice::SignedIn { .. } => Some(Verdict::LetIn),
+        Notice::SignInRefused { reason, .. } => Some(Verdict::Refused(reason.clone())),
+        Notice::Distrusted { .. } | Notice::NotReached => Some(Verdict::Unsettled),
+        Notice::Trusted { .. } | Notice::Lost { .. } | Notice::SignedOut => None,
     }
 }

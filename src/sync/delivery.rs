@@ -14,8 +14,8 @@ use super::budget::{Budget, Sent};
 use super::motion::MOST_REGIONS;
 use super::tile_bytes::TileBytes;
 use super::{CacheMirror, Change, Micros, Scene, Teaching, root};
-use crate::screen::{Framebuffer, Grid, HashKey, Rect, TILE, TileHash, TileId, TileSet, hash_tile};
-use crate::wire::limits::{MAX_COPIES, MAX_UPDATE_TILES, MAX_WAITING};
+use crate::screen::{Framebuffer, Grid, HashKey, Move, Rect, TILE, TileHash, TileId, TileSet, hash_tile};
+use crate::wire::limits::{MAX_COPIED_SCREENS, MAX_COPIES, MAX_UPDATE_TILES, MAX_WAITING};
 use crate::wire::{CachedTile, CopyRect, KnownScreen, TilePart, UpdateHeader, WireError};
 use std::collections::BTreeMap;
 
@@ -199,8 +199,7 @@ impl Delivery {
     /// The scene changed. Moves are taken as copies if the viewer has all that they touch as it was.
     pub fn changed(&mut self, scene: &Scene, change: &Change, now: Micros) {
         let has_before = change.moved.iter().all(|moved| self.has[moved.tile as usize] == Some(moved.before));
-        let room = self.copies.len() + change.moves.len() <= MAX_COPIES;
-        if !change.moves.is_empty() && has_before && room {
+        if !change.moves.is_empty() && has_before && self.has_room_for(&change.moves) {
             self.copies.extend(change.moves.iter().map(|each| CopyRect {
                 from: each.from,
                 x: each.x,
@@ -216,6 +215,15 @@ impl Delivery {
         for tile in change.tiles.iter().chain(touched) {
             self.compare(scene, tile, now);
         }
+    }
+
+    /// Whether these can go in one update with the copies that wait. Else their tiles do.
+    fn has_room_for(&self, moves: &[Move]) -> bool {
+        let areas =
+            self.copies.iter().map(|copy| copy.from.area()).chain(moves.iter().map(|each| each.from.area()));
+        let (width, height) = self.grid.size();
+        let most = u64::from(width) * u64::from(height) * MAX_COPIED_SCREENS;
+        self.copies.len() + moves.len() <= MAX_COPIES && areas.sum::<u64>() <= most
     }
 
     /// The viewer takes updates that give only a part of a tile.

@@ -16,6 +16,8 @@ pub const MAX_EVENT: usize = MAX_TEXT + 32;
 pub const MAX_TILES: usize = 16_384;
 /// Copies in one update.
 pub const MAX_COPIES: usize = 256;
+/// What the copies of one update move, in screens: each is that much work for a viewer.
+pub const MAX_COPIED_SCREENS: u64 = 32;
 /// Tiles with pixels in one update.
 pub const MAX_UPDATE_TILES: usize = 4_096;
 /// An update stream, in bytes.

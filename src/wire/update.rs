@@ -274,12 +274,17 @@ fn read_video(r: &mut Reader, header: &UpdateHeader) -> Result<VideoFrame, WireE
 pub(super) fn read_copies(r: &mut Reader, screen: Rect) -> Result<Vec<CopyRect>, WireError> {
     let count = r.count(MAX_COPIES, "an update's copies")?;
     let mut copies = Vec::with_capacity(count);
+    let (mut moved, limit) = (0, screen.area() * MAX_COPIED_SCREENS);
     for _ in 0..count {
         let mut value = || side(r, "a copy");
         let from = Rect::new(value()?, value()?, value()?, value()?);
         let copy = CopyRect { from, x: value()?, y: value()? };
         if from.is_empty() || !screen.contains(&from) || !screen.contains(&copy.target()) {
             return Err(WireError::Meaningless { what: "a copy outside the screen", value: from.x.into() });
+        }
+        moved += from.area();
+        if moved > limit {
+            return Err(WireError::TooMuch { what: "the pixels that an update copies", value: moved, limit });
         }
         copies.push(copy);
     }

@@ -2,6 +2,7 @@
 //! x11-utils, openssl, krb5-kdc, krb5-admin-server, python3-gssapi): what is drawn arrives, what is typed is received, and hosts that lie, hang or change are survived.
 #![cfg(feature = "rdp")]
 
+mod asking;
 mod hostile;
 mod kerberos;
 mod peers;

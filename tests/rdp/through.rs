@@ -94,7 +94,7 @@ async fn a_second_viewer_sees_the_running_session_at_once_and_a_session_outlives
 }
 
 /// All records of the gateway's journal, once this many of this event are among them.
-async fn journal_with(folder: &Folder, event: &str, count: usize) -> String {
+pub async fn journal_with(folder: &Folder, event: &str, count: usize) -> String {
     let wanted = format!(r#""event":"{event}""#);
     let begun = Instant::now();
     loop {

@@ -75,6 +75,9 @@ pub fn of(event: &Event) -> (Family, Option<Code>) {
         | E::CertificateRefused { .. }
         | E::HostSignedIn { .. }
         | E::HostSignInRefused { .. }
+        | E::CredentialsAsked { .. }
+        | E::CredentialsStored
+        | E::CredentialsRefused { .. }
         | E::HostLost { .. }
         | E::HostJoined { .. }
         | E::HostRefused { .. }

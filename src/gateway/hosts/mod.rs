@@ -8,11 +8,13 @@ mod link;
 #[cfg(feature = "rdp")]
 mod remote;
 mod start;
+#[cfg(feature = "rdp")]
+mod tries;
 mod watch;
 
 pub(super) use link::serve;
 #[cfg(feature = "rdp")]
-pub(super) use remote::restart;
+pub(super) use remote::{CredentialsAsked, Typed, give, restart, to_be_asked};
 pub(super) use start::{OpenError, end_own, open};
 pub(super) use watch::{drain_told, sign_in_ended, watch};
 
@@ -122,6 +124,8 @@ pub(crate) struct Hosts {
     /// A host has brought a session.
     offered: Notify,
     numbers: AtomicU64,
+    #[cfg(feature = "rdp")]
+    tries: tries::Tries,
 }
 
 impl Hosts {
@@ -134,6 +138,8 @@ impl Hosts {
             ended: Mutex::default(),
             offered: Notify::new(),
             numbers: AtomicU64::new(1),
+            #[cfg(feature = "rdp")]
+            tries: tries::Tries::default(),
         }
     }
 
@@ -285,6 +291,8 @@ async fn forget(shared: &Shared, running: &Running, reason: EndReason, text: &st
     if let Some(session) = shared.registry.remove(&running.session) {
         session.end(Whom::All, CloseCode::ENDED, &words).await;
     }
+    #[cfg(feature = "rdp")]
+    shared.registry.rdp().sign_ins().forget(&running.session);
     let record = Record::new(Event::SessionEnded { reason: words.as_str().into() });
     let record = record.session(running.session.as_str()).application(running.application.as_str());
     shared.audit.record(by(record.host(running.host.as_str()), person));

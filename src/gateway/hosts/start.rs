@@ -1,7 +1,7 @@
 //! Gives somebody a session of an application: the one that they have, or a new one on the least loaded host.
 
 use super::super::Shared;
-use super::{Hosts, by, end};
+use super::{Hosts, Turn, by, end};
 use crate::audit::{Event, Record};
 use crate::broker::{Application, Running, order};
 use crate::clock;
@@ -40,6 +40,17 @@ pub enum OpenError {
     TooMany,
     #[error("{application} could not be started ({reason}); try again, or tell your IT department")]
     Failed { application: String, reason: String },
+    #[cfg(feature = "rdp")]
+    #[error("{0}")]
+    Credentials(Box<super::CredentialsAsked>),
+    #[cfg(feature = "rdp")]
+    #[error(
+        "{0} has refused you several times: wait a quarter of an hour before it locks your account, or tell your IT department"
+    )]
+    TooManyTries(String),
+    #[cfg(feature = "rdp")]
+    #[error("what you type for {0} may not be kept by this gateway")]
+    NotKept(String),
 }
 
 /// Gives `person` the session of an application, whether it runs or has to be started.
@@ -62,24 +73,20 @@ async fn one_at_a_time(
     application: &Application,
 ) -> Result<String, OpenError> {
     let hosts = &shared.hosts;
-    let key = (person.user.id.clone(), application.name.clone());
-    let turn = {
-        let mut opening = hosts.opening.lock().unwrap_or_else(PoisonError::into_inner);
-        opening.retain(|_, turn| Arc::strong_count(turn) > 1);
-        opening.entry(key).or_default().clone()
-    };
+    let turn = hosts.turn(&person.user.id, &application.name);
     let _turn = turn.lock().await;
     let running = hosts.applications().running_of(&person.user.id, &application.name);
     if let Some(running) = running.filter(|_| application.single) {
+        #[cfg(feature = "rdp")]
+        if let Some(asked) = super::to_be_asked(shared, person, &running.session).await {
+            return Err(asked);
+        }
         return Ok(running.session);
     }
-    let all = hosts.applications().all_running();
-    if all.iter().filter(|running| running.user == person.user.id).count() >= MOST_OF_USER {
-        return Err(OpenError::TooMany);
-    }
+    hosts.has_room(person)?;
     #[cfg(feature = "rdp")]
     if let Some(settings) = &application.rdp {
-        return super::remote::start(shared, person, application, settings).await;
+        return super::remote::start(shared, person, application, settings, None).await;
     }
     let began = Instant::now();
     let record = |event, host: &str, session: &str| {
@@ -210,6 +217,20 @@ pub async fn end_own(shared: &Shared, person: &Person, session: &str) -> bool {
 }
 
 impl Hosts {
+    /// Held while a user is given an application.
+    pub(super) fn turn(&self, user: &str, application: &str) -> Turn {
+        let mut opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        opening.retain(|_, turn| Arc::strong_count(turn) > 1);
+        opening.entry((user.to_owned(), application.to_owned())).or_default().clone()
+    }
+
+    /// Whether a user may have one more session.
+    pub(super) fn has_room(&self, person: &Person) -> Result<(), OpenError> {
+        let all = self.applications().all_running();
+        let theirs = all.iter().filter(|running| running.user == person.user.id).count();
+        if theirs < MOST_OF_USER { Ok(()) } else { Err(OpenError::TooMany) }
+    }
+
     /// The hosts to try, the best first.
     fn in_turn(&self, application: &Application) -> Result<Vec<String>, OpenError> {
         let candidates = self.candidates(&application.name);

@@ -297,6 +297,7 @@ impl RemoteHost {
             environment: std::collections::BTreeMap::default(),
             hosts: Vec::new(),
             rdp: Some(self.rdp(authority)),
+            credentials: None,
             groups: self.groups.clone(),
             users: Vec::new(),
             width: 1_280,

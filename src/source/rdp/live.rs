@@ -4,6 +4,7 @@ use super::clipboard::News;
 use super::connect::Line;
 use super::failure::{Failure, Target, logon_status};
 use super::keyboard::Keyboard;
+use super::mending::{self, Mending, Remedy};
 use super::{Shared, paint};
 use crate::rdp::{DecodeError, Decoder};
 use crate::source::{SourceEvent, SourceState};
@@ -52,6 +53,7 @@ pub struct Live<'a> {
     factory: ConnectionActivationFactory,
     /// Whether the host may be asked to draw everything again, by either of two means.
     redraw: (bool, bool),
+    mending: Mending,
     shown: bool,
     begun: Instant,
     wanted: Option<(u32, u32)>,
@@ -95,6 +97,7 @@ impl<'a> Live<'a> {
             keyboard: Keyboard::new(shared.layout.clone(), unicode, size),
             factory: result.activation_factory,
             redraw: (result.refresh_rect_support, result.suppress_output_support),
+            mending: Mending::default(),
             shown: false,
             begun: Instant::now(),
             wanted,
@@ -137,6 +140,7 @@ impl<'a> Live<'a> {
                 () = tokio::time::sleep(alarm) => {}
             }
             self.show_late().await;
+            self.mend().await?;
             self.ask_for_size().await?;
         }
     }
@@ -146,6 +150,7 @@ impl<'a> Live<'a> {
         match () {
             () if !self.shown => Duration::from_millis(500),
             () if self.wanted.is_some() => BETWEEN_SIZES,
+            () if self.mending.is_stale() => mending::ANSWER,
             () => Duration::from_secs(60),
         }
     }
@@ -184,14 +189,38 @@ impl<'a> Live<'a> {
             self.on_output(output).await?;
         }
         if self.decoder.stage.take_bitmap_recovery_request() {
-            let (width, height) = self.decoder.size();
-            let frames = self.decoder.stage.request_full_redraw(width, height, self.redraw.0, self.redraw.1);
-            for frame in frames.map_err(|error| Failure::of_session(&error))? {
-                self.write(&frame).await?;
-            }
+            self.ask_to_redraw().await?;
         }
         while let Some(news) = self.shared.clipboard.take_news() {
             self.on_clipboard(news).await?;
+        }
+        Ok(())
+    }
+
+    /// Pictures of the graphics pipeline that could not be decoded leave the screen as it was: they are asked for anew.
+    async fn mend(&mut self) -> Result<(), Failure> {
+        let pipeline = self.decoder.stage.get_dvc::<GraphicsPipelineClient>();
+        let lost = pipeline.map_or(0, |pipeline| pipeline.processor().dropped_updates());
+        if lost == 0 {
+            return Ok(());
+        }
+        let decoded = self.shared.tally.decoded_in_pipeline();
+        match self.mending.look(lost, decoded, Instant::now()) {
+            Remedy::Wait => Ok(()),
+            Remedy::Redraw => {
+                self.shared.tally.lock().redraws += 1;
+                tracing::info!(host = self.shared.host, lost, "an RDP host's picture could not be decoded");
+                self.ask_to_redraw().await
+            }
+            Remedy::Reconnect => Err(Failure::Away("its pictures cannot be decoded".into())),
+        }
+    }
+
+    async fn ask_to_redraw(&mut self) -> Result<(), Failure> {
+        let (width, height) = self.decoder.size();
+        let frames = self.decoder.stage.request_full_redraw(width, height, self.redraw.0, self.redraw.1);
+        for frame in frames.map_err(|error| Failure::of_session(&error))? {
+            self.write(&frame).await?;
         }
         Ok(())
     }

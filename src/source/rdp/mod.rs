@@ -11,6 +11,7 @@ mod kerberos;
 mod keyboard;
 mod layout;
 mod live;
+mod mending;
 mod monitors;
 mod report;
 mod settings;
@@ -87,6 +88,8 @@ pub enum Notice {
         host: String,
         reason: String,
     },
+    /// A host could not be asked to let us in: it is away, or does not get along with this.
+    NotReached,
     /// The session on the host is over: its user has signed out there.
     SignedOut,
 }
@@ -237,9 +240,12 @@ fn run(shared: &Shared, runtime: &tokio::runtime::Runtime) {
         }
         let good = begun.elapsed() >= GOOD && matches!(failure, Failure::Away(_));
         memory.failures = if good { 0 } else { memory.failures.saturating_add(1) };
-        if std::mem::take(&mut memory.let_in) && is_loss(&failure) {
+        let let_in = std::mem::take(&mut memory.let_in);
+        if let_in && is_loss(&failure) {
             let (host, reason) = (shared.host.clone(), failure.text(&shared.host));
             (shared.config.notify)(Notice::Lost { host, reason });
+        } else if !let_in && matches!(failure, Failure::Away(_) | Failure::Broken(_)) {
+            (shared.config.notify)(Notice::NotReached);
         }
         runtime.block_on(after(shared, &mut memory, failure));
     }

@@ -34,6 +34,8 @@ pub struct Report {
     pub size: (u16, u16),
     /// How often the host sent pixels in each form.
     pub updates: BTreeMap<&'static str, u64>,
+    /// How often the host was asked to draw again what could not be decoded.
+    pub redraws: u64,
     pub resizes: u64,
     pub cursors: u64,
     pub connected_after: Option<Duration>,
@@ -62,6 +64,12 @@ impl Tally {
 
     pub fn elapsed(&self) -> Duration {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Pictures of the graphics pipeline that were decoded.
+    pub fn decoded_in_pipeline(&self) -> u64 {
+        let report = self.lock();
+        report.updates.iter().filter(|(form, _)| form.starts_with("pipeline")).map(|(_, count)| count).sum()
     }
 
     pub fn count(&self, form: &'static str) {

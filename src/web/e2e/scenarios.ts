@@ -152,6 +152,43 @@ async function application(run: Run): Promise<void> {
   run.say({ step: "ended", list: await page.evaluate(list) });
 }
 
+/** NAME PASSWORD USER PASSWORD-THERE FILES: opens the only application, whose host asks; a wrong password, then the right one;
+ * leaves. Screenshots of the form as FILES-asked.png and FILES-refused.png. */
+async function credentials(run: Run): Promise<void> {
+  const [name, password, user, there, files] = [0, 1, 2, 3, 4].map((index) => argument(run, index, "NAME PASSWORD USER PASSWORD-THERE FILES")) as [string, string, string, string, string];
+  const { page } = run;
+  await untilSeen(run, "#user-name");
+  await page.type("#user-name", name);
+  await page.type("#password", password);
+  await page.keyboard.press("Enter");
+  await untilSeen(run, "#host-password");
+  const title = "document.querySelector('#credentials-title').textContent";
+  run.say({ step: "asked", title: await page.evaluate(title), focus: await page.evaluate("document.activeElement.id") });
+  run.write(`${files}-asked.png`, await page.screenshot({ type: "png" }));
+  // By the keyboard alone.
+  await page.keyboard.type("not this");
+  await page.focus("#host-user");
+  await page.keyboard.down("Control");
+  await page.keyboard.press("KeyA");
+  await page.keyboard.up("Control");
+  await page.keyboard.type(user);
+  await page.keyboard.press("Enter");
+  await untilSeen(run, "#problem");
+  const fields = "({ user: document.querySelector('#host-user').value, password: document.querySelector('#host-password').value })";
+  run.say({ step: "refused", problem: await page.evaluate(PROBLEM), ...((await page.evaluate(fields)) as object) });
+  await page.keyboard.type(there);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Space");
+  run.write(`${files}-refused.png`, await page.screenshot({ type: "png" }));
+  await page.keyboard.press("Enter");
+  const state = await untilExact(run);
+  run.say({ step: "shown", ...state });
+  await page.evaluate(`document.querySelector("#disconnect").click()`);
+  await untilSeen(run, ".card");
+  run.say({ step: "listed", list: await page.evaluate("document.querySelector('#cards').innerText") });
+}
+
 async function untilSeen(run: Run, selector: string): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;
   const seen = `document.querySelector(${JSON.stringify(selector)})?.checkVisibility() === true`;
@@ -325,6 +362,7 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     run.say({ step: "back", url: page.url(), told: await page.evaluate(told) });
   },
   application,
+  credentials,
   /** share NAME PASSWORD: invites, admits who asks, gives control, takes it back, dismisses; a step each. */
   async share(run) {
     const [name, password] = [argument(run, 0, "the user's name"), argument(run, 1, "the password")];

@@ -1,7 +1,8 @@
 // Where people sign in: the faces of a visit on this page.
 
 import { remember, remembered, element, words } from "./dom.ts";
-import { type SignInOffer, fetchMe, fetchSessions, postEnd, postSignIn, postShadow, postSignOut, postTicket, postWatch, type Watching } from "./gateway.ts";
+import { type SignInOffer, fetchMe, fetchSessions, postCredentials, postEnd, postSignIn, postShadow, postSignOut, postTicket, postWatch, type Watching } from "./gateway.ts";
+import { HostForm } from "./host-form.ts";
 import type { Opening } from "./opening.ts";
 import { problemOf, showEnded, showOutcome, showPart, wordRefusals } from "./panel.ts";
 import type { SessionOutcome } from "./session-view.ts";
@@ -47,6 +48,10 @@ const memory = {
 
 export class ByAccount {
   private readonly visit: Visit;
+  private readonly hostForm = new HostForm(
+    (session, login) => this.visit.give(session, login),
+    () => void this.visit.list(false),
+  );
   private readonly form: SignInForm;
   /** What a provider's answer came to, to be said once. */
   private brought: PlainWord | null = null;
@@ -64,6 +69,7 @@ export class ByAccount {
       },
       sessions: () => fetchSessions(null),
       ticket: postTicket,
+      give: postCredentials,
       end: postEnd,
     };
     this.visit = new Visit(desk, {
@@ -82,6 +88,7 @@ export class ByAccount {
         };
         show();
       },
+      askForHost: (session, asks) => this.hostForm.show(session, asks),
       trouble: (error, again) => {
         this.again = again;
         showEnded(() => words().troubleTitle, () => "", () => words().tryAgain, () => problemOf(error));

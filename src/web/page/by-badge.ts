@@ -1,8 +1,9 @@
 // A seat where badges let people in: the screen that waits for a tap, the PIN, and the session. Pixels go before anything else happens.
 
 import { element, words } from "./dom.ts";
-import { fetchMe, fetchSessions, postClaim, postEnd, postSignIn, postSignOut, postTicket } from "./gateway.ts";
+import { fetchMe, fetchSessions, postClaim, postCredentials, postEnd, postSignIn, postSignOut, postTicket } from "./gateway.ts";
 import { leftByUser } from "./by-code.ts";
+import { HostForm } from "./host-form.ts";
 import type { Opening } from "./opening.ts";
 import { problemOf, showEnded, showOutcome, showPart, whyEnded, wordRefusals } from "./panel.ts";
 import { PinPad } from "./pin-pad.ts";
@@ -20,6 +21,10 @@ function wordOf(problem: Problem | null): string {
 
 export class ByBadge {
   private readonly visit: Visit;
+  private readonly hostForm = new HostForm(
+    (session, login) => this.visit.give(session, login),
+    () => void this.visit.list(false),
+  );
   private readonly agent: SeatAgent;
   private readonly pad: PinPad;
   /** The session is this badge's, and the agent knows it as open. */
@@ -37,6 +42,7 @@ export class ByBadge {
       signOut: async (given: AbortSignal) => void (await postSignOut(given)),
       sessions: () => fetchSessions(null),
       ticket: postTicket,
+      give: postCredentials,
       end: postEnd,
     };
     // Nothing of a visit outlives its tap: a reload begins with the next one.
@@ -54,6 +60,7 @@ export class ByBadge {
         };
         show();
       },
+      askForHost: (session, asks) => this.hostForm.show(session, asks),
       trouble: (error, again) => {
         this.again = again;
         showEnded(() => words().troubleTitle, () => "", () => words().tryAgain, () => problemOf(error));

@@ -76,12 +76,35 @@ const TICKET_PATIENCE_MS = 50_000;
 /** The user has 45 s to answer. */
 const WATCH_PATIENCE_MS = 60_000;
 
+/** What a host wants to know before it lets this user in. */
+export interface HostAsks {
+  title: string | { fr: string; en: string };
+  host: string;
+  /** What is proposed. */
+  user: string;
+  domain: string;
+  /** Whether the gateway would keep what is typed. */
+  remember: boolean;
+  /** Why the host did not take what it was shown before, in the gateway's words; null if it was shown nothing. */
+  refused: string | null;
+}
+
+/** What a user signs in with on a host. */
+export interface HostLogin {
+  user: string;
+  domain: string;
+  password: string;
+  remember: boolean;
+}
+
 /** The gateway answered, but not with what was asked for. */
 export class GatewayError extends Error {
   constructor(
     readonly status: number,
     /** The gateway's word for it, as "refused"; empty if it gave none. */
     readonly reason = "",
+    /** What has to be typed first, if that is why. */
+    readonly asks: HostAsks | null = null,
   ) {
     super(`the gateway answered ${status} ${reason}`);
   }
@@ -162,6 +185,12 @@ export async function postTicket(session: string, secretHash: string): Promise<T
   return (await (await ask("POST", "api/tickets", wish, headers, undefined, TICKET_PATIENCE_MS)).json()) as Ticket;
 }
 
+/** Signs in to the host of an application or session with what was typed; the session that this opened. */
+export async function postCredentials(session: string, login: HostLogin): Promise<string> {
+  const answer = await (await ask("POST", "api/credentials", { session, ...login }, {}, undefined, TICKET_PATIENCE_MS)).json();
+  return (answer as { session: string }).session;
+}
+
 /** A code by which somebody may ask to watch the session. */
 export async function postShare(session: string): Promise<string> {
   const answer = await (await ask("POST", `api/sessions/${encodeURIComponent(session)}/share`, {})).json();
@@ -202,7 +231,7 @@ async function ask(
     credentials: "same-origin",
     signal: given === undefined ? patience : eitherOf(given, patience),
   });
-  if (!response.ok) throw new GatewayError(response.status, await reasonOf(response));
+  if (!response.ok) throw await refusalOf(response);
   return response;
 }
 
@@ -216,12 +245,12 @@ function eitherOf(first: AbortSignal, second: AbortSignal): AbortSignal {
   return either.signal;
 }
 
-async function reasonOf(response: Response): Promise<string> {
+async function refusalOf(response: Response): Promise<GatewayError> {
   try {
-    const { error } = (await response.json()) as { error?: unknown };
-    return typeof error === "string" ? error : "";
+    const { error, asks = null } = (await response.json()) as { error?: unknown; asks?: HostAsks | null };
+    return new GatewayError(response.status, typeof error === "string" ? error : "", asks);
   } catch {
-    return "";
+    return new GatewayError(response.status);
   }
 }
 

@@ -7,8 +7,8 @@ import { InsecureAddress } from "./secret.ts";
 import type { PlainWord } from "./words.ts";
 import type { SessionOutcome } from "./session-view.ts";
 
-export type Part = "code-form" | "sign-in" | "badge" | "sessions" | "ended";
-const PARTS: Part[] = ["code-form", "sign-in", "badge", "sessions", "ended"];
+export type Part = "code-form" | "sign-in" | "credentials" | "badge" | "sessions" | "ended";
+const PARTS: Part[] = ["code-form", "sign-in", "credentials", "badge", "sessions", "ended"];
 
 /** What the panel shows, to be shown again in the other language. */
 let again: () => void = () => undefined;
@@ -22,6 +22,8 @@ export function wordRefusals(worded: (status: number) => string): void {
 export function showPart(part: Part | null, problem: string, showing: () => void): void {
   again = showing;
   for (const each of PARTS) element(each, HTMLElement).hidden = each !== part;
+  // What was typed for a host stays in no form that is out of sight.
+  if (part !== "credentials") element("credentials", HTMLFormElement).reset();
   element("welcome", HTMLDivElement).hidden = false;
   showProblem(problem);
 }
@@ -31,6 +33,7 @@ export function showAgain(): void {
 }
 
 export function hidePanel(): void {
+  element("credentials", HTMLFormElement).reset();
   element("welcome", HTMLDivElement).hidden = true;
 }
 

@@ -1,6 +1,6 @@
 // Somebody's stay at this screen, from sign-in to sign-out. What it shows and whom it asks is given to it.
 
-import { type Credentials, GatewayError, type SessionInfo, type SignedIn, type Ticket, type User } from "./gateway.ts";
+import { type Credentials, GatewayError, type HostAsks, type HostLogin, type SessionInfo, type SignedIn, type Ticket, type User } from "./gateway.ts";
 import { Opening, type Right } from "./opening.ts";
 import { hashOf, newSecret } from "./secret.ts";
 import type { PlainWord } from "./words.ts";
@@ -12,6 +12,7 @@ export interface Desk {
   signOut(given: AbortSignal): Promise<void>;
   sessions(): Promise<SessionInfo[]>;
   ticket(session: string, secretHash: string): Promise<Ticket>;
+  give(session: string, login: HostLogin): Promise<string>;
   end(session: string): Promise<void>;
 }
 
@@ -20,6 +21,8 @@ export interface Faces {
   askToSignIn(reason: PlainWord | null, name: string): void;
   /** The list; null while it is being looked for. */
   list(user: User, sessions: SessionInfo[] | null, problem: PlainWord | null): void;
+  /** The host of a session wants to know with what its user signs in there. */
+  askForHost(session: string, asks: HostAsks): void;
   /** Something went wrong that may pass. */
   trouble(error: unknown, again: () => void): void;
 }
@@ -145,6 +148,21 @@ export class Visit {
     }
   }
 
+  /** Signs in to a session's host with what was typed, and shows the session. Rejects with what the gateway said of it. */
+  async give(asked: string, login: HostLogin): Promise<void> {
+    const turn = ++this.turn;
+    try {
+      const session = await this.desk.give(asked, login);
+      if (turn === this.turn) await this.open(session);
+    } catch (error) {
+      if (turn !== this.turn) return;
+      // Who is no longer signed in, or may not have it, has nothing to type.
+      const status = error instanceof GatewayError ? error.status : 0;
+      if (status !== 401 && status !== 403 && !(error instanceof GatewayError && error.reason in NOT_STARTED)) throw error;
+      this.refused(error, asked, () => void this.open(asked));
+    }
+  }
+
   /** Ends a session for good, and everything that runs in it. */
   async end(session: string): Promise<void> {
     const turn = ++this.turn;
@@ -186,7 +204,7 @@ export class Visit {
         return (await this.desk.ticket(session, hash)).ticket;
       } catch (error) {
         // What may pass is asked again at the next refusal.
-        const final = error instanceof GatewayError && [401, 403, 404].includes(error.status);
+        const final = error instanceof GatewayError && ([401, 403, 404].includes(error.status) || error.asks !== null);
         if (final && isCurrent()) this.refused(error, session, () => undefined);
         return null;
       }
@@ -201,6 +219,8 @@ export class Visit {
       const name = this.user?.name ?? "";
       this.user = null;
       this.faces.askToSignIn(name === "" ? null : "signInAgain", name);
+    } else if (session !== null && error instanceof GatewayError && error.asks !== null) {
+      this.faces.askForHost(session, error.asks);
     } else if (session !== null && error instanceof GatewayError && error.reason in NOT_STARTED) {
       void this.list(false, NOT_STARTED[error.reason]);
     } else if (session !== null && (status === 403 || status === 404)) {

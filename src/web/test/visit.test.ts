@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { type ConnectInfo, GatewayError, type SessionInfo, type SignedIn, offered } from "../page/gateway.ts";
+import { type ConnectInfo, GatewayError, type HostAsks, type HostLogin, type SessionInfo, type SignedIn, offered } from "../page/gateway.ts";
+import { problemOfGiving, typedLogin, whyAsked } from "../page/host-asks.ts";
 import { Opening, type Start } from "../page/opening.ts";
 import { Visit } from "../page/visit.ts";
 
@@ -54,6 +55,12 @@ class Screen {
       this.cookie = name === "aroy" ? anne : paul;
       return this.cookie;
     },
+    give: async (name, { user, password }) => {
+      this.done.push(`give ${name} ${user} ${password}`);
+      if (this.ticketError instanceof GatewayError && password !== "right") throw this.ticketError;
+      this.ticketError = null;
+      return this.startedAs.get(name) ?? name;
+    },
     end: async (name) => {
       this.done.push(`end ${name}`);
       this.offered = this.offered.filter((one) => one.name !== name);
@@ -75,6 +82,7 @@ class Screen {
     list: (user, sessions, problem) => {
       if (sessions !== null) this.done.push(`list of ${sessions.length} for ${user.name} ${problem ?? ""}`.trim());
     },
+    askForHost: (name, asks) => this.done.push(`ask for ${name} ${asks.refused ?? "first"}`),
     trouble: () => this.done.push("trouble"),
   }, this.memory, this.opening);
 
@@ -291,4 +299,50 @@ test("a screen that is locked while a badge's sign-in is taken over stays dark, 
   await opening;
   assert.deepEqual(await screen.happened(), []);
   assert.deepEqual(screen.starts, []);
+});
+
+const asks = (refused: string | null): HostAsks =>
+  ({ title: "Record", host: "ts1", user: "aroy", domain: "", remember: true, refused });
+const login = (password: string): HostLogin => ({ user: "aroy", domain: "", password, remember: false });
+
+test("a host that wants to know who comes is told what is typed once, and shown then", async () => {
+  const screen = new Screen();
+  screen.offered = [session("ts"), session("desk")];
+  screen.startedAs.set("ts", "ts.1");
+  await screen.signIn();
+  screen.ticketError = new GatewayError(428, "credentials", asks(null));
+  await screen.happened();
+  await screen.visit.open("ts");
+  assert.deepEqual(await screen.happened(), ["ask for ts first"]);
+  await assert.rejects(screen.visit.give("ts", login("wrong")), (error: GatewayError) => error.status === 428);
+  assert.deepEqual(await screen.happened(), ["give ts aroy wrong"], "a wrong password is sent once");
+  await screen.visit.give("ts", login("right"));
+  const happened = await screen.happened();
+  assert.deepEqual([happened[0], happened.at(-1)?.startsWith("show ts.1")], ["give ts aroy right", true]);
+});
+
+test("whoever has gone back to the list is not fetched back by a host's answer", async () => {
+  const screen = new Screen();
+  screen.offered = [session("ts"), session("desk")];
+  await screen.signIn();
+  screen.ticketError = new GatewayError(428, "credentials", asks(null));
+  await screen.visit.open("ts");
+  await screen.happened();
+  const given = screen.visit.give("ts", login("right"));
+  await screen.visit.list(false);
+  await given;
+  assert.ok(!(await screen.happened()).some((step) => step.startsWith("show")));
+});
+
+test("what a host said is told in the page's words", () => {
+  assert.equal(whyAsked(asks(null)), null);
+  assert.equal(whyAsked(asks("the user or the password is wrong (the host ended the sign-in)")), "hostWrong");
+  assert.equal(whyAsked(asks("the account is locked")), "hostLocked");
+  assert.equal(whyAsked(asks("the account has expired")), "hostDisabled");
+  assert.equal(whyAsked(asks("something new")), "hostRefused");
+  assert.equal(problemOfGiving(new GatewayError(429, "too-many")), "hostTooMany");
+  assert.equal(problemOfGiving(new Error("no network")), "gatewayAway");
+  assert.deepEqual(typedLogin({ ...login("x"), user: " " }), { problem: "hostNameEmpty", focus: "user" });
+  assert.deepEqual(typedLogin(login("")), { problem: "hostPasswordEmpty", focus: "password" });
+  assert.deepEqual(typedLogin({ ...login(" x"), user: " aroy " }), { login: login(" x") }, "spaces belong to a password");
 });

@@ -331,11 +331,13 @@ test("an update that reaches outside its screen or the limits is refused", () =>
     ["too many pixels", head({ width: 16_384, height: 16_384 })],
     ["copy outside", head({ copies: [copy] })],
     ["too many copies", head({ copies: Array(257).fill({ ...copy, toX: 0 }) })],
+    ["copies of more than 32 screens", head({ copies: Array(129).fill({ ...copy, toX: 0 }) })],
     ["cached tile outside", head({ cached: Uint32Array.of(4), cachedHashes: Uint32Array.of(1, 2) })],
     ["run outside", head({ tiles: Uint32Array.of(3, 4) })],
     ["too many tiles", head({ width: 6400, height: 5000, tiles: Uint32Array.from({ length: 4097 }, (_, tile) => tile) })],
   ];
   for (const [what, bytes] of wrong) assert.throws(() => decodeUpdate(bytes), ProtocolError, what);
+  assert.equal(decodeUpdate(head({ copies: Array(128).fill({ ...copy, toX: 0 }) })).copies.length, 128);
 });
 
 test("an update's head that ends early is refused at every byte", () => {

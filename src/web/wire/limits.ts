@@ -17,6 +17,8 @@ export const MAX_INPUT_TEXT = 4096;
 export const MAX_SIDE = 16_384;
 export const MAX_PIXELS = 7680 * 4320;
 export const MAX_COPIES = 256;
+/** What the copies of one update move, in screens. */
+export const MAX_COPIED_SCREENS = 32;
 export const MAX_CURSOR_SIDE = 256;
 export const MAX_UPDATE_BYTES = 64 << 20;
 export const MAX_UPDATE_TILES = 4096;

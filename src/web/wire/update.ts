@@ -268,6 +268,7 @@ function readVideo(reader: Reader, grid: Grid): VideoFrameHead {
 function readCopies(reader: Reader, grid: Grid): Copy[] {
   const count = reader.varintUpTo(limits.MAX_COPIES, "the number of copies");
   const copies: Copy[] = [];
+  let left = limits.MAX_COPIED_SCREENS * grid.width * grid.height;
   for (let index = 0; index < count; index++) {
     const x = reader.varint();
     const y = reader.varint();
@@ -278,6 +279,8 @@ function readCopies(reader: Reader, grid: Grid): Copy[] {
     if (width * height === 0 || Math.max(x, toX) + width > grid.width || Math.max(y, toY) + height > grid.height) {
       throw new ProtocolError("a copy is empty or reaches outside the screen");
     }
+    left -= width * height;
+    if (left < 0) throw new ProtocolError("an update copies more than 32 screens");
     copies.push({ x, y, width, height, toX, toY });
   }
   return copies;
