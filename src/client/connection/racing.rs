@@ -82,7 +82,7 @@ impl Client {
     pub(super) fn note_gateways(&mut self, message: &Incoming, shown: bool) {
         match message {
             Incoming::Control(Control::Gateways(gateways)) => {
-                let known = gateways.iter().map(target_of);
+                let known = gateways.iter().map(|gateway| target_of(gateway, &self.address.target));
                 self.others = known.filter(|target| *target != self.address.target).collect();
                 if shown && !self.attachment.is_attached() {
                     // It does not have the session: the first one does, as far as it knows.
@@ -219,12 +219,13 @@ impl Client {
     }
 }
 
-fn target_of(gateway: &GatewayAddress) -> Target {
+fn target_of(gateway: &GatewayAddress, here: &Target) -> Target {
     Target {
         host: gateway.host.clone(),
         udp_port: gateway.udp_port,
         tcp_port: Some(gateway.tcp_port),
         tls: gateway.tls,
         pins: gateway.pins.clone(),
+        proxy: here.proxy.clone(),
     }
 }
