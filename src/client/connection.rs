@@ -311,7 +311,7 @@ impl Client {
                 if self.silent && self.ends(&closed) {
                     return Err(ClientError::Closed(closed));
                 }
-                self.on_dial_failed(road);
+                self.on_beside_closed(road, &closed);
                 Ok(())
             }
         }

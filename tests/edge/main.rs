@@ -1,6 +1,7 @@
 //! Clients that come through an edge, on real sockets: what is let in sees its session exactly, what is not never reaches the gateway.
 
 mod moving;
+mod people;
 mod proxies;
 mod squid;
 mod stage;
