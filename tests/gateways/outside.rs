@@ -32,7 +32,13 @@ impl Outside {
         let edge = fingerprint_text(&Identity::kept(&settings.key_file().unwrap()).unwrap().fingerprint());
         let stage =
             Stage::set_with(name, 2, &format!("[[edge]]\naddress = \"{inside}\"\nfingerprint = {edge:?}\n"));
-        let of = |number: usize| identity(&stage.folder.join(format!("gateway-{number}.state"))).unwrap();
+        let of = |number: usize| {
+            let state = stage.folder.join(format!("gateway-{number}.state"));
+            stage::settle("the gateway has its key", || {
+                (!state.join("tunnel.pem").exists()).then(|| "there is none".into())
+            });
+            identity(&state).unwrap()
+        };
         settings.gateways = (0..2).map(|number| fingerprint_text(&of(number).fingerprint())).collect();
         let outside = Outside { stage, edge: Edge::start(&settings).await.unwrap(), folder };
         outside.all_have_tunnels().await;
@@ -77,12 +83,13 @@ fn who_is_outside_sees_no_blank_screen_and_loses_no_letter_while_gateways_are_dr
         let mut outside = Outside::set("outside").await;
         let terminal = Terminal::open(&outside.stage.folder);
         outside.stage.host("desk", &terminal.server.display);
-        let mut all = Typist::default();
+        let mut typed = String::new();
         for (roads, road) in [(Roads::OnlyWebSocket, Road::WebSocket), (Roads::OnlyQuic, Road::Quic)] {
             let mut client = Client::connect_by(outside.address("desk"), roads, (0, 0)).await.unwrap();
             until_exact(&mut client).await;
             assert_eq!(client.road(), Some(road));
-            let mut typist = Typist { typed: std::mem::take(&mut all.typed), ..Typist::default() };
+            let mut typist = Typist::default();
+            typist.typed = std::mem::take(&mut typed);
             typist.type_for(&mut client, Duration::from_secs(1)).await;
             for round in 0..3 {
                 let holder = outside.stage.holder("desk").expect("a gateway has the session");
@@ -110,7 +117,7 @@ fn who_is_outside_sees_no_blank_screen_and_loses_no_letter_while_gateways_are_dr
             assert_eq!(typist.refused, 0, "input was not taken");
             assert_eq!(client.mismatches(), 0);
             client.close().await;
-            all.typed = typist.typed;
+            typed = typist.typed;
         }
     });
 }
