@@ -630,9 +630,10 @@ async fn bring_outside(siblings: &Siblings, session: &str, holder: &str, still_s
         sleep(EDGES_KNOW_AFTER).await;
     }
     for Outsider { link, moves, .. } in outside {
-        match moves && still_shown {
-            true => drop(link.control(&Control::Move)),
-            false => link.close(CloseCode::GOING_AWAY, "another gateway has the session"),
+        if moves && still_shown {
+            link.control(&Control::Move);
+        } else {
+            link.close(CloseCode::GOING_AWAY, "another gateway has the session");
         }
     }
 }
