@@ -6,7 +6,7 @@ use chevet::client::{Client, Event, Roads};
 use chevet::link::{DialError, Proxy, ProxyError, Road, Target, dial};
 use chevet::load::{Offer, Profile, Serving};
 use std::net::UdpSocket;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -47,7 +47,7 @@ fn said(output: &Output) -> String {
 }
 
 /// Looks until the screen is exact, and takes a picture of it.
-fn look(picture: &PathBuf, address: &str, more: &[&str]) -> Vec<String> {
+fn look(picture: &Path, address: &str, more: &[&str]) -> Vec<String> {
     let picture = picture.to_str().unwrap();
     let arguments = ["view", "--headless", "--stats", "json", "--screenshot", picture];
     arguments.iter().chain(more).chain([&address]).map(|each| (*each).to_owned()).collect()
