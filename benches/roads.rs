@@ -160,6 +160,7 @@ async fn receive(what: &str) -> Result<(), Fault> {
         tcp_port: Some(port),
         tls: true,
         pins: vec![link::parse_fingerprint(pin).ok_or("not a fingerprint")?],
+        proxy: None,
     };
     let road = if road == Road::Quic.name() { Road::Quic } else { Road::WebSocket };
     let (link, mut inbox) = link::dial(&target, road).await?;

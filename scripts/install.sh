@@ -13,7 +13,7 @@ packages_of() {
     test) echo xvfb xauth xclip x11-utils x11-xserver-utils xserver-xorg-core xserver-xorg-video-dummy \
         mousepad chromium firefox-esr python3 python3-venv procps postgresql util-linux rsyslog rsyslog-gnutls \
         libxml2-utils softhsm2 opensc libnss3-tools openssl pcscd libpcsclite-dev vsmartcard-vpcd \
-        systemd x11vnc qemu-system-x86 xrdp xorgxrdp freerdp2-shadow-x11 \
+        systemd squid x11vnc qemu-system-x86 xrdp xorgxrdp freerdp2-shadow-x11 \
         krb5-kdc krb5-admin-server python3-gssapi \
         iproute2 nftables mount libfaketime ;;
     bench) echo valgrind imagemagick ;;

@@ -44,6 +44,7 @@ async fn packets_that_are_late_delay_only_the_update_they_belong_to() {
         tcp_port: None,
         tls: false,
         pins: vec![certificate.fingerprint()],
+        proxy: None,
     };
     let (viewer, mut inbox) = link::dial(&target, Road::Quic).await.unwrap();
     viewer.control(&Control::Ping { number: 1, time_us: 0 });

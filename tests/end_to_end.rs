@@ -44,6 +44,9 @@ mod traces;
 mod server;
 #[path = "end_to_end/sharing.rs"]
 mod sharing;
+#[path = "edge/squid.rs"]
+#[allow(dead_code)]
+mod squid;
 #[path = "x11_source/terminal.rs"]
 mod terminal;
 #[allow(dead_code)]

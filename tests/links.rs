@@ -50,6 +50,7 @@ impl Ends {
             tcp_port: None,
             tls: false,
             pins: vec![certificate.fingerprint()],
+            proxy: None,
         };
         let (viewer, viewer_inbox) = link::dial(&target, Road::Quic).await.unwrap();
         viewer.control(&Control::Ping { number: 0, time_us: 0 });

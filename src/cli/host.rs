@@ -1,8 +1,9 @@
+use super::proxy::Through;
 use super::{Failure, interrupted};
 use chevet::client::ask_target;
 use chevet::host::{HostConfig, Stop};
 use chevet::identity::HostKey;
-use chevet::link::{Target, parse_fingerprint};
+use chevet::link::{Proxy, Target, parse_fingerprint};
 use chevet::screen::HashKey;
 use chevet::session::Session;
 use chevet::source::{Canvas, X11Source, XServer};
@@ -62,6 +63,8 @@ pub struct Host {
     /// The host's configuration, a TOML file; docs/operators.md has every setting
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    through: Through,
 }
 
 #[derive(clap::Subcommand)]
@@ -99,7 +102,8 @@ impl Host {
         if self.gateway.is_empty() {
             return Err("--display needs its --gateway HOST:PORT".into());
         }
-        let asked = self.gateway.iter().map(|gateway| target(gateway, &self.pin));
+        let proxy = self.through.proxy()?;
+        let asked = self.gateway.iter().map(|gateway| target(gateway, &self.pin, &proxy));
         let targets = futures_util::future::try_join_all(asked).await?;
         let mut random = [0; 8];
         getrandom::fill(&mut random)
@@ -121,6 +125,7 @@ impl Host {
     /// Starts sessions when they are asked for.
     async fn serve(self) -> Result<(), Failure> {
         let mut config = read(self.config.as_deref())?;
+        let proxy = self.through.proxy()?;
         if self.gateway.len() > 1 {
             return Err("a host that starts applications has one gateway; give one --gateway".into());
         }
@@ -142,7 +147,7 @@ impl Host {
         });
         let mut early = stop.clone();
         let target = tokio::select! {
-            target = target(&config.gateway, &config.pin) => target?,
+            target = target(&config.gateway, &config.pin, &proxy) => target?,
             _ = early.changed() => return Ok(()),
         };
         tracing::info!(name = config.name, key = key.text(), offers = ?config.offers, "this host");
@@ -214,7 +219,7 @@ fn drain(config: &HostConfig) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn target(gateway: &str, pins: &[String]) -> Result<Target, Failure> {
+async fn target(gateway: &str, pins: &[String], proxy: &Option<Arc<Proxy>>) -> Result<Target, Failure> {
     let wrong = || format!("--gateway {gateway:?}: write HOST:PORT, such as gateway.example:4380");
     let (host, port) = gateway.rsplit_once(':').ok_or_else(wrong)?;
     let port: u16 = port.parse().map_err(|_| wrong())?;
@@ -226,11 +231,12 @@ async fn target(gateway: &str, pins: &[String]) -> Result<Target, Failure> {
         // The gateway may start later than its hosts.
         loop {
             match ask_target(host, port).await {
-                Ok(target) => return Ok(target),
+                Ok(target) => return Ok(Target { proxy: proxy.clone(), ..target }),
                 Err(error) => tracing::warn!(%error, "waiting for the gateway"),
             }
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
     }
-    Ok(Target { host: host.to_owned(), udp_port: Some(port), tcp_port: Some(port), tls: !loopback, pins })
+    let (host, proxy) = (host.to_owned(), proxy.clone());
+    Ok(Target { host, udp_port: Some(port), tcp_port: Some(port), tls: !loopback, pins, proxy })
 }

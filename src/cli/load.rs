@@ -1,11 +1,14 @@
+use super::proxy::Through;
 use super::{Failure, interrupted};
 use chevet::client::{Address, ask_target};
-use chevet::link::{Road, Target};
+use chevet::link::{Proxy, Road, Target, dial_any};
 use chevet::load::{Moment, Offer, Plan, Profile, Serving, Threshold, run};
+use chevet::wire::CloseCode;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Load a gateway with viewers by the thousand, and measure what they wait
@@ -50,9 +53,11 @@ pub struct Load {
     /// Viewers leave after so long and come anew, rather than stay
     #[arg(long, value_name = "TIME", value_parser = time, help_heading = "Viewers")]
     visit: Option<Duration>,
-    /// How the viewers come: quic or websocket
-    #[arg(long, value_name = "ROAD", default_value = "quic", value_parser = road, help_heading = "Viewers")]
-    road: Road,
+    /// How the viewers come: quic or websocket. If neither is asked for: quic, or websocket where that does not get through
+    #[arg(long, value_name = "ROAD", value_parser = road, help_heading = "Viewers")]
+    road: Option<Road>,
+    #[command(flatten)]
+    through: Through,
     /// Keep no screen: read what updates say, acknowledge, prove nothing. Small enough for thousands of viewers
     #[arg(long, help_heading = "Viewers")]
     parse_only: bool,
@@ -182,12 +187,13 @@ impl Load {
         for url in &self.url {
             addresses.push(Address::find(url).await?);
         }
+        let road = self.road_to(&mut addresses).await?;
         let plan = Plan {
             addresses,
             visit: self.visit,
             sessions: self.sessions,
             viewers: self.viewers,
-            road: self.road,
+            road,
             profile: self.profile,
             seed: self.seed,
             cache_bytes: (!self.parse_only).then_some(self.cache << 20),
@@ -214,6 +220,27 @@ impl Load {
         Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
+    /// The road of all viewers. Through a proxy there is WebSocket alone.
+    async fn road_to(&self, addresses: &mut [Address]) -> Result<Road, Failure> {
+        let proxy = self.through.proxy()?;
+        for address in &mut *addresses {
+            address.target.proxy = proxy.clone();
+        }
+        match (self.road, self.through.is_asked_for(), addresses.first()) {
+            (Some(Road::Quic), true, _) => {
+                Err("QUIC does not go through a proxy: leave --road or --proxy away".into())
+            }
+            (Some(road), ..) => Ok(road),
+            (None, true, _) => Ok(Road::WebSocket),
+            (None, false, Some(first)) => {
+                let (link, _inbox) = dial_any(&first.target).await?;
+                link.close(CloseCode::DONE, "the road was looked for");
+                Ok(link.road())
+            }
+            (None, false, None) => Ok(Road::Quic),
+        }
+    }
+
     async fn serve(&self) -> Result<(), Failure> {
         let offer = Offer {
             sessions: self.sessions,
@@ -237,7 +264,8 @@ impl Load {
                 let secret = std::env::var("CHEVET_HOST_SECRET").map_err(
                     |_| "hosts show the gateway's [access] host_secret: put it in CHEVET_HOST_SECRET",
                 )?;
-                let asked = self.gateway.iter().map(|address| self.target(address));
+                let proxy = self.through.proxy()?;
+                let asked = self.gateway.iter().map(|address| self.target(address, proxy.clone()));
                 let targets = futures_util::future::try_join_all(asked).await?;
                 let Serving::Hosts(mut hosts) = offer.offer_to(&targets, secret.trim_end().as_bytes())?
                 else {
@@ -268,7 +296,7 @@ impl Load {
         );
     }
 
-    async fn target(&self, address: &str) -> Result<Target, Failure> {
+    async fn target(&self, address: &str, proxy: Option<Arc<Proxy>>) -> Result<Target, Failure> {
         let wrong = || format!("--gateway {address:?}: write HOST:PORT, such as gateway.example:4380");
         let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().map_err(|_| wrong())?;
@@ -276,9 +304,10 @@ impl Load {
         let pins: Option<Vec<_>> = self.pin.iter().map(|pin| chevet::link::parse_fingerprint(pin)).collect();
         let pins = pins.ok_or("--pin: write the SHA-256 as 64 hexadecimal digits")?;
         if pins.is_empty() && matches!(host, "127.0.0.1" | "::1" | "localhost") {
-            return Ok(ask_target(host, port).await?);
+            return Ok(Target { proxy, ..ask_target(host, port).await? });
         }
-        Ok(Target { host: host.to_owned(), udp_port: Some(port), tcp_port: Some(port), tls: true, pins })
+        let host = host.to_owned();
+        Ok(Target { host, udp_port: Some(port), tcp_port: Some(port), tls: true, pins, proxy })
     }
 }
 

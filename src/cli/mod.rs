@@ -10,6 +10,7 @@ mod host;
 mod hosts;
 mod load;
 mod notify;
+mod proxy;
 mod recording;
 mod report;
 mod seat;

@@ -1,3 +1,4 @@
+use super::proxy::Through;
 use super::{Failure, interrupted};
 use chevet::client::{
     Address, CardChoice, CardProblem, DeviceCode, Headless, HostAsks, HostLogin, PinFrom, Roads, SYNTAX,
@@ -96,6 +97,8 @@ pub struct View {
     /// SHA-256 of the gateway's certificate, if no public authority signed it
     #[arg(long, value_name = "SHA256", requires = "person")]
     pin: Option<String>,
+    #[command(flatten)]
+    through: Through,
 }
 
 fn parse_size(text: &str) -> Result<(u32, u32), String> {
@@ -116,7 +119,11 @@ impl View {
         let script = self.input.as_deref().map(Script::read).transpose()?;
         let (address, with_card) = match self.user.is_some() || self.sign_in.is_some() || self.card {
             true => self.as_somebody().await?,
-            false => (Address::find(&self.url).await?, None),
+            false => {
+                let mut address = Address::find(&self.url).await?;
+                address.target.proxy = self.through.proxy()?;
+                (address, None)
+            }
         };
         let left =
             [self.mirror.clone(), self.clipboard.clone(), self.sound.clone(), self.clipboard_picture.clone()];
@@ -155,7 +162,8 @@ impl View {
     /// The session's address for whoever signs in; and their card, if it was by one.
     async fn as_somebody(&self) -> Result<(Address, Option<(SmartCard, SignedIn)>), Failure> {
         let pin = self.pin.as_deref().map(|pin| parse_fingerprint(pin).ok_or("--pin is not a SHA-256"));
-        let (site, session) = page_of(&self.url, pin.transpose()?.into_iter().collect())?;
+        let (mut site, session) = page_of(&self.url, pin.transpose()?.into_iter().collect())?;
+        site.proxy = self.through.proxy()?;
         let mut card = None;
         let person = match (&self.sign_in, &self.user) {
             _ if self.card => {

@@ -85,7 +85,14 @@ impl Address {
             return Err(not_a_session());
         }
         let mut address = Address {
-            target: Target { host, udp_port: Some(port), tcp_port: Some(port), tls: false, pins: Vec::new() },
+            target: Target {
+                host,
+                udp_port: Some(port),
+                tcp_port: Some(port),
+                tls: false,
+                pins: Vec::new(),
+                proxy: None,
+            },
             session,
             ticket: Vec::new(),
             holder: None,
@@ -126,7 +133,7 @@ async fn find_page(url: &Url) -> Result<Address, AddressError> {
 
 /// How the gateway on `host:port` is reached, as its page tells: for loopback, where nobody stands between.
 pub async fn ask_target(host: &str, port: u16) -> Result<Target, AddressError> {
-    target_of(&Site { host: host.to_owned(), port, tls: false, pins: Vec::new() }).await
+    target_of(&Site { host: host.to_owned(), port, tls: false, pins: Vec::new(), proxy: None }).await
 }
 
 /// How the gateway of a site is reached.
@@ -146,6 +153,7 @@ pub(super) async fn target_of(site: &Site) -> Result<Target, AddressError> {
         // Who was told pins beforehand trusts no others.
         pins: if site.tls { site.pins.clone() } else { told },
         host: site.host.clone(),
+        proxy: site.proxy.clone(),
     })
 }
 
@@ -162,7 +170,7 @@ pub fn page_of(text: &str, pins: Vec<[u8; 32]>) -> Result<(Site, Option<String>)
     let port = url.port_or_known_default().ok_or_else(not_a_session)?;
     let mut pairs = url::form_urlencoded::parse(url.fragment().unwrap_or_default().as_bytes());
     let session = pairs.find(|(name, _)| name == "session").map(|(_, value)| value.into_owned());
-    Ok((Site { host, port, tls, pins }, session))
+    Ok((Site { host, port, tls, pins, proxy: None }, session))
 }
 
 fn read(text: &str) -> Result<Url, AddressError> {

@@ -130,8 +130,10 @@ impl Client {
                     return Ok(client);
                 }
                 Ok((_, road, Err(error))) => {
-                    // What the preferred road says is the better explanation.
-                    failure = failure.or(Some(error));
+                    // What the preferred road says is the better explanation, but of who wanted a proxy the proxy's.
+                    if failure.is_none() || matches!(error, DialError::Proxy(_)) {
+                        failure = Some(error);
+                    }
                     client.on_dial_failed(road);
                 }
                 Err(_) => {}
@@ -309,7 +311,7 @@ impl Client {
                 if self.silent && self.ends(&closed) {
                     return Err(ClientError::Closed(closed));
                 }
-                self.on_dial_failed(road);
+                self.on_beside_closed(road, &closed);
                 Ok(())
             }
         }

@@ -1,6 +1,6 @@
 //! One request to a gateway's HTTP side, in JSON.
 
-use crate::link::tcp_client_config;
+use crate::link::{Proxy, connect_tcp, tcp_client_config};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, header};
@@ -11,7 +11,6 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A card signs slowly, and some readers ask first.
@@ -31,6 +30,8 @@ pub struct Site {
     pub tls: bool,
     /// SHA-256 of the certificates that are accepted; none: those that public authorities signed.
     pub pins: Vec<[u8; 32]>,
+    /// The HTTP proxy to go through, where it stands before this host.
+    pub proxy: Option<Arc<Proxy>>,
 }
 
 impl Site {
@@ -76,7 +77,7 @@ impl Site {
         }
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let request = request.body(Full::new(bytes))?;
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let stream = connect_tcp(&self.host, self.port, self.proxy.as_deref()).await?;
         if !self.tls {
             return exchange(stream, request).await;
         }

@@ -82,7 +82,8 @@ impl SignedIn {
         let host = place.host_str().ok_or_else(none)?.trim_matches(['[', ']']).to_owned();
         let port = place.port_or_known_default().ok_or_else(none)?;
         // It has the gateway's own certificate.
-        let asking = Site { host, port, tls: true, pins: target.pins.clone() };
+        let (pins, proxy) = (target.pins.clone(), site.proxy.clone());
+        let asking = Site { host, port, tls: true, pins, proxy };
         let answer = asking.ask_showing(card.shows(), "/sign-in", &json!({"seat": seat})).await;
         let answer = read(&asking, answer)?;
         let secret = answer["token"].as_str().unwrap_or_default().to_owned();

@@ -36,6 +36,14 @@ impl Admissions {
         self.0.insert(household, Admission { gateway, until });
     }
 
+    /// A gateway knows nobody at an address any more. What another one has let in since stays.
+    pub(super) fn withdraw(&mut self, gateway: [u8; 32], address: IpAddr) {
+        let household = household(address);
+        if self.0.get(&household).is_some_and(|admission| admission.gateway == gateway) {
+            self.0.remove(&household);
+        }
+    }
+
     /// Those that end soonest go.
     fn make_room(&mut self) {
         let mut ends: Vec<Instant> = self.0.values().map(|admission| admission.until).collect();
@@ -90,6 +98,16 @@ mod tests {
             assert_eq!(admissions.gateway_of(number(each), now), Some([1; 32]));
         }
         assert_eq!(admissions.gateway_of(number(0), now), None);
+    }
+
+    #[test]
+    fn a_gateway_lets_out_whom_it_let_in_and_nobody_else() {
+        let (mut admissions, now) = (Admissions::default(), Instant::now());
+        admissions.admit([1; 32], address("192.0.2.7"), Duration::from_secs(9), now);
+        admissions.withdraw([2; 32], address("192.0.2.7"));
+        assert_eq!(admissions.gateway_of(address("192.0.2.7"), now), Some([1; 32]));
+        admissions.withdraw([1; 32], address("192.0.2.7"));
+        assert_eq!(admissions.gateway_of(address("192.0.2.7"), now), None);
     }
 
     #[test]

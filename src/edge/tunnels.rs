@@ -180,6 +180,13 @@ async fn hear(
                 let mut admissions = tunnels.admissions.lock().unwrap_or_else(PoisonError::into_inner);
                 admissions.admit(tunnel.gateway, address, lasting, Instant::now());
             }
+            Ok(TunnelMessage::Withdraw { address }) => {
+                tunnels
+                    .admissions
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .withdraw(tunnel.gateway, address);
+            }
             Ok(TunnelMessage::Leaving) => tunnel.leaving.store(true, Ordering::Relaxed),
             Ok(TunnelMessage::Gateway { .. } | TunnelMessage::Edge { .. }) => {
                 return "the gateway said who it is again".into();

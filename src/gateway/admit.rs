@@ -164,18 +164,26 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
     let mut role = None;
     let span = traces::attaching(road);
     let heard = tokio::time::timeout(PATIENCE, hear(shared, &link, &mut inbox, &mut role, peer, way)).await;
-    let (refused, session) = match heard {
+    let (refused, of) = match heard {
         Ok(Ok(Wish::View(attach, claims, mut grant))) => {
             let of = Viewing { session: attach.session.clone(), road, peer, claims };
             let seen = traces::goes_on(span, &of.session, of.claims.as_ref());
             // Where the others are is nothing for those outside: their edge finds one for them.
             let others = if way.is_edge() { features::GATEWAYS } else { 0 };
             let takes = (attach.features & !others, attach.token.is_some());
-            match view(shared, &of, &grant, &link, takes, way).instrument(seen.clone()).await {
-                Ok((session, _recorded)) => {
-                    way.admit(peer);
+            let place = way.place_of(of.claims.as_ref().map(|claims| claims.user.as_str()));
+            let place = place.map_err(|reason| refusal(CloseCode::LIMIT, reason.to_string()));
+            let viewed = async {
+                let place = place?;
+                view(shared, &of, &grant, &link, takes, way).await.map(|viewed| (viewed, place))
+            };
+            match viewed.instrument(seen.clone()).await {
+                Ok(((session, _recorded), _place)) => {
+                    let sign_in = of.claims.as_ref().map(|claims| claims.sign_in.as_str());
+                    way.admit(peer, sign_in);
                     if let Some(siblings) = shared.siblings.as_ref().filter(|_| way.is_edge()) {
-                        siblings.shows_outside(&of.session, peer, &link);
+                        let moves = attach.features & features::GATEWAYS != 0;
+                        siblings.shows_outside(&of.session, peer, sign_in, &link, moves);
                     }
                     traces::until_screen(&seen, &link, &grant);
                     drop(seen);
@@ -184,6 +192,7 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
                     let witnessed = of.clone();
                     grant.witness = Some(share::witness(shared, move |event| witnessed.record(event)));
                     let takes = attach.features & !others;
+                    let attach = Attach { features: takes, ..attach };
                     session.attach(link.clone(), inbox, attach, grant.clone()).await;
                     // A session ends with its last handle, so this one must not wait for the viewer.
                     drop(session);
@@ -202,7 +211,7 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
                 }
                 Err(refused) => {
                     availability::refused(shared, &of.session);
-                    (refused, Some(of.session))
+                    (refused, Some(of))
                 }
             }
         }
@@ -222,10 +231,9 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
         Some(Role::Host) => Event::OfferRefused { road, reason },
         _ => Event::AttachRefused { road, reason },
     };
-    let record = Record::new(event).peer(peer);
-    shared.audit.refused(match session {
-        Some(session) => record.session(session),
-        None => record,
+    shared.audit.refused(match of {
+        Some(of) => of.record(event),
+        None => Record::new(event).peer(peer),
     });
 }
 
@@ -258,7 +266,8 @@ async fn view(
     takes: (u64, bool),
     way: &Way,
 ) -> Result<(Session, Option<Hold>), Closed> {
-    let outside = way.is_edge().then_some(of.peer);
+    let sign_in = of.claims.as_ref().map(|claims| claims.sign_in.clone());
+    let outside = way.is_edge().then_some((of.peer, sign_in));
     let session = match &shared.siblings {
         Some(siblings) => siblings::find(shared, siblings, link, &of.session, takes, outside).await,
         None => shared.registry.session(&of.session).ok_or(Missing::Unknown),

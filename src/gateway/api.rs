@@ -8,7 +8,7 @@
 
 use super::people::People;
 use super::registry::Listed;
-use super::{Place, Shared, applications, cards, hosts, oidc, seats, share};
+use super::{Place, Shared, applications, cards, hosts, oidc, outside, seats, share};
 use crate::audit::{Event, Record};
 use crate::broker::BrokerError;
 use crate::clock;
@@ -97,7 +97,10 @@ pub(super) async fn person(shared: &Shared, headers: &HeaderMap) -> Result<Perso
         return Err(refusal(StatusCode::UNAUTHORIZED, "sign-in", "sign in first"));
     };
     match people.person(secret).await {
-        Ok(Some(person)) => Ok(person),
+        Ok(Some(person)) => {
+            outside::known(&person.sign_in.id);
+            Ok(person)
+        }
         Ok(None) => Err(refusal(StatusCode::UNAUTHORIZED, "sign-in", "the sign-in has ended; sign in again")),
         Err(error) => Err(unavailable(&error)),
     }
@@ -183,6 +186,7 @@ pub(super) async fn let_in_as(
         let _ = identity.end(&person).await;
         return Err(unavailable(&"the sign-in could not be recorded"));
     }
+    outside::known(&person.sign_in.id);
     Ok((person, secret))
 }
 

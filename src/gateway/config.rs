@@ -2,6 +2,7 @@
 
 use super::edges::EdgeConfig;
 use super::origins::is_origin;
+use super::outside::OutsideConfig;
 use crate::audit;
 use crate::broker::{Application, Publication};
 use crate::identity::GraceIn;
@@ -85,6 +86,8 @@ pub enum ConfigError {
     NoRecording,
     #[error("[[edge]] {0:?}: {1}")]
     Edge(String, &'static str),
+    #[error("[outside]: {0}")]
+    Outside(&'static str),
     #[error("[[edge]] needs `state_directory`, where the gateway keeps the key by which edges know it")]
     EdgeState,
     #[error("session {0:?}: its `vnc`: {1}")]
@@ -121,6 +124,7 @@ pub struct Config {
     pub rules: Vec<Rule>,
     #[serde(rename = "edge")]
     pub edges: Vec<EdgeConfig>,
+    pub outside: OutsideConfig,
     pub audit: audit::Config,
     pub recording: Option<recording::Config>,
     pub metrics: MetricsConfig,
@@ -327,6 +331,7 @@ impl Default for Config {
             zones: Vec::new(),
             rules: Vec::new(),
             edges: Vec::new(),
+            outside: OutsideConfig::default(),
             audit: audit::Config::default(),
             recording: None,
             metrics: MetricsConfig::default(),
@@ -405,6 +410,9 @@ impl Config {
         }
         if !self.edges.is_empty() && self.state_directory.is_none() {
             return Err(ConfigError::EdgeState);
+        }
+        if let Some(fault) = self.outside.fault() {
+            return Err(ConfigError::Outside(fault));
         }
         for edge in &self.edges {
             if let Some(fault) = edge.fault() {

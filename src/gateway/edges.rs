@@ -3,6 +3,7 @@
 
 use super::handshakes::Handshakes;
 use super::listen::{self, Entrance, Place, Way};
+use super::outside::{self, ADMITTED, Addresses, OutsideConfig, Users};
 use super::{GatewayError, Shared, page};
 use crate::link::{self, Identity, Tag, TunnelSocket, tunnel_transport};
 use crate::policy::Policies;
@@ -14,20 +15,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
 use serde::Deserialize;
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, broadcast};
 
-/// An address may open QUIC connections for so long after somebody there was known.
-const ADMITTED: Duration = Duration::from_secs(3_600);
-/// It is not said again for so long.
-const SAID: Duration = Duration::from_secs(60);
-/// Addresses that are remembered, to be told to an edge that comes back.
-const MOST_ADMITTED: usize = 65_536;
 /// Messages to an edge that wait.
 const WAITING: usize = 4_096;
 /// TCP connections of an edge.
@@ -77,12 +71,13 @@ pub(super) struct Edges {
     key: [u8; TAG_KEY],
     policies: Policies,
     said: broadcast::Sender<TunnelMessage>,
-    admitted: Mutex<HashMap<IpAddr, Instant>>,
+    addresses: Mutex<Addresses>,
+    users: Arc<Users>,
     leaving: AtomicBool,
 }
 
 impl Edges {
-    pub fn new(secret: &hmac::Key, policies: Policies) -> Arc<Edges> {
+    pub fn new(secret: &hmac::Key, policies: Policies, outside: OutsideConfig) -> Arc<Edges> {
         // Kept over restarts, so that connections of an earlier start still come here and are reset at once.
         let mut key = [0; TAG_KEY];
         key.copy_from_slice(hmac::sign(secret, b"connection ids behind edges").as_ref());
@@ -92,7 +87,8 @@ impl Edges {
             key,
             policies,
             said,
-            admitted: Mutex::default(),
+            addresses: Mutex::default(),
+            users: Users::new(outside),
             leaving: AtomicBool::new(false),
         })
     }
@@ -105,31 +101,37 @@ impl Edges {
         Ok(link::listen_in_tunnels(self.socket.clone(), &shared.certificate(), reset_key, &tag)?)
     }
 
-    /// Somebody at this address is known: it may open QUIC connections at the edges.
-    pub fn admit(&self, address: IpAddr) {
-        let (address, now) = (household(address), Instant::now());
-        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = admitted.get(&address).map(|&since| now.duration_since(since));
-        if since.is_some_and(|since| since < SAID) {
-            return;
-        }
-        if admitted.len() >= MOST_ADMITTED {
-            // The oldest go.
-            let mut times: Vec<Instant> = admitted.values().copied().collect();
-            let (_, oldest, _) = times.select_nth_unstable(MOST_ADMITTED / 8);
-            let oldest = *oldest;
-            admitted.retain(|_, since| *since > oldest);
-        }
-        admitted.insert(address, now);
-        drop(admitted);
-        let _ = self.said.send(TunnelMessage::Admit { address, seconds: ADMITTED.as_secs() as u32 });
+    /// Somebody at this address is known, by their sign-in if people sign in: it may open QUIC connections at the edges.
+    pub fn admit(&self, address: IpAddr, sign_in: Option<&str>) {
+        self.admit_if(address, sign_in, false);
     }
 
     /// The same, for somebody whom another gateway knows: said again even if it was said just now, since that gateway may
     /// have said it of itself meanwhile, and the last one to say so is whom an edge brings an address to.
-    pub fn admit_anew(&self, address: IpAddr) {
-        self.admitted.lock().unwrap_or_else(PoisonError::into_inner).remove(&household(address));
-        self.admit(address);
+    pub fn admit_anew(&self, address: IpAddr, sign_in: Option<&str>) {
+        self.admit_if(address, sign_in, true);
+    }
+
+    fn admit_if(&self, address: IpAddr, sign_in: Option<&str>, anew: bool) {
+        if self.addresses().admit(address, sign_in, anew, Instant::now()) {
+            let (address, seconds) = (household(address), ADMITTED.as_secs() as u32);
+            let _ = self.said.send(TunnelMessage::Admit { address, seconds });
+        }
+    }
+
+    /// A sign-in has ended: where nobody else is known the edges let no QUIC in any more.
+    pub fn forget(&self, sign_in: &str) {
+        for address in self.addresses().forget(sign_in, Instant::now()) {
+            let _ = self.said.send(TunnelMessage::Withdraw { address });
+        }
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, Addresses> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn users(&self) -> &Arc<Users> {
+        &self.users
     }
 
     /// This gateway takes no new clients.
@@ -141,13 +143,16 @@ impl Edges {
     /// What an edge that has just come, or has missed something, is told.
     fn all_said(&self) -> Vec<TunnelMessage> {
         let now = Instant::now();
-        let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = |since: &Instant| ADMITTED.saturating_sub(now.duration_since(*since)).as_secs() as u32;
-        let message =
-            |(&address, since): (_, &Instant)| TunnelMessage::Admit { address, seconds: left(since) };
-        let lasting = admitted.iter().filter(|(_, since)| now.duration_since(**since) < ADMITTED);
+        let mut addresses = self.addresses();
+        let withdrawn = addresses.withdrawn(now).into_iter();
+        let withdrawn = withdrawn.map(|address| TunnelMessage::Withdraw { address });
+        let message = |(address, left): (IpAddr, Duration)| TunnelMessage::Admit {
+            address,
+            seconds: left.as_secs() as u32,
+        };
+        let admitted = addresses.admitted(now).map(message);
         let leaving = self.leaving.load(Ordering::Relaxed).then_some(TunnelMessage::Leaving);
-        lasting.map(message).chain(leaving).collect()
+        withdrawn.chain(admitted).chain(leaving).collect()
     }
 
     /// Whether an edge may speak for this address: an edge that was taken over cannot pass for the inside.
@@ -363,9 +368,9 @@ async fn guard(request: Request, next: Next, edges: Arc<Edges>) -> Response {
         return (StatusCode::NOT_FOUND, "there is nothing here\n").into_response();
     }
     let from = request.extensions().get::<Place>().map(Place::from);
-    let response = next.run(request).await;
+    let (response, sign_in) = outside::learning(next.run(request)).await;
     if let (Asked::Known, Some(from)) = (asked, from.filter(|_| response.status().is_success())) {
-        edges.admit(from);
+        edges.admit(from, sign_in.as_deref());
     }
     response
 }

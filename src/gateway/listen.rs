@@ -3,6 +3,7 @@
 use super::edges::Edges;
 use super::handover::Predecessor;
 use super::handshakes::{Handshake, Handshakes};
+use super::outside::{TooMany, UserLink};
 use super::{Config, GatewayError, Shared, admit, cards, page};
 use crate::audit::{Event, Record};
 use crate::link::{self, Certificate, Exporter, Gate};
@@ -14,7 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -41,10 +42,18 @@ pub(super) enum Way {
 }
 
 impl Way {
-    /// Somebody who came this way is known.
-    pub fn admit(&self, address: IpAddr) {
+    /// Somebody who came this way is known, by their sign-in if people sign in.
+    pub fn admit(&self, address: IpAddr, sign_in: Option<&str>) {
         if let Way::Edge { edges, .. } = self {
-            edges.admit(address);
+            edges.admit(address, sign_in);
+        }
+    }
+
+    /// The place of another link of a user who came this way, if that is counted.
+    pub fn place_of(&self, user: Option<&str>) -> Result<Option<UserLink>, TooMany> {
+        match (self, user) {
+            (Way::Edge { edges, .. }, Some(user)) => edges.users().attach(user, Instant::now()).map(Some),
+            _ => Ok(None),
         }
     }
 

@@ -16,6 +16,7 @@ mod listen;
 mod lock;
 mod oidc;
 mod origins;
+mod outside;
 mod page;
 mod people;
 #[cfg(feature = "rdp")]
@@ -37,6 +38,7 @@ pub use config::{
 };
 pub use edges::{EdgeConfig, identity};
 pub use handover::{HandoverError, Predecessor};
+pub use outside::OutsideConfig;
 pub use people::PeopleError;
 pub use recordings::RecordingsError;
 pub use registry::{Registry, RegistryError};
@@ -398,8 +400,10 @@ fn dial_edges(
     let Some(directory) = config.state_directory.as_deref().filter(|_| !config.edges.is_empty()) else {
         return Ok(None);
     };
-    let (identity, edges) = (identity(directory)?, Edges::new(secret, config.policies()));
+    let (identity, edges) =
+        (identity(directory)?, Edges::new(secret, config.policies(), config.outside.clone()));
     let _ = shared.edges.set(edges.clone());
+    shared.registry.tells(&edges);
     let endpoint = edges.endpoint(shared, secret)?;
     let way = Way::Edge { edges: edges.clone(), udp_port: None };
     tasks.spawn(listen::serve_udp(endpoint.clone(), shared.clone(), way));

@@ -1,6 +1,7 @@
 //! The sessions of this gateway by name: those of its own displays and those that hosts offer.
 
 use super::config::SessionConfig;
+use super::edges::Edges;
 use super::handover::Applied;
 use super::siblings::{Fence, Fenced};
 use crate::link::{Inbox, Link};
@@ -14,7 +15,7 @@ use crate::source::{
 use crate::wire::{CloseCode, Policy};
 use aws_lc_rs::hmac;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
@@ -100,6 +101,8 @@ pub struct Registry {
     fence: Option<Arc<Fence>>,
     /// Where other gateways are told of dismissals.
     dismissals: Option<tokio::sync::mpsc::UnboundedSender<Dismissed>>,
+    /// Where clients of sign-ins that have ended are let in no longer, if edges are dialled.
+    edges: OnceLock<Arc<Edges>>,
 }
 
 impl Registry {
@@ -113,6 +116,7 @@ impl Registry {
             applied: Mutex::default(),
             fence: None,
             dismissals: None,
+            edges: OnceLock::new(),
         }
     }
 
@@ -120,6 +124,11 @@ impl Registry {
     pub(super) fn telling(mut self, dismissals: tokio::sync::mpsc::UnboundedSender<Dismissed>) -> Self {
         self.dismissals = Some(dismissals);
         self
+    }
+
+    /// These edges are told of the ends of sign-ins.
+    pub(super) fn tells(&self, edges: &Arc<Edges>) {
+        let _ = self.edges.set(edges.clone());
     }
 
     /// The configuration's own sessions may be other gateways'.
@@ -420,6 +429,9 @@ impl Registry {
 
     /// The same at this gateway alone.
     pub(super) async fn dismiss_here(&self, sign_in: &str, code: CloseCode, reason: &str) {
+        if let Some(edges) = self.edges.get() {
+            edges.forget(sign_in);
+        }
         let sessions: Vec<Session> = self.lock().values().map(|entry| entry.session.clone()).collect();
         for session in sessions {
             session.dismiss(sign_in, code, reason).await;

@@ -6,7 +6,7 @@ use super::load::{Processors, memory_free_mib};
 use super::running::{self, Handle, Happened};
 use super::{command, place};
 use crate::identity::HostKey;
-use crate::link::{Closed, DialError, Inbox, Incoming, Link, Road, Target, dial, software};
+use crate::link::{Closed, DialError, Inbox, Incoming, Link, Road, Target, dial, dial_any, software};
 use crate::wire::{
     self, CloseCode, Control, EndReason, HostLoad, HostMessage, HostOffers, Role, Secret, Start,
 };
@@ -178,10 +178,9 @@ async fn heard(inbox: &mut Option<Inbox>) -> Result<Incoming, Closed> {
 
 async fn dial_after(pause: Duration, target: Target) -> Result<(Link, Inbox), NoLink> {
     sleep(pause).await;
-    let (link, inbox) = match dial(&target, Road::Quic).await {
-        Ok(link) => link,
-        Err(error) if target.tcp_port.is_none() || !target.tls => return Err(error.into()),
-        Err(_) => dial(&target, Road::WebSocket).await?,
+    let (link, inbox) = match target.tls {
+        true => dial_any(&target).await?,
+        false => dial(&target, Road::Quic).await?,
     };
     if link.exporter().is_none() {
         link.close(CloseCode::DONE, "no TLS");

@@ -3,7 +3,7 @@
 //! one whose link is the newest. A link that is left is closed, so nothing that comes by it reaches the session any more.
 
 use crate::clock;
-use crate::link::{Closed, DialError, Inbox, Incoming, Link, Road, Target, dial, software};
+use crate::link::{Closed, DialError, Inbox, Incoming, Link, Target, dial_any, software};
 use crate::session::{Grant, Session};
 use crate::wire::{self, Attach, CloseCode, Control, Role, Secret};
 use futures_util::StreamExt;
@@ -193,7 +193,7 @@ async fn attach(
                 if gateways.len() > 1 {
                     sleep(wait).await;
                 }
-                (at, open(gateways[at].target).await)
+                (at, dial_any(gateways[at].target).await)
             }
         })
         .collect();
@@ -211,14 +211,6 @@ async fn attach(
         }
     }
     Err(failure.unwrap_or(Attempt::Slow))
-}
-
-async fn open(target: &Target) -> Result<(Link, Inbox), DialError> {
-    match dial(target, Road::Quic).await {
-        Ok(link) => Ok(link),
-        Err(error) if target.tcp_port.is_none() => Err(error),
-        Err(_) => dial(target, Road::WebSocket).await,
-    }
 }
 
 async fn offer_by(

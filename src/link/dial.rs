@@ -1,6 +1,9 @@
 //! Opening links to a gateway.
 
-use super::{Closed, Exporter, Inbox, Link, Road, TlsError, WebSocketFault, Written, quic, tls, websocket};
+use super::{
+    Closed, Exporter, Inbox, Link, Proxy, ProxyError, Road, TlsError, WebSocketFault, Written, quic, tls,
+    websocket,
+};
 use crate::wire;
 use futures_util::{SinkExt, StreamExt};
 use rustls_pki_types::ServerName;
@@ -14,6 +17,10 @@ use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest, http};
 
 /// A dialled peer must have answered by then.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// The same through a proxy, which has to look the name up and to connect itself.
+const PROXY_PATIENCE: Duration = Duration::from_secs(10);
+/// How much earlier a host tries QUIC than WebSocket. It stays on the road that it takes.
+const HEAD_START: Duration = Duration::from_secs(1);
 /// What a socket buffers: a burst of updates, not more.
 const SOCKET_BUFFER: usize = 4 << 20;
 
@@ -28,6 +35,14 @@ pub struct Target {
     pub tls: bool,
     /// SHA-256 of acceptable certificates; empty: one that a public authority signed.
     pub pins: Vec<[u8; 32]>,
+    /// The HTTP proxy through which TCP goes, where it stands before this host.
+    pub proxy: Option<Arc<Proxy>>,
+}
+
+impl Target {
+    fn proxy_before(&self, port: u16) -> Option<&Proxy> {
+        self.proxy.as_deref().filter(|proxy| proxy.stands_before(&self.host, port))
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +57,10 @@ pub enum DialError {
         "connecting to {address} by {road}: {reason}; check the address, and that the gateway runs there"
     )]
     Failed { address: SocketAddr, road: &'static str, reason: String },
+    #[error("connecting to {host} by {road}: {reason}; check that the gateway runs there")]
+    Through { host: String, road: &'static str, reason: String },
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
@@ -54,6 +73,13 @@ pub async fn dial(target: &Target, road: Road) -> Result<(Link, Inbox), DialErro
         Road::Inside => None,
     };
     let port = port.ok_or(DialError::NotOffered { host: target.host.clone(), road: road.name() })?;
+    if road == Road::WebSocket
+        && let Some(proxy) = target.proxy_before(port)
+    {
+        let (link, inbox) = dial_through(target, port, proxy).await?;
+        link.welcome_updates();
+        return Ok((link, inbox));
+    }
     let mut last = DialError::NoAddress { host: target.host.clone() };
     for address in resolve(&target.host, port).await? {
         let failed = |reason: String| DialError::Failed { address, road: road.name(), reason };
@@ -73,6 +99,54 @@ pub async fn dial(target: &Target, road: Road) -> Result<(Link, Inbox), DialErro
         }
     }
     Err(last)
+}
+
+/// Opens a link to `target` by QUIC, or by WebSocket if QUIC fails or is not there within a second.
+pub async fn dial_any(target: &Target) -> Result<(Link, Inbox), DialError> {
+    if target.tcp_port.is_none() {
+        return dial(target, Road::Quic).await;
+    }
+    let mut quic = std::pin::pin!(dial(target, Road::Quic));
+    if let Ok(result) = tokio::time::timeout(HEAD_START, &mut quic).await {
+        return match result {
+            Ok(opened) => Ok(opened),
+            Err(_) => dial(target, Road::WebSocket).await,
+        };
+    }
+    let mut websocket = std::pin::pin!(dial(target, Road::WebSocket));
+    tokio::select! {
+        opened = &mut quic => match opened {
+            Ok(opened) => Ok(opened),
+            Err(_) => websocket.await,
+        },
+        opened = &mut websocket => match opened {
+            Ok(opened) => Ok(opened),
+            // What is wrong with the way that is left, or with both.
+            Err(error) => quic.await.map_err(|_| error),
+        },
+    }
+}
+
+/// A TCP connection to `host` and `port`, through the proxy if it stands before them; what is said if there is none.
+pub async fn connect_tcp(host: &str, port: u16, proxy: Option<&Proxy>) -> Result<TcpStream, WebSocketFault> {
+    match proxy.filter(|proxy| proxy.stands_before(host, port)) {
+        Some(proxy) => Ok(proxy.connect(host, port).await?),
+        None => Ok(TcpStream::connect((host, port)).await?),
+    }
+}
+
+async fn dial_through(target: &Target, port: u16, proxy: &Proxy) -> Result<(Link, Inbox), DialError> {
+    let failed = |reason: String| DialError::Through {
+        host: format!("{} through the proxy {}", target.host, proxy.name()),
+        road: Road::WebSocket.name(),
+        reason,
+    };
+    let attempt = async {
+        let stream = proxy.connect(&target.host, port).await?;
+        open_websocket(target, port, stream).await.map_err(|error| failed(error.to_string()))
+    };
+    let late = |_| Err(failed(format!("no answer within {} s", PROXY_PATIENCE.as_secs())));
+    tokio::time::timeout(PROXY_PATIENCE, attempt).await.unwrap_or_else(late)
 }
 
 pub(super) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
@@ -114,9 +188,17 @@ async fn dial_quic(target: &Target, address: SocketAddr) -> Result<(Link, Inbox)
 async fn dial_websocket(target: &Target, address: SocketAddr) -> Result<(Link, Inbox), WebSocketFault> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
+    open_websocket(target, address.port(), stream).await
+}
+
+async fn open_websocket(
+    target: &Target,
+    port: u16,
+    stream: TcpStream,
+) -> Result<(Link, Inbox), WebSocketFault> {
     let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
     let scheme = if target.tls { "wss" } else { "ws" };
-    let mut request = format!("{scheme}://{host}:{}{}", address.port(), wire::PATH).into_client_request()?;
+    let mut request = format!("{scheme}://{host}:{port}{}", wire::PATH).into_client_request()?;
     request
         .headers_mut()
         .insert(http::header::SEC_WEBSOCKET_PROTOCOL, http::HeaderValue::from_static(wire::SUBPROTOCOL));

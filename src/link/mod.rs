@@ -6,15 +6,17 @@ mod dial;
 mod dialler;
 mod inside;
 mod pinned;
+mod proxy;
 mod quic;
 mod tls;
 mod tunnel;
 mod websocket;
 
-pub use dial::{DialError, Target, dial, udp_socket};
+pub use dial::{DialError, Target, connect_tcp, dial, dial_any, udp_socket};
 pub use dialler::Dialler;
 pub use inside::{Outlet, Sent, inside};
 pub use pinned::{Identity, IdentityError};
+pub use proxy::{NotAProxy, Proxy, ProxyError};
 pub use quic::{Gate, accept, listen, server_config};
 pub use tls::{Certificate, TlsError, fingerprint_text, parse_fingerprint, tcp_client_config};
 pub use tunnel::{

@@ -23,6 +23,8 @@ pub enum TunnelMessage {
     Admit { address: IpAddr, seconds: u32 },
     /// The gateway takes no new clients.
     Leaving,
+    /// Nobody is known at this address any more.
+    Withdraw { address: IpAddr },
 }
 
 impl std::fmt::Debug for TunnelMessage {
@@ -33,6 +35,7 @@ impl std::fmt::Debug for TunnelMessage {
             TunnelMessage::Edge { .. } => "Edge",
             TunnelMessage::Admit { .. } => "Admit",
             TunnelMessage::Leaving => "Leaving",
+            TunnelMessage::Withdraw { .. } => "Withdraw",
         })
     }
 }
@@ -58,6 +61,10 @@ impl TunnelMessage {
                 put_varint(&mut body, u64::from(*seconds));
             }
             TunnelMessage::Leaving => put_varint(&mut body, 4),
+            TunnelMessage::Withdraw { address } => {
+                put_varint(&mut body, 5);
+                put_address(&mut body, *address);
+            }
         }
         let mut bytes = Vec::with_capacity(body.len() + 2);
         put_bytes(&mut bytes, &body);
@@ -101,6 +108,7 @@ impl TunnelMessage {
                 seconds: reader.u32("the seconds of an admission")?,
             },
             4 => TunnelMessage::Leaving,
+            5 => TunnelMessage::Withdraw { address: read_address(&mut reader)? },
             _ => return Ok(None),
         }))
     }
@@ -204,6 +212,7 @@ mod tests {
                 seconds
             }),
             Just(TunnelMessage::Leaving),
+            any::<IpAddr>().prop_map(|address| TunnelMessage::Withdraw { address: address.to_canonical() }),
         ]
     }
 

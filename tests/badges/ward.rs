@@ -105,7 +105,13 @@ impl Ward {
 
     pub fn site(&self) -> Site {
         let address = self.gateway.addresses()[0];
-        Site { host: address.ip().to_string(), port: address.port(), tls: false, pins: Vec::new() }
+        Site {
+            host: address.ip().to_string(),
+            port: address.port(),
+            tls: false,
+            pins: Vec::new(),
+            proxy: None,
+        }
     }
 
     /// A configuration for commands that work on this ward's store.

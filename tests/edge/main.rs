@@ -1,6 +1,9 @@
 //! Clients that come through an edge, on real sockets: what is let in sees its session exactly, what is not never reaches the gateway.
 
 mod moving;
+mod people;
+mod proxies;
+mod squid;
 mod stage;
 mod strangers;
 
@@ -54,6 +57,7 @@ async fn people_sign_in_through_an_edge_and_find_there_nothing_of_the_inside() {
         port: outside.port(),
         tls: true,
         pins: stage.address("pattern").target.pins,
+        proxy: None,
     };
     let wrong = SignedIn::with_password(site(), "anne", "not her password", None, "").await;
     assert!(matches!(wrong, Err(SignInFailed::Refused { .. })), "{:?}", wrong.err());
@@ -142,7 +146,8 @@ async fn an_edge_is_not_believed_that_its_clients_come_from_inside_unless_it_may
         });
         let stage = stage.await.ready().await;
         let pins = stage.address("pattern").target.pins;
-        let site = Site { host: "127.0.0.1".into(), port: stage.outside().port(), tls: true, pins };
+        let site =
+            Site { host: "127.0.0.1".into(), port: stage.outside().port(), tls: true, pins, proxy: None };
         let asked = site.ask(Method::GET, "/api/connect", None, None).await;
         assert_eq!(asked.is_ok(), allowed, "{asked:?}");
         stage.close().await;
@@ -179,8 +184,13 @@ async fn gateways_and_edges_that_do_not_know_each_other_have_no_tunnel() {
         // Several attempts have been made by then.
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(stage.edge.as_ref().unwrap().gateways(), 0);
-        let site =
-            Site { host: "127.0.0.1".into(), port: stage.outside().port(), tls: true, pins: vec![[0; 32]] };
+        let site = Site {
+            host: "127.0.0.1".into(),
+            port: stage.outside().port(),
+            tls: true,
+            pins: vec![[0; 32]],
+            proxy: None,
+        };
         assert!(site.ask(Method::GET, "/api/connect", None, None).await.is_err());
         stage.close().await;
     }

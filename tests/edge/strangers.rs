@@ -39,6 +39,7 @@ async fn only_tls_for_a_name_of_the_edge_s_goes_further() {
         port: stage.outside().port(),
         tls: true,
         pins: stage.address("pattern").target.pins,
+        proxy: None,
     };
     let asked = site("localhost").ask(Method::GET, "/api/connect", None, None).await;
     assert!(asked.is_ok(), "{asked:?}");
@@ -125,7 +126,7 @@ async fn a_load_balancer_says_by_the_proxy_protocol_whom_it_speaks_for() {
     let stage = stage.await.ready().await;
     // Without a header nothing goes through.
     let pins = stage.address("pattern").target.pins;
-    let site = Site { host: "127.0.0.1".into(), port: stage.outside().port(), tls: true, pins };
+    let site = Site { host: "127.0.0.1".into(), port: stage.outside().port(), tls: true, pins, proxy: None };
     assert!(site.ask(Method::GET, "/api/connect", None, None).await.is_err());
     let mut binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0C".to_vec();
     binary.extend_from_slice(&[203, 0, 113, 9, 127, 0, 0, 1, 0x10, 0, 1, 0xBB]);

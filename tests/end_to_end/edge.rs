@@ -6,6 +6,7 @@ use crate::chevet::{Folder, Program, TICKET, free_port, settle};
 use crate::drawing::Drawing;
 use crate::server::Program::Tigervnc;
 use crate::server::Server;
+use crate::squid::{self, Squid};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -100,6 +101,27 @@ fn a_browser_outside_sees_the_exact_session_through_an_edge_by_both_roads() {
     drawing.rest();
     assert_eq!(browser.step("held")["exactness"], "exact");
     browser.expect_exact(&server.display);
+}
+
+#[test]
+fn a_browser_behind_an_http_proxy_has_no_udp_and_sees_the_exact_session() {
+    let _alone = alone();
+    let server = Server::start(Tigervnc, 1024, 768, 24);
+    let outside = Outside::set_up(&server.display);
+    let squid = Squid::start(&outside.folder.0, false);
+    // The browser cannot look this name up itself.
+    let page = outside.page().replace("127.0.0.1", squid::NAME);
+    let proxy = format!("http://127.0.0.1:{}", squid.port);
+    let mut browser =
+        Browser::start("chromium", &page, &["hold", "6", "{folder}/pixels"], &[("CHEVET_PROXY", &proxy)]);
+    assert_eq!(browser.step("shown")["road"], "websocket");
+    let drawing = Drawing::start(&server.display, 75);
+    std::thread::sleep(Duration::from_secs(3));
+    drawing.rest();
+    assert_eq!(browser.step("held")["exactness"], "exact");
+    browser.expect_exact(&server.display);
+    drop(browser);
+    assert!(squid.brought().iter().any(|line| line.contains(squid::NAME)), "{:?}", squid.brought());
 }
 
 #[test]

@@ -234,8 +234,13 @@ impl Stage {
     }
 
     pub async fn sign_in(&self, at: usize, name: &str) -> SignedIn {
-        let site =
-            Site { host: "127.0.0.1".into(), port: self.gateways[at].port, tls: false, pins: Vec::new() };
+        let site = Site {
+            host: "127.0.0.1".into(),
+            port: self.gateways[at].port,
+            tls: false,
+            pins: Vec::new(),
+            proxy: None,
+        };
         SignedIn::with_password(site, name, PASSWORD, None, "").await.unwrap()
     }
 

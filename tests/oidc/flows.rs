@@ -156,8 +156,13 @@ async fn a_client_that_is_no_browser_signs_in_by_a_code_that_is_confirmed_in_one
 async fn the_native_client_shows_the_code_and_waits_for_it() {
     let stage = Stage::set("native", "create = true\ndevice = true").await;
     stage.provider.tell(anne(json!({}))).await;
-    let site =
-        || Site { host: "127.0.0.1".into(), port: stage.home.port().unwrap(), tls: false, pins: Vec::new() };
+    let site = || Site {
+        host: "127.0.0.1".into(),
+        port: stage.home.port().unwrap(),
+        tls: false,
+        pins: Vec::new(),
+        proxy: None,
+    };
     let (shown, told) = tokio::sync::oneshot::channel();
     let tell = move |code: &DeviceCode| shown.send(code.clone()).unwrap();
     let waiting = SignedIn::with_device(site(), "test", "ward-3", tell);

@@ -171,7 +171,7 @@ impl Stage {
     }
 
     pub fn site(&self) -> Site {
-        Site { host: "127.0.0.1".into(), port: self.port, tls: false, pins: Vec::new() }
+        Site { host: "127.0.0.1".into(), port: self.port, tls: false, pins: Vec::new(), proxy: None }
     }
 
     pub async fn target(&self) -> chevet::link::Target {

@@ -208,7 +208,7 @@ async fn a_viewer_of_an_earlier_version_is_served_without_sound() {
 }
 
 async fn sign_in(port: u16, name: &str) -> Client {
-    let site = Site { host: "127.0.0.1".into(), port, tls: false, pins: Vec::new() };
+    let site = Site { host: "127.0.0.1".into(), port, tls: false, pins: Vec::new(), proxy: None };
     let person = SignedIn::with_password(site, name, "a long enough password", None, "").await.unwrap();
     let address = person.address("ward").await.unwrap();
     let mut client = Client::connect_by(address, Roads::default(), (0, 0)).await.unwrap();

@@ -259,7 +259,7 @@ async fn every_user_has_a_session_of_their_own_with_their_own_credentials() {
         let id = add_user(&store, name, name, Role::User, &["nurses".into()], 0).await.unwrap();
         store.set_password(&id, &hash).await.unwrap();
     }
-    let site = Site { host: "127.0.0.1".into(), port, tls: false, pins: Vec::new() };
+    let site = Site { host: "127.0.0.1".into(), port, tls: false, pins: Vec::new(), proxy: None };
     let anne = SignedIn::with_password(site, "anne", "a long enough password", None, "").await.unwrap();
     // Nobody has told the gateway as whom Anne signs in there.
     let refused = anne.address("ts").await.map(drop).unwrap_err().to_string();

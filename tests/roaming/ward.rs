@@ -168,7 +168,13 @@ impl Ward {
     pub fn site(&self) -> Site {
         let pins = self.pins.clone();
         let address = self.gateway.addresses()[0];
-        Site { host: address.ip().to_string(), port: address.port(), tls: !pins.is_empty(), pins }
+        Site {
+            host: address.ip().to_string(),
+            port: address.port(),
+            tls: !pins.is_empty(),
+            pins,
+            proxy: None,
+        }
     }
 
     pub async fn sign_in(&self, name: &str, seat: &str) -> Result<SignedIn, SignInFailed> {

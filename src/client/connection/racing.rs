@@ -5,12 +5,14 @@ use crate::client::candidate::Candidate;
 use crate::client::event::{ClientError, Event};
 use crate::client::race::HEAD_START;
 use crate::clock;
-use crate::link::{Inbox, Incoming, Link, Road, Target, dial};
+use crate::link::{Closed, Inbox, Incoming, Link, Road, Target, dial};
 use crate::screen::{HashKey, TILE};
 use crate::sync::{Attachment, Identity, Micros, Viewer};
 use crate::wire::{CloseCode, Control, GatewayAddress};
 use tokio::task::JoinSet;
 
+/// A second link by way of an edge that came to the gateway which is to be left is dialled again after this long.
+const BESIDE_AGAIN: Micros = 250_000;
 /// Second links at once; of more, the oldest goes.
 const MAX_CANDIDATES: usize = 4;
 
@@ -51,8 +53,32 @@ impl Client {
         if self.elsewhere_at.is_some_and(|at| now.saturating_sub(at) < ELSEWHERE_AGAIN) {
             return;
         }
+        if self.moving && self.others.is_empty() {
+            return self.dial_beside(now);
+        }
         for at in 0..self.others.len().min(MAX_CANDIDATES) {
             self.dial_other(at, now);
+        }
+    }
+
+    /// A second link to where this one goes: an edge brings it to the gateway that goes on with the session.
+    fn dial_beside(&mut self, now: Micros) {
+        self.elsewhere_at = Some(now);
+        if self.candidates.is_empty() {
+            let road = if self.is_on(Road::WebSocket) { Road::WebSocket } else { Road::Quic };
+            self.dial_by(road);
+        }
+    }
+
+    /// A second link has come to nothing.
+    pub(super) fn on_beside_closed(&mut self, road: Road, closed: &Closed) {
+        if !self.moving {
+            return self.on_dial_failed(road);
+        }
+        // It may have come to the gateway that is to be left, because the edge had not heard yet.
+        if closed.code == CloseCode::GOING_AWAY {
+            let early = ELSEWHERE_AGAIN.saturating_sub(BESIDE_AGAIN);
+            self.elsewhere_at = Some(clock::now_us().saturating_sub(early));
         }
     }
 
@@ -82,7 +108,7 @@ impl Client {
     pub(super) fn note_gateways(&mut self, message: &Incoming, shown: bool) {
         match message {
             Incoming::Control(Control::Gateways(gateways)) => {
-                let known = gateways.iter().map(target_of);
+                let known = gateways.iter().map(|gateway| target_of(gateway, &self.address.target));
                 self.others = known.filter(|target| *target != self.address.target).collect();
                 if shown && !self.attachment.is_attached() {
                     // It does not have the session: the first one does, as far as it knows.
@@ -91,7 +117,10 @@ impl Client {
             }
             Incoming::Control(Control::Move) if shown => {
                 self.moving = true;
-                self.dial_other(0, clock::now_us());
+                match self.others.is_empty() {
+                    true => self.dial_beside(clock::now_us()),
+                    false => self.dial_other(0, clock::now_us()),
+                }
             }
             _ => {}
         }
@@ -219,12 +248,13 @@ impl Client {
     }
 }
 
-fn target_of(gateway: &GatewayAddress) -> Target {
+fn target_of(gateway: &GatewayAddress, here: &Target) -> Target {
     Target {
         host: gateway.host.clone(),
         udp_port: gateway.udp_port,
         tcp_port: Some(gateway.tcp_port),
         tls: gateway.tls,
         pins: gateway.pins.clone(),
+        proxy: here.proxy.clone(),
     }
 }

@@ -45,6 +45,8 @@ const DRAINS_WITHIN: Duration = Duration::from_secs(30);
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// The viewers of a session that has gone elsewhere have this long to follow it.
 const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
+/// After edges were asked to bring somebody elsewhere, it takes so long until they do.
+const EDGES_KNOW_AFTER: Duration = Duration::from_millis(30);
 /// Tickets by which a client dials by several roads at the same time.
 const ROADS_WITHIN_MS: i64 = 10_000;
 /// What one database query may take before a viewer is let in without it.
@@ -77,7 +79,12 @@ enum Told {
     /// A sign-in's viewers must go.
     Dismissed { by: String, sign_in: String, code: u32, reason: String },
     /// Somebody known, at this address outside, looks for a session that the gateway of this start has.
-    Outside { from: IpAddr, holder: String },
+    Outside {
+        from: IpAddr,
+        holder: String,
+        #[serde(default)]
+        sign_in: Option<String>,
+    },
 }
 
 /// Why a session cannot be shown here.
@@ -87,11 +94,14 @@ pub(super) enum Missing {
     Elsewhere,
 }
 
-/// A viewer that came through an edge. It is not told of the other gateways, and so is sent back to its edge.
+/// A viewer that came through an edge. It is not told of the other gateways: its edge brings it to them.
 struct Outsider {
     session: String,
     from: IpAddr,
+    sign_in: Option<String>,
     link: Link,
+    /// It takes a second link when it is told to move.
+    moves: bool,
 }
 
 /// Another gateway.
@@ -174,15 +184,23 @@ impl Siblings {
     }
 
     /// A viewer of a session that came through an edge.
-    pub fn shows_outside(&self, session: &str, from: IpAddr, link: &Link) {
+    pub fn shows_outside(
+        &self,
+        session: &str,
+        from: IpAddr,
+        sign_in: Option<&str>,
+        link: &Link,
+        moves: bool,
+    ) {
         let mut outsiders = self.outsiders();
         outsiders.retain(|outsider| outsider.link.closed().is_none());
-        outsiders.push(Outsider { session: session.to_owned(), from, link: link.clone() });
+        let (session, sign_in) = (session.to_owned(), sign_in.map(str::to_owned));
+        outsiders.push(Outsider { session, from, sign_in, link: link.clone(), moves });
     }
 
     /// Has the edges bring whoever dials from this address to the gateway that has a session. Whether that can be asked.
-    async fn send_outside(&self, from: IpAddr, holder: &str) -> bool {
-        let told = Told::Outside { from, holder: holder.to_owned() };
+    async fn send_outside(&self, from: IpAddr, sign_in: Option<String>, holder: &str) -> bool {
+        let told = Told::Outside { from, holder: holder.to_owned(), sign_in };
         self.is_there(holder) && in_time(self.tell(&told)).await.is_ok()
     }
 
@@ -428,7 +446,7 @@ pub(super) async fn find(
     link: &Link,
     name: &str,
     (takes, returns): (u64, bool),
-    outside: Option<IpAddr>,
+    outside: Option<(IpAddr, Option<String>)>,
 ) -> Result<Session, Missing> {
     let patience = if returns { RETURNS_WITHIN } else { COMES_WITHIN };
     let end = Instant::now() + patience;
@@ -444,10 +462,10 @@ pub(super) async fn find(
             let _ = tokio::time::timeout(LIVE_WITHIN, session.is_live()).await;
             return Ok(session);
         }
-        if let Some(from) = outside {
+        if let Some((from, sign_in)) = &outside {
             // The edge chose by the address alone, which has nothing to do with where a session is.
             if let Some(holder) = siblings.holder(name).await
-                && siblings.send_outside(from, &holder).await
+                && siblings.send_outside(*from, sign_in.clone(), &holder).await
             {
                 return Err(Missing::Elsewhere);
             }
@@ -557,9 +575,9 @@ async fn on_told(shared: &Arc<Shared>, siblings: &Arc<Siblings>, told: Told) {
             shared.registry.dismiss_here(&sign_in, CloseCode(code), &reason).await;
         }
         Told::Dismissed { .. } => {}
-        Told::Outside { from, holder } if holder == siblings.start_id => {
+        Told::Outside { from, holder, sign_in } if holder == siblings.start_id => {
             if let Some(edges) = shared.edges.get() {
-                edges.admit_anew(from);
+                edges.admit_anew(from, sign_in.as_deref());
             }
         }
         Told::Outside { .. } => {}
@@ -583,13 +601,7 @@ fn lost(shared: &Arc<Shared>, siblings: &Arc<Siblings>, session: &str, holder: &
     }
     tokio::spawn(async move {
         gone.tell_to_move(gateways).await;
-        let outside: Vec<Outsider> =
-            siblings.outsiders().extract_if(.., |outsider| outsider.session == gone.name()).collect();
-        for Outsider { from, link, .. } in outside {
-            // Its edge is told before it dials anew.
-            siblings.send_outside(from, &holder).await;
-            link.close(CloseCode::GOING_AWAY, "another gateway has the session");
-        }
+        bring_outside(&siblings, gone.name(), &holder, brought).await;
         if !brought {
             return;
         }
@@ -603,6 +615,27 @@ fn lost(shared: &Arc<Shared>, siblings: &Arc<Siblings>, session: &str, holder: &
             gone.end(Whom::All, CloseCode::GOING_AWAY, "another gateway has the session").await;
         }
     });
+}
+
+/// The edges bring whoever shows a session from outside to the gateway that has it. If the session is still shown here, they
+/// go there by a second link; else they dial anew.
+async fn bring_outside(siblings: &Siblings, session: &str, holder: &str, still_shown: bool) {
+    let outside: Vec<Outsider> =
+        siblings.outsiders().extract_if(.., |outsider| outsider.session == session).collect();
+    for Outsider { from, sign_in, .. } in &outside {
+        // Before it dials.
+        siblings.send_outside(*from, sign_in.clone(), holder).await;
+    }
+    if !outside.is_empty() {
+        sleep(EDGES_KNOW_AFTER).await;
+    }
+    for Outsider { link, moves, .. } in outside {
+        if moves && still_shown {
+            link.control(&Control::Move);
+        } else {
+            link.close(CloseCode::GOING_AWAY, "another gateway has the session");
+        }
+    }
 }
 
 /// Tells the other gateways whose viewers must go, for as long as the gateway runs.

@@ -19,6 +19,8 @@ export interface Options {
   userAgent: string | null;
   /** A PKCS#12 file with the password "card", whose certificate Firefox shows to whoever asks for one. */
   card: string | null;
+  /** "http://HOST:PORT": Chromium goes through this proxy for all, this machine's own addresses too. */
+  proxy: string | null;
 }
 
 const CHROMIUM_FLAGS = [
@@ -49,6 +51,7 @@ export async function launch(
           args: [
             ...CHROMIUM_FLAGS,
             ...(options.language === null ? [] : [`--lang=${options.language}`, `--accept-lang=${options.language}`]),
+            ...(options.proxy === null ? [] : [`--proxy-server=${options.proxy}`, "--proxy-bypass-list=<-loopback>"]),
             ...(options.userAgent === null ? [] : [`--user-agent=${options.userAgent}`]),
           ],
           userDataDir: profile,

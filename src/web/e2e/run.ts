@@ -23,6 +23,7 @@ async function main(): Promise<void> {
     colours: process.env["CHEVET_COLOURS"] ?? null,
     webTransport: process.env["CHEVET_WEBTRANSPORT"] !== "off",
     card: process.env["CHEVET_CARD"] ?? null,
+    proxy: process.env["CHEVET_PROXY"] ?? null,
     userAgent: process.env["CHEVET_USER_AGENT"] ?? null,
   };
   const { page, close } = await launch(browserName, options, (line) => say({ step: "console", line }));

@@ -523,3 +523,28 @@ test("a gateway that goes is left when the other one shows all, and never before
   assert.equal(there.input.length, 1);
   assert.notEqual(here.closedWith, null);
 });
+
+test("who is told of no other gateway takes a second link where the first one goes, until an edge brings it to one that goes on", async () => {
+  const bench = new Bench();
+  const here = bench.newest("webtransport");
+  bench.exactOver(here);
+  here.say({ type: "Move" });
+  const early = bench.dialled.at(-1) as Far;
+  assert.notEqual(early, here);
+  assert.equal(early.gateway, null);
+  early.open();
+  early.say({ type: "Closing", code: CloseCode.goingAway, reason: "the edge had not heard yet" });
+  await bench.pass(400, [here]);
+  const there = bench.dialled.at(-1) as Far;
+  assert.notEqual(there, early);
+  assert.deepEqual([there.gateway, there.road], [null, "webtransport"]);
+  there.open();
+  bench.viewer.input([letter(0x61)]);
+  assert.equal(here.input.length, 1, "meanwhile the first one is there");
+  assert.equal(bench.viewer.phase, "live");
+  there.attached();
+  there.say({ type: "Busy", busy: false });
+  assert.equal(there.input.length, 1);
+  assert.notEqual(here.closedWith, null);
+  assert.equal(bench.viewer.phase, "live");
+});

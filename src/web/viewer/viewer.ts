@@ -30,6 +30,8 @@ const ROUND_TRIP_EVERY_MS = 2000;
 /** Input that is not answered has other gateways dialled after this long and three round trips. */
 const UNANSWERED_MS = 400;
 const ELSEWHERE_AGAIN_MS = 1000;
+/** A second link by way of an edge that came to the gateway which is to be left is dialled again after this long. */
+const BESIDE_AGAIN_MS = 250;
 const MOST_ELSEWHERE = 4;
 
 export type Phase = "connecting" | "live" | "silent" | "ended";
@@ -174,11 +176,17 @@ export class Viewer implements AttachmentOwner {
   private dialElsewhere(now: number, most = MOST_ELSEWHERE): void {
     if (now - this.elsewhereAt < ELSEWHERE_AGAIN_MS && most > 1) return;
     this.elsewhereAt = now;
+    if (this.moving && this.others.length === 0) return this.dialBeside();
     for (const gateway of this.others.slice(0, most)) {
       if (this.candidates.some((candidate) => candidate.gateway === gateway)) continue;
       const quic = this.roads.webTransportUsable && gateway.udpPort !== 0 && this.active?.road !== "websocket";
       this.dial(quic ? "webtransport" : "websocket", gateway);
     }
+  }
+
+  /** A second link to where this one goes: an edge brings it to the gateway that goes on with the session. */
+  private dialBeside(): void {
+    if (this.candidates.length === 0) this.dial(this.active?.road ?? "websocket");
   }
 
   /** The gateway seems to be gone, long before that is certain. */
@@ -461,7 +469,10 @@ export class Viewer implements AttachmentOwner {
   closed(attachment: Attachment, code: number | null, reason: string): void {
     this.candidates = this.candidates.filter((other) => other !== attachment);
     if (attachment !== this.active && code === CloseCode.refused && !this.isWorking && this.askNewTicket()) return;
-    if (attachment.road === "webtransport" && attachment.attachedAs === null && !this.isElsewhere(attachment)) {
+    if (attachment !== this.active && this.moving) {
+      // It may have come to the gateway that is to be left, because the edge had not heard yet.
+      if (code === CloseCode.goingAway) this.elsewhereAt = this.now() - ELSEWHERE_AGAIN_MS + BESIDE_AGAIN_MS;
+    } else if (attachment.road === "webtransport" && attachment.attachedAs === null && !this.isElsewhere(attachment)) {
       // A road that carries a refusal works.
       if (code !== CloseCode.refused) this.quicFailed();
       if (this.socketDue !== null) this.socketDue = this.now();
