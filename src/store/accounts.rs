@@ -45,11 +45,13 @@ pub struct AccountCopy<'a> {
 pub const ASKED: i64 = -1;
 
 /// How far another site's accounts are known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, FromRow)]
 pub struct SitePulled {
     pub version: i64,
     /// When all up to then was known. 0: never.
     pub pulled_at: i64,
+    /// By what both sites decided of accounts.
+    pub terms: String,
 }
 
 /// A sign-in at another site that belongs to one here.
@@ -124,18 +126,40 @@ impl Store {
         Ok((newest, all))
     }
 
-    /// The copy of another site's account.
-    pub async fn copy_of(&self, home: &str, home_id: &str) -> Result<Option<User>, StoreError> {
-        let id: Option<String> = sqlx::query_scalar("SELECT id FROM users WHERE home = $1 AND home_id = $2")
+    /// The copy of another site's account, and the hash of its password.
+    pub async fn copy_of(
+        &self,
+        home: &str,
+        home_id: &str,
+    ) -> Result<Option<(User, Option<String>)>, StoreError> {
+        let found: Option<(String, Option<String>)> = sqlx::query_as("SELECT id, password FROM users WHERE home = $1 AND home_id = $2")
             .bind(home)
             .bind(home_id)
             .fetch_optional(&self.pool)
             .await
             .map_err(failed("looking for a copy of an account"))?;
-        match id {
-            Some(id) => self.user(&id).await,
+        match found {
+            Some((id, password)) => Ok(self.user(&id).await?.map(|user| (user, password))),
             None => Ok(None),
         }
+    }
+
+    /// The id and the name that a user of another site has there.
+    pub async fn home_of(&self, user_id: &str) -> Result<(String, String), StoreError> {
+        sqlx::query_as("SELECT home_id, home_name FROM users WHERE id = $1")
+            .bind(user_id)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(failed("looking for a user's site"))
+    }
+
+    pub async fn count_copies(&self, home: &str) -> Result<usize, StoreError> {
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users WHERE home = $1")
+            .bind(home)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(failed("counting a site's accounts"))?;
+        Ok(usize::try_from(count).unwrap_or(0))
     }
 
     /// Keeps a copy, unless a newer one is kept. The step of the last one-time code never goes back.
@@ -192,22 +216,36 @@ impl Store {
         change.commit().await.map_err(failed(doing))
     }
 
-    /// Takes a step of a one-time code that was used elsewhere as used: the higher one counts.
-    pub async fn totp_step_was_used(&self, user_id: &str, step: i64) -> Result<(), StoreError> {
-        self.use_totp_step(user_id, step).await.map(drop)
-    }
-
-    /// The codes that were used here by people of another site: their ids there, and the steps, the newest first.
-    pub async fn codes_used_by(&self, home: &str, most: u32) -> Result<Vec<(String, i64)>, StoreError> {
+    /// The codes that were used here after a step by people of another site: their ids there, and the steps, the newest first.
+    pub async fn codes_used_by(
+        &self,
+        home: &str,
+        since_step: i64,
+        most: u32,
+    ) -> Result<Vec<(String, i64)>, StoreError> {
         sqlx::query_as(
-            "SELECT home_id, totp_step FROM users WHERE home = $1 AND totp_step > 0 \
-             ORDER BY totp_step DESC LIMIT $2",
+            "SELECT home_id, totp_step FROM users WHERE home = $1 AND totp_step > $2 \
+             ORDER BY totp_step DESC LIMIT $3",
         )
         .bind(home)
+        .bind(since_step)
         .bind(i64::from(most))
         .fetch_all(&self.pool)
         .await
         .map_err(failed("reading which one-time codes were used"))
+    }
+
+    /// Those of another site's accounts that are known here because somebody signed in, and are not copied.
+    pub async fn asked_accounts(&self, home: &str, most: u32) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar(
+            "SELECT home_id FROM users WHERE home = $1 AND version = $2 ORDER BY home_id LIMIT $3",
+        )
+        .bind(home)
+        .bind(ASKED)
+        .bind(i64::from(most))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("looking for another site's people"))
     }
 
     /// A site's accounts are to be heard of from the beginning: what is not heard of again is gone.
@@ -232,7 +270,7 @@ impl Store {
     }
 
     pub async fn site_pulled(&self, site: &str) -> Result<SitePulled, StoreError> {
-        let found = sqlx::query_as("SELECT version, pulled_at FROM sites WHERE name = $1")
+        let found = sqlx::query_as("SELECT version, pulled_at, terms FROM sites WHERE name = $1")
             .bind(site)
             .fetch_optional(&self.pool)
             .await;
@@ -245,15 +283,17 @@ impl Store {
         site: &str,
         version: i64,
         pulled_at: Option<i64>,
+        terms: &str,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO sites (name, version, pulled_at) VALUES ($1, $2, $3) \
-             ON CONFLICT (name) DO UPDATE SET version = excluded.version, \
+            "INSERT INTO sites (name, version, pulled_at, terms) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (name) DO UPDATE SET version = excluded.version, terms = excluded.terms, \
              pulled_at = CASE WHEN excluded.pulled_at = 0 THEN sites.pulled_at ELSE excluded.pulled_at END",
         )
         .bind(site)
         .bind(version)
         .bind(pulled_at.unwrap_or(0))
+        .bind(terms)
         .execute(&self.pool)
         .await
         .map(drop)

@@ -24,7 +24,9 @@ CREATE TABLE removed_accounts (
 CREATE TABLE sites (
     name TEXT PRIMARY KEY,
     version BIGINT NOT NULL,
-    pulled_at BIGINT NOT NULL
+    pulled_at BIGINT NOT NULL,
+    -- By what both sites decide of accounts: others, and all are heard of anew.
+    terms TEXT NOT NULL DEFAULT ''
 );
 
 -- Which sign-in here has which one at another site: that one ends with it.
