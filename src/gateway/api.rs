@@ -195,7 +195,8 @@ pub(super) async fn let_in_as(
     let by = sites::believed(shared, &user, method, place.from()).await?;
     let begun = identity.begin(user, method, seat, clock::unix_ms()).await;
     let (person, secret) = begun.map_err(|error| not_signed_in(&error))?;
-    let signed_in = about(&person, Event::SignedIn { method: format!("{method}{by}").into() }).peer(place.from());
+    let signed_in =
+        about(&person, Event::SignedIn { method: format!("{method}{by}").into() }).peer(place.from());
     if shared.audit.grant(with(signed_in)).await.is_err() {
         // Nobody is let in whose coming cannot be recorded.
         let _ = identity.end(&person).await;
@@ -367,7 +368,11 @@ async fn sessions(
         })
         .collect();
     shown.extend(elsewhere(&shared, |session| broker.may_have(&person.user, session)).await);
-    let (others, silent) = sites::sessions_elsewhere(&shared, &person, place.from()).await;
+    // The page dials no other site's gateways.
+    let (others, silent) = match is_browser(&headers) {
+        true => Default::default(),
+        false => sites::sessions_elsewhere(&shared, &person, place.from()).await,
+    };
     shown.extend(others);
     let applications = applications::shown(&shared, &person);
     Ok(answer(json!({"sessions": shown, "applications": applications, "cut_off": silent})))

@@ -375,7 +375,8 @@ impl Config {
                     Some((site.name.clone(), "sites share people: add a [sign_in] section"))
                 }
                 () if !self.tcp_is_tls() => {
-                    let fault = "sites speak over TLS: give a [tls] `certificate`, or listen for other machines";
+                    let fault =
+                        "sites speak over TLS: give a [tls] `certificate`, or listen for other machines";
                     Some((site.name.clone(), fault))
                 }
                 () => site.fault(),

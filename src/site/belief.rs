@@ -9,8 +9,12 @@ const SET_BACK_MS: i64 = 60_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Belief {
     /// All of its home's changes up to this many milliseconds ago are known.
-    Holds { age_ms: i64 },
-    TooOld { age_ms: i64 },
+    Holds {
+        age_ms: i64,
+    },
+    TooOld {
+        age_ms: i64,
+    },
     /// Its home was never heard to the end, or in a time that has not come yet.
     Unknown,
 }

@@ -223,7 +223,10 @@ mod tests {
     fn a_page_that_is_too_long_goes_back_or_never_ends_is_not_taken() {
         let page = |changes: Vec<Change>, more| Page { changes, more, ..Page::default() };
         assert_eq!(page(vec![], false).check(5), Ok(5));
-        assert_eq!(page(vec![change(6, "a", None), change(9, "b", Some(account("anne")))], true).check(5), Ok(9));
+        assert_eq!(
+            page(vec![change(6, "a", None), change(9, "b", Some(account("anne")))], true).check(5),
+            Ok(9)
+        );
         assert_eq!(page(vec![change(5, "a", None)], false).check(5), Err(PageError::Order(5, 5)));
         assert_eq!(page(vec![], true).check(5), Err(PageError::Endless));
         let many = (1..=201).map(|version| change(version, "a", None)).collect();

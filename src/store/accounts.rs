@@ -132,12 +132,13 @@ impl Store {
         home: &str,
         home_id: &str,
     ) -> Result<Option<(User, Option<String>)>, StoreError> {
-        let found: Option<(String, Option<String>)> = sqlx::query_as("SELECT id, password FROM users WHERE home = $1 AND home_id = $2")
-            .bind(home)
-            .bind(home_id)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(failed("looking for a copy of an account"))?;
+        let found: Option<(String, Option<String>)> =
+            sqlx::query_as("SELECT id, password FROM users WHERE home = $1 AND home_id = $2")
+                .bind(home)
+                .bind(home_id)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(failed("looking for a copy of an account"))?;
         match found {
             Some((id, password)) => Ok(self.user(&id).await?.map(|user| (user, password))),
             None => Ok(None),
@@ -262,7 +263,7 @@ impl Store {
 
     /// The copies that were not heard of since [`Store::forget_site_version`].
     pub async fn copies_not_heard_of(&self, home: &str) -> Result<Vec<String>, StoreError> {
-        sqlx::query_scalar("SELECT home_id FROM users WHERE home = $1 AND version = 0 LIMIT 1000")
+        sqlx::query_scalar("SELECT home_id FROM users WHERE home = $1 AND version = 0")
             .bind(home)
             .fetch_all(&self.pool)
             .await

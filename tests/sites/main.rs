@@ -1,5 +1,6 @@
 //! Two sites with databases of their own: people roam between them, are cut off, and what was decided meanwhile takes effect.
 
+mod hostile;
 #[path = "../store/postgres.rs"]
 mod postgres;
 #[path = "../x11_source/server.rs"]
@@ -10,7 +11,9 @@ mod stage;
 #[allow(dead_code)]
 mod typist;
 
-use chevet::client::{Client, ClientError};
+use chevet::client::{Client, ClientError, SignInFailed};
+use chevet::identity::TotpSecret;
+use chevet::store::Store;
 use chevet::wire::CloseCode;
 use hyper::Method;
 use serde_json::Value;
@@ -92,7 +95,8 @@ fn a_site_that_is_cut_off_believes_its_copies_for_so_long_and_then_hears_who_was
         assert!(stage.south.try_sign_in("paul@north", None).await.is_err());
         settle("what was reconciled is recorded", || {
             let audit = stage.south.audit();
-            (!audit.contains("locked at its own site") || !audit.contains("removed at its own site")).then_some(audit)
+            (!audit.contains("locked at its own site") || !audit.contains("removed at its own site"))
+                .then_some(audit)
         });
     });
 }
@@ -146,6 +150,47 @@ fn a_site_that_wants_to_be_asked_gives_no_hash_away_and_is_asked_at_each_sign_in
 }
 
 #[test]
+fn a_one_time_code_that_was_used_at_one_site_is_of_no_use_at_the_other() {
+    run(async {
+        let plan = Plan { of_south: COPIED, of_north: ACCEPTED, believe_minutes: 60, ..Plan::default() };
+        let stage = Stage::set("codes", plan);
+        stage.north.user(&["add", "anne", "--group", "nurses"]);
+        let home = Store::open(&stage.north.url()).await.unwrap();
+        let away = Store::open(&stage.url).await.unwrap();
+        let anne = home.user_named("anne").await.unwrap().unwrap();
+        let secret = TotpSecret::new("anne");
+        home.set_totp(&anne.id, Some(&secret.seal(&anne.id, &stage.north.keys()))).await.unwrap();
+        let end = Instant::now() + SOON;
+        while away.user_named("anne@north").await.unwrap().is_none_or(|copy| !copy.has_totp) {
+            assert!(Instant::now() < end, "the second factor is not copied");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let now = chevet::clock::unix_ms();
+        let code = secret.code_at(now);
+        assert!(matches!(stage.south.try_sign_in("anne@north", None).await, Err(SignInFailed::CodeNeeded)));
+        stage.south.try_sign_in("anne@north", Some(&code)).await.unwrap();
+        let used = async || home.accounts_since(0, 100).await.unwrap().1[0].0.totp_step;
+        let end = Instant::now() + SOON;
+        while used().await == 0 {
+            assert!(Instant::now() < end, "the code's use is not told at home");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!(stage.north.try_sign_in("anne", Some(&code)).await.is_err());
+        // The other way round, with the next code.
+        let (next, before) = (secret.code_at(now + 30_000), used().await);
+        stage.north.try_sign_in("anne", Some(&next)).await.unwrap();
+        let end = Instant::now() + SOON;
+        while away.codes_used_by("north", before, 10).await.unwrap().is_empty() {
+            assert!(Instant::now() < end, "the code's use is not told at the other site");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!(stage.south.try_sign_in("anne@north", Some(&next)).await.is_err());
+        // A copy of an older page takes nothing back.
+        assert!(used().await > before);
+    });
+}
+
+#[test]
 fn a_session_is_opened_from_another_site_at_its_own_gateway_and_goes_dark_when_its_user_signs_out_there() {
     run(async {
         let folder = std::env::temp_dir().join(format!("chevet-sites-terminal-{}", std::process::id()));
@@ -158,13 +203,8 @@ fn a_session_is_opened_from_another_site_at_its_own_gateway_and_goes_dark_when_i
             terminal.server.display
         );
         let both = format!("{COPIED}\n{ACCEPTED}");
-        let plan = Plan {
-            north: &north,
-            of_south: &both,
-            of_north: &both,
-            believe_minutes: 60,
-            ..Plan::default()
-        };
+        let plan =
+            Plan { north: &north, of_south: &both, of_north: &both, believe_minutes: 60, ..Plan::default() };
         let mut stage = Stage::set("open", plan);
         // One is of the site that has the session, the other one of that where both sign in.
         stage.north.user(&["add", "anne", "--group", "nurses"]);

@@ -48,6 +48,8 @@ pub struct Stage {
     pub north: Place,
     pub south: Place,
     folder: PathBuf,
+    /// Of the second site's database.
+    pub url: String,
     _postgres: Postgres,
 }
 
@@ -80,7 +82,7 @@ impl Stage {
         south.write(&south_site, plan.south);
         north.start();
         south.start();
-        Stage { north, south, folder, _postgres: postgres }
+        Stage { north, south, folder, url, _postgres: postgres }
     }
 }
 
@@ -129,7 +131,8 @@ impl Place {
     }
 
     pub fn start(&mut self) {
-        let log = File::options().create(true).append(true).open(self.folder.join(format!("{}.log", self.name)));
+        let log =
+            File::options().create(true).append(true).open(self.folder.join(format!("{}.log", self.name)));
         let mut command = self.chevet(&["gateway"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.unwrap());
         self.gateway = Some(command.spawn().unwrap());
@@ -146,6 +149,16 @@ impl Place {
         }
     }
 
+    /// The keys of this site, for what is sealed in its store.
+    pub fn keys(&self) -> chevet::identity::Keys {
+        chevet::gateway::kept_keys(&chevet::gateway::Config::read(&self.config).unwrap()).unwrap()
+    }
+
+    /// The SQLite store, unless the site has another one.
+    pub fn url(&self) -> String {
+        chevet::store::Store::url_in(&self.state())
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join(format!("{}.log", self.name))).unwrap_or_default()
     }
@@ -160,8 +173,13 @@ impl Place {
     pub fn user(&self, arguments: &[&str]) -> String {
         let mut all = vec!["user"];
         all.extend(arguments);
-        let mut running =
-            self.chevet(&all).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut running = self
+            .chevet(&all)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         // Some do not read it.
         let _ = writeln!(running.stdin.take().unwrap(), "{PASSWORD}");
         let done = running.wait_with_output().unwrap();

@@ -65,9 +65,9 @@ impl Call {
     /// Dials a gateway of another site, and has it prove that it is one.
     pub async fn open(sites: &Sites, peer: &Peer, gateway: &Url) -> Result<Call, Problem> {
         let opened = async {
-            let mut call = Call::dial(sites, peer, gateway).await.map_err(|error| {
-                Problem::Unreachable(format!("{gateway} cannot be reached: {error}"))
-            })?;
+            let mut call = Call::dial(sites, peer, gateway)
+                .await
+                .map_err(|error| Problem::Unreachable(format!("{gateway} cannot be reached: {error}")))?;
             let answer: Value = call.ask(HELLO, &Value::Null).await?;
             let shown = answer["statement"].as_str().unwrap_or_default();
             let said = message(&call.exporter, &call.peer, &call.own, HELLO, b"here");
@@ -120,8 +120,7 @@ impl Call {
     ) -> Result<T, Problem> {
         let absurd = |error: Fault| Problem::Absurd(error.to_string());
         let body = serde_json::to_vec(body).map_err(|error| absurd(error.into()))?;
-        let statement =
-            self.keys.sign_for_site(&message(&self.exporter, &self.own, &self.peer, what, &body));
+        let statement = self.keys.sign_for_site(&message(&self.exporter, &self.own, &self.peer, what, &body));
         let host = &self.gateway[url::Position::BeforeHost..url::Position::AfterPort];
         let request = Request::builder()
             .method(Method::POST)

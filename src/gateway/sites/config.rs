@@ -57,7 +57,8 @@ impl SiteConfig {
             return Some((self.name.clone(), "its name has 1 to 64 small letters, digits, dots, dashes"));
         }
         for (at, peer) in self.peers.iter().enumerate() {
-            let twice = self.peers[..at].iter().any(|other| other.name == peer.name) || peer.name == self.name;
+            let twice =
+                self.peers[..at].iter().any(|other| other.name == peer.name) || peer.name == self.name;
             let https = |url: &Url| url.scheme() == "https" && url.has_host() && url.path() == "/";
             let fault = match () {
                 () if !is_site(&peer.name) => "its name has 1 to 64 small letters, digits, dots, dashes",

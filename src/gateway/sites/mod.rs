@@ -151,13 +151,18 @@ pub(super) async fn believed(
             return Ok(format!(", by a copy of {}'s account that is {} s old", user.home, age_ms / 1_000));
         }
         Some(Belief::TooOld { age_ms }) => {
-            format!("the copy of {}'s account is {} s old, and that site cannot be reached", user.home, age_ms / 1_000)
+            format!(
+                "the copy of {}'s account is {} s old, and that site cannot be reached",
+                user.home,
+                age_ms / 1_000
+            )
         }
         Some(Belief::Unknown) => format!("{}'s accounts are not known to the end", user.home),
         None => format!("{} is not a site that is known here any more", user.home),
     };
     let event = Event::SignInRefused { method: method.into(), reason: reason.into() };
     shared.audit.refused(Record::new(event).user(user.name.as_str(), user.title.as_str()).peer(from));
-    let told = format!("your site, {}, cannot be reached, and what is known of you here is too old", user.home);
+    let told =
+        format!("your site, {}, cannot be reached, and what is known of you here is too old", user.home);
     Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "home-cut-off", &told))
 }

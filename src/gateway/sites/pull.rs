@@ -15,7 +15,7 @@ use std::time::Duration;
 
 const PULL_EVERY: Duration = Duration::from_secs(4);
 /// Pages that are read at a stretch; a site that has more to tell waits until the next time.
-const MOST_PAGES: usize = 64;
+const MOST_PAGES: usize = 512;
 /// A site's accounts are at most so many here.
 const MOST_ACCOUNTS: usize = 100_000;
 /// How many pulls there are between two looks at all of a site's gateways.
@@ -77,6 +77,8 @@ async fn pull(shared: &Arc<Shared>, sites: &Sites, peer: &Peer) -> Result<(), Pr
     let used = used.into_iter().map(|(id, step)| UsedCode { id, step }).collect();
     let asked = store.asked_accounts(site, MOST_CODES as u32).await?;
     let mut wish = AskPage { since: before.version, terms, used, asked };
+    // What is heard from the beginning counts once all of it was: then what was not among it is gone.
+    let mut anew = before.version == 0;
     for _ in 0..MOST_PAGES {
         let begun = clock::unix_ms();
         let page: Page = call.ask("/api/site/accounts", &wish).await?;
@@ -88,6 +90,7 @@ async fn pull(shared: &Arc<Shared>, sites: &Sites, peer: &Peer) -> Result<(), Pr
                 return Err(Problem::Absurd("it begins anew again and again".into()));
             }
             store.forget_site_version(site).await?;
+            anew = true;
             wish = AskPage { since: 0, terms: page.terms, ..AskPage::default() };
             continue;
         }
@@ -97,7 +100,12 @@ async fn pull(shared: &Arc<Shared>, sites: &Sites, peer: &Peer) -> Result<(), Pr
         for change in &page.asked {
             take(shared, sites, peer, change, true).await?;
         }
-        store.note_pulled(site, upto, (!page.more).then_some(begun), &terms).await?;
+        if !anew || !page.more {
+            store.note_pulled(site, upto, (!page.more).then_some(begun), &terms).await?;
+        }
+        if !page.more && !anew {
+            return Ok(());
+        }
         if !page.more {
             for id in store.copies_not_heard_of(site).await? {
                 take(shared, sites, peer, &Change { version: upto, id, account: None }, false).await?;

@@ -119,7 +119,11 @@ async fn accounts(
     let asked = asked(&shared, &place, &headers, "/api/site/accounts", &body)?;
     let wish: AskPage = read(&body)?;
     if wish.used.len() > MOST_CODES || wish.asked.len() > MOST_CODES {
-        return Err(refusal(StatusCode::BAD_REQUEST, "request", "more codes or accounts than are told at once"));
+        return Err(refusal(
+            StatusCode::BAD_REQUEST,
+            "request",
+            "more codes or accounts than are told at once",
+        ));
     }
     asked.codes_were_used(&wish).await?;
     let config = &asked.peer.config;
@@ -137,8 +141,8 @@ async fn accounts(
     for (row, groups) in rows {
         let account = asked.told(&row, groups);
         weight += 128 + account.as_ref().map_or(0, Account::weight);
-        page.more = page.changes.len() == MOST_CHANGES
-            || (weight > MOST_BYTES / 2 && !page.changes.is_empty());
+        page.more =
+            page.changes.len() == MOST_CHANGES || (weight > MOST_BYTES / 2 && !page.changes.is_empty());
         if page.more {
             break;
         }
@@ -288,6 +292,9 @@ async fn tickets(
 ) -> Result<Response, Response> {
     let asked = asked(&shared, &place, &headers, "/api/site/tickets", &body)?;
     let wish: visit::Wish = read(&body)?;
+    if !wish.visitor.is_possible() {
+        return Err(refusal(StatusCode::BAD_REQUEST, "request", "nobody is called so"));
+    }
     asked.may_ask(&wish.visitor.id)?;
     visit::ticket(asked.shared, asked.sites, asked.peer, wish, &place).await
 }

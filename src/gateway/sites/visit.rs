@@ -61,12 +61,7 @@ pub(in crate::gateway) fn split_name(name: &str) -> Option<(&str, &str)> {
 // ---- at the site where somebody is signed in ----
 
 impl Sites {
-    async fn visitor(
-        &self,
-        shared: &Shared,
-        person: &Person,
-        from: IpAddr,
-    ) -> Result<Visitor, Response> {
+    async fn visitor(&self, shared: &Shared, person: &Person, from: IpAddr) -> Result<Visitor, Response> {
         let Person { user, sign_in } = person;
         let store = people(shared)?.identity().store();
         let (home, id, name) = match user.home.is_empty() {
@@ -224,7 +219,8 @@ pub(in crate::gateway) async fn sign_in_there(
         let change = crate::site::Change { version: 0, id: id.clone(), account: Some(account.clone()) };
         let told = Page { asked: vec![change], ..Page::default() }.check(0);
         told.map_err(|error| Problem::Absurd(error.to_string()))?;
-        if account.name != theirs || account.password.is_some() || account.totp.is_some() || !account.enabled {
+        if account.name != theirs || account.password.is_some() || account.totp.is_some() || !account.enabled
+        {
             return Err(Problem::Absurd("it told of somebody else".into()));
         }
         let known = store.copy_of(site, &id).await?.map(|(user, _)| user.id);
@@ -266,7 +262,7 @@ async fn user_of(shared: &Shared, sites: &Sites, peer: &Peer, visitor: &Visitor)
         // What somebody may do as an administrator they may do at home alone.
         return Ok(User { role: Role::User, ..user });
     }
-    if visitor.home != peer.config.name || visitor.account().fault().is_some() {
+    if visitor.home != peer.config.name || !visitor.is_possible() || visitor.account().fault().is_some() {
         return Err(stranger());
     }
     let known = store.copy_of(&visitor.home, &visitor.id).await.map_err(broken)?.map(|(user, _)| user);
@@ -289,6 +285,10 @@ async fn user_of(shared: &Shared, sites: &Sites, peer: &Peer, visitor: &Visitor)
 }
 
 impl Visitor {
+    pub fn is_possible(&self) -> bool {
+        (1..=64).contains(&self.id.len())
+    }
+
     fn account(&self) -> Account {
         Account {
             name: self.name.clone(),
@@ -337,7 +337,9 @@ pub async fn list(
     // Opening one starts it, as here.
     for application in shared.hosts.applications().list() {
         if application.is_for(&person.user) {
-            shown.push(json!({"name": application.name, "title": application.title.english(), "state": "live"}));
+            shown.push(
+                json!({"name": application.name, "title": application.title.english(), "state": "live"}),
+            );
         }
     }
     shown.truncate(MOST_SHOWN);
@@ -389,7 +391,8 @@ pub async fn ticket(
         false => Vec::new(),
     };
     let (host, tcp_port) = (String::new(), 0);
-    let mut gateways = vec![GivenGateway { host, udp_port: shared.udp_port, tcp_port, tls: shared.tls, pins }];
+    let mut gateways =
+        vec![GivenGateway { host, udp_port: shared.udp_port, tcp_port, tls: shared.tls, pins }];
     if let Some(siblings) = &shared.siblings {
         let others = siblings.list_for(&session).await.into_iter();
         gateways.extend(others.map(|other| GivenGateway {

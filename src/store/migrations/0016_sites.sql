@@ -4,13 +4,18 @@ CREATE TABLE account_versions (
     version BIGINT NOT NULL
 );
 
-INSERT INTO account_versions (id, version) VALUES (1, 1);
-
 ALTER TABLE users ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
 -- The site that the account is of, with its id and name there. Empty: this one.
 ALTER TABLE users ADD COLUMN home TEXT NOT NULL DEFAULT '';
 ALTER TABLE users ADD COLUMN home_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE users ADD COLUMN home_name TEXT NOT NULL DEFAULT '';
+
+-- No two changes have the same number.
+UPDATE users SET version = numbered.n
+FROM (SELECT id AS of, ROW_NUMBER() OVER (ORDER BY id) AS n FROM users) AS numbered
+WHERE numbered.of = users.id;
+
+INSERT INTO account_versions (id, version) SELECT 1, COUNT(*) + 1 FROM users;
 
 CREATE INDEX users_by_version ON users (version);
 CREATE INDEX users_by_home ON users (home, home_id);
