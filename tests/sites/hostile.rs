@@ -60,6 +60,7 @@ impl Dialled {
             .header(STATEMENT, statement)
             .body(Full::new(Bytes::copy_from_slice(body)))
             .unwrap();
+        self.sender.ready().await.unwrap();
         let answer = self.sender.send_request(request).await.unwrap();
         let status = answer.status();
         let body = answer.into_body().collect().await.unwrap().to_bytes();

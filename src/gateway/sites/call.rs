@@ -132,6 +132,7 @@ impl Call {
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| absurd(error.into()))?;
         let asked = async {
+            self.sender.ready().await?;
             let answer = self.sender.send_request(request).await?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await?.to_bytes();
