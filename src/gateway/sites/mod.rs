@@ -1,6 +1,9 @@
 //! Other sites: their accounts are copied or asked for, their people sign in here, and sessions are opened where they are.
 //! What is believed of whom is in `site`; here it is asked, kept and answered.
 
+// A refusal is a whole answer, made once a request.
+#![allow(clippy::result_large_err)]
+
 mod call;
 mod config;
 mod pull;
@@ -132,7 +135,6 @@ impl Sites {
 
 /// Whether somebody who has proven who they are may sign in here now, and what there is to say of it. A user of this site
 /// always may; one of another site if what is known of them is new enough.
-#[allow(clippy::result_large_err)]
 pub(super) async fn believed(
     shared: &Shared,
     user: &User,
