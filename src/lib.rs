@@ -47,6 +47,8 @@ pub mod screen;
 pub mod seat;
 #[cfg(feature = "net")]
 pub mod session;
+#[cfg(feature = "net")]
+pub mod site;
 pub mod sound;
 #[cfg(feature = "net")]
 pub mod source;

@@ -284,6 +284,7 @@ mod tests {
             has_password: true,
             has_totp: false,
             created_at: 0,
+            home: String::new(),
         }
     }
 

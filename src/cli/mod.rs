@@ -14,6 +14,7 @@ mod proxy;
 mod recording;
 mod report;
 mod seat;
+mod site;
 mod source;
 #[cfg(feature = "rdp")]
 mod source_rdp;
@@ -67,6 +68,7 @@ enum Command {
     User(user::User),
     Badge(badge::Badge),
     Seat(seat::Seat),
+    Site(site::Site),
     Source(source::Source),
     Audit(audit::Audit),
     Recording(recording::Recording),
@@ -97,6 +99,7 @@ impl Cli {
                 | Command::HostKeeper
                 | Command::Badge(_)
                 | Command::Seat(_)
+                | Command::Site(_)
                 | Command::Source(_)
                 | Command::Doctor(_)
                 | Command::Load(_)
@@ -133,6 +136,7 @@ impl Cli {
             Command::User(user) => runtime()?.block_on(user.run())?,
             Command::Badge(badge) => runtime()?.block_on(badge.run())?,
             Command::Seat(seat) => runtime()?.block_on(seat.run())?,
+            Command::Site(site) => site.run()?,
             Command::Source(source) => return runtime()?.block_on(source.run()),
             Command::Report(report) => runtime()?.block_on(report.run())?,
             Command::Load(load) => return runtime()?.block_on(load.run()),

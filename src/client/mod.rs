@@ -34,6 +34,7 @@ mod event;
 mod headless;
 mod http;
 mod mirror;
+mod nearest;
 mod race;
 mod report;
 mod script;

@@ -2,9 +2,10 @@
 
 use super::card::SmartCard;
 use super::http::Site;
+use super::nearest::Distances;
 use super::{Address, AddressError};
 use crate::identity::ticket::HolderKey;
-use crate::link::Target;
+use crate::link::{Target, parse_fingerprint};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -53,6 +54,7 @@ pub struct SignedIn {
     site: Site,
     target: Target,
     secret: String,
+    distances: Distances,
 }
 
 impl SignedIn {
@@ -68,7 +70,7 @@ impl SignedIn {
         let wish = json!({"name": name, "password": password, "code": code, "seat": seat});
         let answer = ask(&site, Method::POST, "/api/sign-in", None, Some(&wish)).await?;
         let secret = answer["token"].as_str().unwrap_or_default().to_owned();
-        Ok(SignedIn { site, target, secret })
+        Ok(SignedIn::shown(site, target, secret))
     }
 
     /// Signs in with a smart card, where the gateway asks for one.
@@ -87,11 +89,11 @@ impl SignedIn {
         let answer = asking.ask_showing(card.shows(), "/sign-in", &json!({"seat": seat})).await;
         let answer = read(&asking, answer)?;
         let secret = answer["token"].as_str().unwrap_or_default().to_owned();
-        Ok(SignedIn { site, target, secret })
+        Ok(SignedIn::shown(site, target, secret))
     }
 
     pub(super) fn shown(site: Site, target: Target, secret: String) -> SignedIn {
-        SignedIn { site, target, secret }
+        SignedIn { site, target, secret, distances: Distances::default() }
     }
 
     /// A session's address with a ticket that opens it once, on a connection of this process alone.
@@ -99,8 +101,12 @@ impl SignedIn {
         let key = HolderKey::new().map_err(|_| SignInFailed::Key)?;
         let wish = json!({"session": session, "holder": key.holder()});
         let answer = self.ask(Method::POST, "/api/tickets", Some(&wish)).await?;
+        // A session of another site is opened at that one's gateways.
+        let told = answer["gateways"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let elsewhere = told.iter().filter_map(target_of).collect();
+        let elsewhere = self.distances.pick(elsewhere).await;
         Ok(Address {
-            target: self.target.clone(),
+            target: elsewhere.unwrap_or_else(|| self.target.clone()),
             // Of an application it is the one that was started for this person.
             session: answer["session"].as_str().unwrap_or(session).to_owned(),
             ticket: answer["ticket"].as_str().unwrap_or_default().as_bytes().to_vec(),
@@ -167,6 +173,19 @@ impl SignedIn {
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, SignInFailed> {
         ask(&self.site, method, path, Some(&self.secret), body).await
     }
+}
+
+/// How a gateway of another site is reached, as the own one tells.
+fn target_of(told: &Value) -> Option<Target> {
+    let port = |name: &str| told[name].as_u64().and_then(|port| u16::try_from(port).ok());
+    let pins = told["pins"].as_array()?.iter().map(|pin| parse_fingerprint(pin.as_str()?));
+    Some(Target {
+        host: told["host"].as_str()?.to_owned(),
+        udp_port: port("udp_port").filter(|&port| port != 0),
+        tcp_port: Some(port("tcp_port")?),
+        tls: told["tls"].as_bool()?,
+        pins: pins.collect::<Option<_>>()?,
+    })
 }
 
 pub(super) async fn ask(

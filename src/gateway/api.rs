@@ -8,7 +8,7 @@
 
 use super::people::People;
 use super::registry::Listed;
-use super::{Place, Shared, applications, cards, hosts, oidc, outside, seats, share};
+use super::{Place, Shared, applications, cards, hosts, oidc, outside, seats, share, sites};
 use crate::audit::{Event, Record};
 use crate::broker::BrokerError;
 use crate::clock;
@@ -43,6 +43,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .merge(share::router())
         .layer(axum::extract::DefaultBodyLimit::max(MOST_BYTES))
         .merge(oidc::router())
+        .merge(sites::router())
         .merge(cards::router())
 }
 
@@ -133,25 +134,41 @@ async fn sign_in(
     let now = clock::unix_ms();
     let identity = people.identity();
     let code = asked.code.as_deref();
+    let seat = asked.seat.clone().unwrap_or_default();
+    // Some sites want to be asked who their people are.
+    let there = sites::sign_in_there(&shared, &asked.name, &asked.password, code, place.from()).await;
+    if let Some(user) = there {
+        let begun = let_in(&shared, user?, sites::ASKED_HOME, &seat, &place).await?;
+        return Ok(signed_in(&shared, &headers, &place, begun));
+    }
     let checked = identity.check_password(&asked.name, &asked.password, code, place.from(), now).await;
     let refused = |error: SignInError| {
         shared.audit.refused(refusal_record(&error, "password").peer(place.from()));
         not_signed_in(&error)
     };
     let user = checked.map_err(refused)?;
-    let seat = asked.seat.unwrap_or_default();
-    let (person, secret) = let_in(&shared, user, "password", &seat, &place).await?;
-    let mut response =
-        answer(json!({"user": shown_user(&person.user), "seat": person.sign_in.seat, "token": Value::Null}));
+    let begun = let_in(&shared, user, "password", &seat, &place).await?;
+    Ok(signed_in(&shared, &headers, &place, begun))
+}
+
+/// What somebody is answered who is signed in now.
+fn signed_in(
+    shared: &Shared,
+    headers: &HeaderMap,
+    place: &Place,
+    (person, secret): (Person, String),
+) -> Response {
+    let shown = |token: Value| {
+        answer(json!({"user": shown_user(&person.user), "seat": person.sign_in.seat, "token": token}))
+    };
     // A program that is no browser keeps the secret itself.
-    if !is_browser(&headers) {
-        response =
-            answer(json!({"user": shown_user(&person.user), "seat": person.sign_in.seat, "token": secret}));
-    } else {
-        let age = (person.sign_in.ends_at - now) / 1_000;
-        response.headers_mut().insert(header::SET_COOKIE, cookie(&shared, &place, &secret, age));
+    if !is_browser(headers) {
+        return shown(json!(secret));
     }
-    Ok(response)
+    let mut response = shown(Value::Null);
+    let age = (person.sign_in.ends_at - clock::unix_ms()) / 1_000;
+    response.headers_mut().insert(header::SET_COOKIE, cookie(shared, place, &secret, age));
+    response
 }
 
 /// Begins the sign-in of somebody who has proven who they are, and records it.
@@ -178,9 +195,11 @@ pub(super) async fn let_in_as(
     if method != BADGE {
         not_a_seat(shared, &user, method, seat, place).await?;
     }
+    let by = sites::believed(shared, &user, method, place.from()).await?;
     let begun = identity.begin(user, method, seat, clock::unix_ms()).await;
     let (person, secret) = begun.map_err(|error| not_signed_in(&error))?;
-    let signed_in = about(&person, Event::SignedIn { method: method.into() }).peer(place.from());
+    let signed_in =
+        about(&person, Event::SignedIn { method: format!("{method}{by}").into() }).peer(place.from());
     if shared.audit.grant(with(signed_in)).await.is_err() {
         // Nobody is let in whose coming cannot be recorded.
         let _ = identity.end(&person).await;
@@ -235,6 +254,9 @@ pub(super) async fn end_sign_in(
     people.broker().sign_in_ended(&person.sign_in.id, clock::unix_ms());
     shared.registry.dismiss(&person.sign_in.id, CloseCode::SIGNED_OUT, "signed out").await;
     hosts::sign_in_ended(shared, &person.sign_in.id).await;
+    if let Some(sites) = &shared.sites {
+        sites.sign_in_ended();
+    }
     let event = Event::SignedOut { reason: reason.into() };
     let record = about(person, event);
     shared.audit.record(match from {
@@ -252,7 +274,7 @@ pub(super) fn about(person: &Person, event: Event) -> Record {
 }
 
 /// Who was refused is named only if there is such a user: what was typed may be a password in the wrong field.
-fn refusal_record(error: &SignInError, method: &str) -> Record {
+pub(super) fn refusal_record(error: &SignInError, method: &str) -> Record {
     let (user, reason) = match error {
         SignInError::Refused { user, reason } => (user.as_deref(), (*reason).to_owned()),
         other => (None, other.to_string()),
@@ -286,7 +308,7 @@ pub(super) fn unreadable(error: JsonRejection) -> Response {
     refusal(error.status(), "request", &error.body_text())
 }
 
-fn not_signed_in(error: &SignInError) -> Response {
+pub(super) fn not_signed_in(error: &SignInError) -> Response {
     let (status, name) = match error {
         SignInError::Refused { .. } => (StatusCode::UNAUTHORIZED, "refused"),
         SignInError::CodeNeeded => (StatusCode::UNAUTHORIZED, "code-needed"),
@@ -350,12 +372,18 @@ async fn sessions(
         })
         .collect();
     shown.extend(elsewhere(&shared, |session| broker.may_have(&person.user, session)).await);
+    // The page dials no other site's gateways.
+    let (others, silent) = match is_browser(&headers) {
+        true => Default::default(),
+        false => sites::sessions_elsewhere(&shared, &person, place.from()).await,
+    };
+    shown.extend(others);
     let applications = applications::shown(&shared, &person);
-    Ok(answer(json!({"sessions": shown, "applications": applications})))
+    Ok(answer(json!({"sessions": shown, "applications": applications, "cut_off": silent})))
 }
 
 /// The sessions that other gateways have. A viewer that asks for one here is told where it is.
-async fn elsewhere(shared: &Shared, may_have: impl Fn(&str) -> bool) -> Vec<Value> {
+pub(super) async fn elsewhere(shared: &Shared, may_have: impl Fn(&str) -> bool) -> Vec<Value> {
     let Some(siblings) = &shared.siblings else { return Vec::new() };
     let here = |session: &str| shared.registry.session(session).is_some();
     let others = siblings.elsewhere().await.into_iter();
@@ -366,7 +394,7 @@ async fn elsewhere(shared: &Shared, may_have: impl Fn(&str) -> bool) -> Vec<Valu
     shown.collect()
 }
 
-fn shown_session(listed: &Listed, person: &Person) -> Value {
+pub(super) fn shown_session(listed: &Listed, person: &Person) -> Value {
     let mut shown = json!(listed);
     shown["holder"] = match &listed.held_by {
         Some(held_by) => json!({
@@ -395,6 +423,9 @@ async fn ticket(
     own_page(&shared, &headers)?;
     let person = person(&shared, &headers).await?;
     let Json(mut wish) = wish.map_err(unreadable)?;
+    if let Some(named) = sites::split_name(&wish.session) {
+        return sites::open(&shared, &person, named, wish.holder, place.from()).await;
+    }
     // Who asks for an application is given the session that they have of it, or a new one.
     if people(&shared)?.broker().applications().named(&wish.session).is_some() {
         wish.session = applications::opened(&shared, &person, &wish.session, place.from()).await?;

@@ -3,6 +3,7 @@
 use super::edges::EdgeConfig;
 use super::origins::is_origin;
 use super::outside::OutsideConfig;
+use super::sites::SiteConfig;
 use crate::audit;
 use crate::broker::{Application, Publication};
 use crate::identity::GraceIn;
@@ -48,6 +49,8 @@ pub enum ConfigError {
     NoStore,
     #[error("[gateways]: {0}")]
     Gateways(&'static str),
+    #[error("[site] {0:?}: {1}")]
+    Site(String, &'static str),
     #[error(
         "with [sign_in] everybody attaches as themselves, so [access] `ticket` must not be set: leave one of them out"
     )]
@@ -111,6 +114,7 @@ pub struct Config {
     pub access: Access,
     pub store: StoreConfig,
     pub gateways: Option<SiblingsConfig>,
+    pub site: Option<SiteConfig>,
     pub sign_in: Option<SignInConfig>,
     pub oidc: Vec<ProviderConfig>,
     pub cards: Option<CardsConfig>,
@@ -322,6 +326,7 @@ impl Default for Config {
             access: Access::default(),
             store: StoreConfig::default(),
             gateways: None,
+            site: None,
             sign_in: None,
             oidc: Vec::new(),
             cards: None,
@@ -368,6 +373,20 @@ impl Config {
                 false => Some("several gateways share a PostgreSQL: name it as `url` in [store]"),
             };
             fault.map_or(Ok(()), |fault| Err(ConfigError::Gateways(fault)))?;
+        }
+        if let Some(site) = &self.site {
+            let fault = match () {
+                () if self.sign_in.is_none() => {
+                    Some((site.name.clone(), "sites share people: add a [sign_in] section"))
+                }
+                () if !self.tcp_is_tls() => {
+                    let fault =
+                        "sites speak over TLS: give a [tls] `certificate`, or listen for other machines";
+                    Some((site.name.clone(), fault))
+                }
+                () => site.fault(),
+            };
+            fault.map_or(Ok(()), |(whose, fault)| Err(ConfigError::Site(whose, fault)))?;
         }
         self.policies().check(self.sign_in.is_some())?;
         if self.seats.idle_lock_minutes == 0 {

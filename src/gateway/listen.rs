@@ -84,6 +84,11 @@ impl Place {
         self.from
     }
 
+    /// The place of somebody at this address, for whom it is asked here.
+    pub fn asked_for(&self, from: IpAddr) -> Place {
+        Place { from, ..self.clone() }
+    }
+
     pub fn exporter(&self) -> Option<Exporter> {
         self.exporter
     }

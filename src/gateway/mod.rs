@@ -27,6 +27,7 @@ mod remote_hosts;
 mod seats;
 mod share;
 mod siblings;
+mod sites;
 mod takeovers;
 mod traces;
 mod vnc;
@@ -43,6 +44,7 @@ pub use people::PeopleError;
 pub use recordings::RecordingsError;
 pub use registry::{Registry, RegistryError};
 pub use siblings::ask_to_drain;
+pub use sites::{Accounts, PeerConfig, SiteConfig};
 
 use crate::audit::{Audit, AuditError, Event, Record};
 use crate::availability::Recorder;
@@ -134,6 +136,7 @@ pub(crate) struct Shared {
     takeovers: takeovers::Takeovers,
     recordings: Option<Arc<recordings::Recordings>>,
     siblings: Option<Arc<siblings::Siblings>>,
+    sites: Option<Arc<sites::Sites>>,
     /// Set once, if edges are dialled.
     edges: OnceLock<Arc<Edges>>,
 }
@@ -207,6 +210,7 @@ impl Gateway {
             takeovers: takeovers::Takeovers::default(),
             recordings,
             siblings,
+            sites: sites::Sites::new(config, &key_secret),
             edges: OnceLock::new(),
         });
         let version = env!("CARGO_PKG_VERSION").into();
@@ -238,6 +242,11 @@ impl Gateway {
             tasks.spawn(remote_hosts::follow(shared.clone(), siblings.clone()));
             for session in &config.sessions {
                 tasks.spawn(siblings::hold(shared.clone(), siblings.clone(), session.clone()));
+            }
+        }
+        if let Some(sites) = &shared.sites {
+            for at in 0..sites.count() {
+                tasks.spawn(sites::follow(shared.clone(), sites.clone(), at));
             }
         }
         for (endpoint, _) in &listeners.udp {

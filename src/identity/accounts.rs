@@ -67,7 +67,8 @@ impl Newcomer<'_> {
             None => match store.user_named(name).await? {
                 Some(user) => {
                     // Whoever is one subject of an issuer is not another one too.
-                    if !self.link || store.is_bound_at(issuer, &user.id).await? {
+                    // Whose home is another site is that site's alone to know.
+                    if !self.link || !user.home.is_empty() || store.is_bound_at(issuer, &user.id).await? {
                         return Err(AccountError::NameTaken(name.clone()));
                     }
                     if user.enabled {

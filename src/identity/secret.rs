@@ -1,7 +1,7 @@
 //! Random names and secrets, and what is sealed by the gateway's own secret.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use aws_lc_rs::signature::Ed25519KeyPair;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,6 +14,7 @@ pub struct Keys {
     sealing: RandomizedNonceKey,
     tickets: Ed25519KeyPair,
     lookups: hmac::Key,
+    site: Ed25519KeyPair,
 }
 
 impl Keys {
@@ -22,15 +23,27 @@ impl Keys {
         let derive = |purpose: &str| hmac::sign(secret, purpose.as_bytes());
         let sealing = RandomizedNonceKey::new(&AES_256_GCM, derive("chevet sealing 1").as_ref());
         let tickets = Ed25519KeyPair::from_seed_unchecked(derive("chevet tickets 1").as_ref());
+        let site = Ed25519KeyPair::from_seed_unchecked(derive("chevet site 1").as_ref());
         Keys {
             sealing: sealing.expect("SHA-256 gives 32 bytes, which is a key of AES-256"),
             tickets: tickets.expect("SHA-256 gives 32 bytes, which is a seed of Ed25519"),
             lookups: hmac::Key::new(hmac::HMAC_SHA256, derive("chevet lookups 1").as_ref()),
+            site: site.expect("SHA-256 gives 32 bytes, which is a seed of Ed25519"),
         }
     }
 
     pub(super) fn tickets(&self) -> &Ed25519KeyPair {
         &self.tickets
+    }
+
+    /// By this other sites know the site of these keys: the public half, in base64url.
+    pub fn site_key(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.site.public_key())
+    }
+
+    /// What the site of these keys says to others, signed; in base64url.
+    pub(crate) fn sign_for_site(&self, message: &[u8]) -> String {
+        URL_SAFE_NO_PAD.encode(self.site.sign(message))
     }
 
     /// A hash by which something is found again that has too few digits to be hashed without a key.

@@ -1,6 +1,8 @@
 //! One-time codes by time (RFC 6238): six digits, SHA-1, 30 seconds, which is what every authenticator knows.
 
 use super::secret::{Keys, Sealed};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use totp_rs::{Builder, Secret, Totp};
 
 /// The number of a time step, of which a code is used once.
@@ -33,6 +35,17 @@ impl TotpSecret {
 
     pub fn seal(&self, user_id: &str, keys: &Keys) -> Sealed {
         keys.seal(self.0.secret().as_ref(), &owner(user_id))
+    }
+
+    /// The secret as it is told to another site that signs the user in.
+    pub fn told(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0.secret())
+    }
+
+    /// Seals a secret that was told. `None`: it is none.
+    pub fn seal_told(told: &str, user_id: &str, keys: &Keys) -> Option<Sealed> {
+        let secret = URL_SAFE_NO_PAD.decode(told).ok().filter(|secret| secret.len() >= 16)?;
+        Some(keys.seal(&secret, &owner(user_id)))
     }
 
     pub fn open(sealed: &str, user_id: &str, keys: &Keys) -> Option<Self> {

@@ -18,7 +18,9 @@ pub use inside::{Outlet, Sent, inside};
 pub use pinned::{Identity, IdentityError};
 pub use proxy::{NotAProxy, Proxy, ProxyError};
 pub use quic::{Gate, accept, listen, server_config};
-pub use tls::{Certificate, TlsError, fingerprint_text, parse_fingerprint, tcp_client_config};
+pub use tls::{
+    Certificate, TlsError, fingerprint_text, parse_fingerprint, tcp_client_config, tcp_client_unproven,
+};
 pub use tunnel::{
     Tag, TunnelSocket, listen_in_tunnels, next_tunnel_message, peer_fingerprint, tunnel_transport,
 };

@@ -189,6 +189,18 @@ pub fn tcp_client_config(pins: &[[u8; 32]]) -> Result<ClientConfig, TlsError> {
     client(pins, b"http/1.1")
 }
 
+/// A client's TLS for HTTP over TCP to whoever proves who it is on the very session: any certificate is taken.
+pub fn tcp_client_unproven() -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(provider::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Unproven(provider)))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 pub(super) fn quic_client(pins: &[[u8; 32]]) -> Result<QuicClientConfig, TlsError> {
     QuicClientConfig::try_from(client(pins, wire::ALPN)?).map_err(|_| TlsError::NoQuicCipher)
 }
@@ -291,5 +303,44 @@ impl ServerCertVerifier for Pinned {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Accepts any certificate; that its key signs the session is checked as always.
+#[derive(Debug)]
+struct Unproven(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unproven {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("sites speak TLS 1.3 alone".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

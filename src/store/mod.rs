@@ -4,6 +4,7 @@
 //! The schema knows only text and 64-bit integers, which both databases read alike. Times are milliseconds since 1970
 //! and are passed in.
 
+mod accounts;
 mod administration;
 mod availability;
 mod badges;
@@ -18,6 +19,7 @@ mod seats;
 mod sign_ins;
 mod users;
 
+pub use accounts::{ASKED, AccountCopy, AccountRow, SitePulled, Visit};
 pub use administration::AtSeat;
 pub use availability::AvailabilityRow;
 pub use badges::{Badge, MOST_WRONG_PINS, PinAttempt};
@@ -64,6 +66,8 @@ pub enum StoreError {
     Migrate { place: String, source: MigrateError },
     #[error("there is already {0}; choose another name")]
     Taken(String),
+    #[error("this is an account of the site {0}: it is changed there")]
+    Elsewhere(String),
     #[error("{doing}: {source}")]
     Query { doing: &'static str, source: sqlx::Error },
 }

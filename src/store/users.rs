@@ -1,5 +1,7 @@
+use super::accounts::{changes, next_version};
 use super::{Store, StoreError, failed};
-use sqlx::{Any, FromRow, Transaction};
+use sqlx::query::Query;
+use sqlx::{Any, Database, FromRow, Transaction};
 
 /// What somebody may do beside using sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -46,6 +48,8 @@ pub struct User {
     pub has_password: bool,
     pub has_totp: bool,
     pub created_at: i64,
+    /// The site whose account this is a copy of. Empty: it is of this one.
+    pub home: String,
 }
 
 /// A user to be made.
@@ -100,10 +104,11 @@ struct Row {
     attempts: i64,
     retry_at: i64,
     created_at: i64,
+    home: String,
 }
 
 const COLUMNS: &str =
-    "id, name, title, role, enabled, password, totp, totp_step, attempts, retry_at, created_at";
+    "id, name, title, role, enabled, password, totp, totp_step, attempts, retry_at, created_at, home";
 
 impl Row {
     fn user(&self, groups: Vec<String>) -> User {
@@ -118,6 +123,7 @@ impl Row {
             has_password: self.password.is_some(),
             has_totp: self.totp.is_some(),
             created_at: self.created_at,
+            home: self.home.clone(),
         }
     }
 }
@@ -133,8 +139,23 @@ impl Store {
 
     /// Removes a user, and all that is remembered of the sign-ins. Whether there was one.
     pub async fn remove_user(&self, id: &str) -> Result<bool, StoreError> {
-        let removed = sqlx::query("DELETE FROM users WHERE id = $1").bind(id).execute(&self.pool).await;
-        removed.map(|done| done.rows_affected() > 0).map_err(failed("removing a user"))
+        let doing = "removing a user";
+        let mut change = self.pool.begin().await.map_err(failed(doing))?;
+        let version = next_version(&mut change).await?;
+        // Other sites are to hear of it.
+        sqlx::query(
+            "INSERT INTO removed_accounts (id, version) SELECT id, $2 FROM users WHERE id = $1 AND home = '' \
+             ON CONFLICT (id) DO UPDATE SET version = excluded.version",
+        )
+        .bind(id)
+        .bind(version)
+        .execute(&mut *change)
+        .await
+        .map_err(failed(doing))?;
+        let removed = sqlx::query("DELETE FROM users WHERE id = $1").bind(id).execute(&mut *change).await;
+        let removed = removed.map_err(failed(doing))?.rows_affected() > 0;
+        change.commit().await.map_err(failed(doing))?;
+        Ok(removed)
     }
 
     pub async fn user_named(&self, name: &str) -> Result<Option<User>, StoreError> {
@@ -158,7 +179,24 @@ impl Store {
         row.map_err(failed("looking for a user"))
     }
 
-    async fn groups_of(&self, user_id: &str) -> Result<Vec<String>, StoreError> {
+    /// Who signs in by this name: a user of this site, or the only one of all others who is called so there.
+    async fn row_called(&self, name: &str) -> Result<Option<Row>, StoreError> {
+        if let Some(row) = self.row_by("name", name).await? {
+            return Ok(Some(row));
+        }
+        let query = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM users WHERE home <> '' AND home_name = $1 LIMIT 2"
+        ));
+        let rows: Vec<Row> = sqlx::query_as(query)
+            .bind(name)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed("looking for a user of another site"))?;
+        let mut rows = rows.into_iter();
+        Ok(rows.next().filter(|_| rows.next().is_none()))
+    }
+
+    pub(super) async fn groups_of(&self, user_id: &str) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar("SELECT group_name FROM memberships WHERE user_id = $1 ORDER BY group_name")
             .bind(user_id)
             .fetch_all(&self.pool)
@@ -188,6 +226,7 @@ impl Store {
     pub async fn set_groups(&self, user_id: &str, groups: &[String]) -> Result<(), StoreError> {
         let doing = "setting a user's groups";
         let mut change = self.pool.begin().await.map_err(failed(doing))?;
+        changes(&mut change, user_id).await?;
         sqlx::query("DELETE FROM memberships WHERE user_id = $1")
             .bind(user_id)
             .execute(&mut *change)
@@ -209,21 +248,18 @@ impl Store {
     /// A new hash of a password. Earlier wrong attempts are forgotten.
     pub async fn set_password(&self, user_id: &str, hash: &str) -> Result<(), StoreError> {
         let set = sqlx::query("UPDATE users SET password = $2, attempts = 0, retry_at = 0 WHERE id = $1");
-        let done = set.bind(user_id).bind(hash).execute(&self.pool).await;
-        done.map(drop).map_err(failed("setting a password"))
+        self.change(user_id, set.bind(user_id).bind(hash), "setting a password").await
     }
 
     /// A sealed TOTP secret, or none.
     pub async fn set_totp(&self, user_id: &str, sealed: Option<&str>) -> Result<(), StoreError> {
         let set = sqlx::query("UPDATE users SET totp = $2, totp_step = 0 WHERE id = $1");
-        let done = set.bind(user_id).bind(sealed).execute(&self.pool).await;
-        done.map(drop).map_err(failed("setting a one-time code's secret"))
+        self.change(user_id, set.bind(user_id).bind(sealed), "setting a one-time code's secret").await
     }
 
     pub async fn set_role(&self, user_id: &str, role: Role) -> Result<(), StoreError> {
         let set = sqlx::query("UPDATE users SET role = $2 WHERE id = $1");
-        let done = set.bind(user_id).bind(role.name()).execute(&self.pool).await;
-        done.map(drop).map_err(failed("setting a role"))
+        self.change(user_id, set.bind(user_id).bind(role.name()), "setting a role").await
     }
 
     /// Lets a user sign in, or no longer.
@@ -231,8 +267,20 @@ impl Store {
         // Whoever is let in again types the PIN again.
         self.end_grace(user_id).await?;
         let set = sqlx::query("UPDATE users SET enabled = $2 WHERE id = $1");
-        let done = set.bind(user_id).bind(i64::from(enabled)).execute(&self.pool).await;
-        done.map(drop).map_err(failed("enabling a user"))
+        self.change(user_id, set.bind(user_id).bind(i64::from(enabled)), "enabling a user").await
+    }
+
+    /// Changes an account of this site by one statement.
+    async fn change(
+        &self,
+        user_id: &str,
+        set: Query<'_, Any, <Any as Database>::Arguments>,
+        doing: &'static str,
+    ) -> Result<(), StoreError> {
+        let mut change = self.pool.begin().await.map_err(failed(doing))?;
+        changes(&mut change, user_id).await?;
+        set.execute(&mut *change).await.map_err(failed(doing))?;
+        change.commit().await.map_err(failed(doing))
     }
 
     /// Begins an attempt at a password. It counts as wrong until [`Store::attempt_was_right`] says otherwise, so that many at
@@ -240,7 +288,7 @@ impl Store {
     pub async fn begin_attempt(&self, name: &str, now_ms: i64) -> Result<Attempt, StoreError> {
         // Who loses a race for the count has to look again.
         for _ in 0..3 {
-            let Some(row) = self.row_by("name", name).await? else { return Ok(Attempt::Unknown) };
+            let Some(row) = self.row_called(name).await? else { return Ok(Attempt::Unknown) };
             let user = row.user(self.groups_of(&row.id).await?);
             if row.retry_at > now_ms {
                 return Ok(Attempt::Wait(user, row.retry_at));
@@ -260,8 +308,8 @@ impl Store {
                 return Ok(Attempt::Allowed(user, password));
             }
         }
-        match self.user_named(name).await? {
-            Some(user) => Ok(Attempt::Wait(user, now_ms)),
+        match self.row_called(name).await? {
+            Some(row) => Ok(Attempt::Wait(row.user(self.groups_of(&row.id).await?), now_ms)),
             None => Ok(Attempt::Unknown),
         }
     }
@@ -274,9 +322,21 @@ impl Store {
 
     /// Uses up the code of a time step. Whether no code of it, or of a later one, had been used before.
     pub async fn use_totp_step(&self, user_id: &str, step: i64) -> Result<bool, StoreError> {
-        let used = sqlx::query("UPDATE users SET totp_step = $2 WHERE id = $1 AND totp_step < $2");
-        let done = used.bind(user_id).bind(step).execute(&self.pool).await;
-        done.map(|done| done.rows_affected() == 1).map_err(failed("using a one-time code"))
+        let used = sqlx::query(
+            "UPDATE users SET totp_step = $2, version = CASE WHEN home = '' THEN $3 ELSE version END \
+             WHERE id = $1 AND totp_step < $2",
+        );
+        let doing = "using a one-time code";
+        let mut change = self.pool.begin().await.map_err(failed(doing))?;
+        // Other sites are to know it, too; a copy's own site hears of it otherwise.
+        let version = next_version(&mut change).await?;
+        let used = used.bind(user_id).bind(step).bind(version).execute(&mut *change).await;
+        let used = used.map_err(failed(doing))?.rows_affected() == 1;
+        match used {
+            true => change.commit().await.map_err(failed(doing))?,
+            false => change.rollback().await.map_err(failed(doing))?,
+        }
+        Ok(used)
     }
 }
 
@@ -286,15 +346,17 @@ pub(super) async fn insert_user(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let doing = "adding a user";
+    let version = next_version(change).await?;
     let added = sqlx::query(
-        "INSERT INTO users (id, name, title, role, enabled, totp_step, attempts, retry_at, created_at) \
-         VALUES ($1, $2, $3, $4, 1, 0, 0, 0, $5)",
+        "INSERT INTO users (id, name, title, role, enabled, totp_step, attempts, retry_at, created_at, version) \
+         VALUES ($1, $2, $3, $4, 1, 0, 0, 0, $5, $6)",
     )
     .bind(user.id)
     .bind(user.name)
     .bind(user.title)
     .bind(user.role.name())
     .bind(now_ms)
+    .bind(version)
     .execute(&mut **change)
     .await;
     added.map_err(|source| match source.as_database_error() {

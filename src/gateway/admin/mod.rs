@@ -28,6 +28,7 @@ use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
 pub(super) use health::Health;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+pub(super) use users::end_all;
 
 /// No request is longer, in bytes.
 const MOST_BYTES: usize = 16 << 10;

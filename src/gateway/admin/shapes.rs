@@ -163,8 +163,18 @@ pub(super) struct User {
 
 impl From<store::User> for User {
     fn from(user: store::User) -> User {
-        let store::User { id: _, name, title, role, enabled, groups, has_password, has_totp, created_at } =
-            user;
+        let store::User {
+            id: _,
+            name,
+            title,
+            role,
+            enabled,
+            groups,
+            has_password,
+            has_totp,
+            created_at,
+            home: _,
+        } = user;
         User { name, title, role, enabled, groups, has_password, has_totp, created_at }
     }
 }

@@ -35,6 +35,14 @@ pub(super) fn broken(error: StoreError) -> Response {
     unavailable(&error)
 }
 
+/// Another site's account is changed there.
+fn of_here(user: User) -> Result<User, Response> {
+    if user.home.is_empty() {
+        return Ok(user);
+    }
+    Err(refusal(StatusCode::CONFLICT, "elsewhere", &StoreError::Elsewhere(user.home).to_string()))
+}
+
 pub(super) async fn found(people: &People, name: &str) -> Result<User, Response> {
     let none = || refusal(StatusCode::NOT_FOUND, "no-user", "there is no such user");
     let name = user_name(name).ok_or_else(none)?;
@@ -132,7 +140,7 @@ pub(super) async fn change(
     let people = people(&shared)?;
     let store = people.identity().store();
     check_groups(wish.groups.as_deref().unwrap_or_default())?;
-    let user = found(people, &name).await?;
+    let user = of_here(found(people, &name).await?)?;
     let lesser = wish.role.is_some_and(|role| role != Role::Administrator) || wish.enabled == Some(false);
     if user.id == asker.person.user.id && lesser {
         let reason = "another administrator must take your own rights away, so that one is left";
@@ -161,7 +169,7 @@ pub(super) async fn change(
 }
 
 /// Ends a user's sign-ins, and at once what their viewers see.
-pub(super) async fn end_all(
+pub(in crate::gateway) async fn end_all(
     shared: &Shared,
     people: &People,
     user: &User,
@@ -188,6 +196,7 @@ pub(super) async fn set_password(
 ) -> Result<Response, Response> {
     let people = people(&shared)?;
     let user = found(people, &name).await?;
+    let user = of_here(user)?;
     let hash = hash(&wish.password).await?;
     people.identity().store().set_password(&user.id, &hash).await.map_err(broken)?;
     shared.audit.record(asker.record("set password", &user.name));
@@ -205,6 +214,7 @@ pub(super) async fn totp_off(
 ) -> Result<Response, Response> {
     let people = people(&shared)?;
     let user = found(people, &name).await?;
+    let user = of_here(user)?;
     people.identity().store().set_totp(&user.id, None).await.map_err(broken)?;
     shared.audit.record(asker.record("take one-time code away", &user.name));
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -349,6 +349,12 @@ impl Siblings {
         others.into_iter().take(MAX_GATEWAYS).map(|other| other.address).collect()
     }
 
+    /// The other gateways for somebody who is to open a session.
+    pub async fn list_for(&self, session: &str) -> Vec<GatewayAddress> {
+        let holder = self.holder(session).await;
+        self.list(holder.as_deref())
+    }
+
     /// The gateway that has a session, if it is another one.
     async fn holder(&self, session: &str) -> Option<String> {
         let lease = in_time(self.store.lease(session)).await.ok()??;

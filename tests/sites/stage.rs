@@ -1,0 +1,252 @@
+//! Two sites, each with a gateway and a database of its own, on 127.0.0.1 with TLS: the real program.
+
+use crate::postgres::Postgres;
+use chevet::client::{SignInFailed, SignedIn, Site};
+use chevet::link::Certificate;
+use serde_json::Value;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub const SOON: Duration = Duration::from_secs(40);
+pub const PASSWORD: &str = "a long enough passphrase";
+
+/// Tries until there is nothing left to complain about; fails with the last complaint.
+pub fn settle(what: &str, mut complaint: impl FnMut() -> Option<String>) {
+    let end = Instant::now() + SOON;
+    while let Some(text) = complaint() {
+        assert!(Instant::now() < end, "{what}: {text}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// How the second site's gateways are configured towards the first one, and the other way round.
+#[derive(Default)]
+pub struct Plan<'a> {
+    /// Sections of each site's configuration.
+    pub north: &'a str,
+    pub south: &'a str,
+    /// What each site's `[[site.peer]]` says of the other.
+    pub of_south: &'a str,
+    pub of_north: &'a str,
+    /// Of the second site: how long copies are believed.
+    pub believe_minutes: u32,
+}
+
+pub struct Place {
+    name: &'static str,
+    folder: PathBuf,
+    config: PathBuf,
+    pub port: u16,
+    gateway: Option<Child>,
+}
+
+/// A site on SQLite, and one on PostgreSQL.
+pub struct Stage {
+    pub north: Place,
+    pub south: Place,
+    folder: PathBuf,
+    /// Of the second site's database.
+    pub url: String,
+    _postgres: Postgres,
+}
+
+impl Stage {
+    pub fn set(name: &str, plan: Plan) -> Stage {
+        let folder = std::env::temp_dir().join(format!("chevet-sites-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let postgres = Postgres::start();
+        let mut north = Place::new(&folder, "north");
+        let mut south = Place::new(&folder, "south");
+        // The keys are made with the state directories, before there are peers.
+        north.write("", "");
+        south.write("", "");
+        let (north_key, south_key) = (north.key(), south.key());
+        let peer = |of: &Place, key: &str, more: &str| {
+            format!(
+                "[[site.peer]]\nname = {:?}\nkey = {key:?}\ngateways = [\"https://127.0.0.1:{}\"]\n{more}\n",
+                of.name, of.port
+            )
+        };
+        let url = postgres.database("south");
+        let north_site = format!("[site]\nname = \"north\"\n{}", peer(&south, &south_key, plan.of_south));
+        let south_site = format!(
+            "[site]\nname = \"south\"\nbelieve_copies_minutes = {}\n{}[store]\nurl = {url:?}\n",
+            plan.believe_minutes,
+            peer(&north, &north_key, plan.of_north)
+        );
+        north.write(&north_site, plan.north);
+        south.write(&south_site, plan.south);
+        north.start();
+        south.start();
+        Stage { north, south, folder, url, _postgres: postgres }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.north.stop();
+        self.south.stop();
+        if std::thread::panicking() {
+            eprintln!("--- north\n{}\n--- south\n{}", self.north.log(), self.south.log());
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Place {
+    fn new(folder: &Path, name: &'static str) -> Place {
+        let config = folder.join(format!("{name}.toml"));
+        Place { name, folder: folder.to_owned(), config, port: free_port(), gateway: None }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.join(format!("{}.state", self.name))
+    }
+
+    fn write(&self, site: &str, sections: &str) {
+        // On all addresses, so that it speaks TLS.
+        let text = format!(
+            "listen = [\"0.0.0.0:{}\"]\nnames = [\"localhost\"]\nstate_directory = {:?}\n[sign_in]\n{site}{sections}",
+            self.port,
+            self.state()
+        );
+        std::fs::write(&self.config, text).unwrap();
+    }
+
+    fn chevet(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chevet"));
+        command.arg(arguments[0]).arg("--config").arg(&self.config).args(&arguments[1..]);
+        command.env("NO_COLOR", "1").env_remove("CHEVET_LOG");
+        command
+    }
+
+    fn key(&self) -> String {
+        let printed = self.chevet(&["site", "key"]).output().unwrap();
+        assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+        String::from_utf8(printed.stdout).unwrap().trim().to_owned()
+    }
+
+    pub fn start(&mut self) {
+        let log =
+            File::options().create(true).append(true).open(self.folder.join(format!("{}.log", self.name)));
+        let mut command = self.chevet(&["gateway"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.unwrap());
+        self.gateway = Some(command.spawn().unwrap());
+        settle("the gateway listens", || {
+            let reached = std::net::TcpStream::connect(("127.0.0.1", self.port));
+            reached.err().map(|error| format!("{error}\n{}", self.log()))
+        });
+    }
+
+    pub fn stop(&mut self) {
+        if let Some(mut gateway) = self.gateway.take() {
+            let _ = gateway.kill();
+            let _ = gateway.wait();
+        }
+    }
+
+    /// The keys of this site, for what is sealed in its store.
+    pub fn keys(&self) -> chevet::identity::Keys {
+        chevet::gateway::kept_keys(&chevet::gateway::Config::read(&self.config).unwrap()).unwrap()
+    }
+
+    /// The SQLite store, unless the site has another one.
+    pub fn url(&self) -> String {
+        chevet::store::Store::url_in(&self.state())
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join(format!("{}.log", self.name))).unwrap_or_default()
+    }
+
+    /// What the audit journal says.
+    pub fn audit(&self) -> String {
+        let journals = std::fs::read_dir(self.state().join("audit")).into_iter().flatten();
+        journals.filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok()).collect()
+    }
+
+    /// Runs `chevet user` here.
+    pub fn user(&self, arguments: &[&str]) -> String {
+        let mut all = vec!["user"];
+        all.extend(arguments);
+        let mut running = self
+            .chevet(&all)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Some do not read it.
+        let _ = writeln!(running.stdin.take().unwrap(), "{PASSWORD}");
+        let done = running.wait_with_output().unwrap();
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    /// The same where it is refused; says why.
+    pub fn user_refused(&self, arguments: &[&str]) -> String {
+        let mut all = vec!["user"];
+        all.extend(arguments);
+        let done = self.chevet(&all).stdin(Stdio::null()).output().unwrap();
+        assert!(!done.status.success(), "{arguments:?} worked");
+        String::from_utf8(done.stderr).unwrap()
+    }
+
+    fn pin(&self) -> [u8; 32] {
+        let text = std::fs::read_to_string(self.state().join("certificate.pem")).unwrap();
+        let (_, body) = text.split_once('\n').unwrap();
+        Certificate::from_self_signed(body).unwrap().fingerprint()
+    }
+
+    pub fn site(&self) -> Site {
+        Site { host: "127.0.0.1".into(), port: self.port, tls: true, pins: vec![self.pin()] }
+    }
+
+    pub async fn try_sign_in(&self, name: &str, code: Option<&str>) -> Result<SignedIn, SignInFailed> {
+        SignedIn::with_password(self.site(), name, PASSWORD, code, "").await
+    }
+
+    /// Signs in as soon as that is possible.
+    pub async fn sign_in(&self, name: &str) -> SignedIn {
+        let end = Instant::now() + SOON;
+        loop {
+            match self.try_sign_in(name, None).await {
+                Ok(person) => return person,
+                Err(error) => assert!(Instant::now() < end, "{name}: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Waits until somebody cannot sign in any more, and says why.
+    pub async fn until_refused(&self, name: &str) -> String {
+        let end = Instant::now() + SOON;
+        loop {
+            match self.try_sign_in(name, None).await {
+                Err(error) => return error.to_string(),
+                Ok(_) => assert!(Instant::now() < end, "{name} can still sign in"),
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+}
+
+/// What a sign-in is shown of itself: nothing, once it is over.
+pub async fn is_signed_in(person: &SignedIn) -> bool {
+    let me: Result<Value, _> = person.ask(hyper::Method::GET, "/api/me", None).await;
+    me.is_ok()
+}
+
+/// A port that nobody has on TCP nor UDP.
+pub fn free_port() -> u16 {
+    loop {
+        let port = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        if std::net::UdpSocket::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
+    }
+}
