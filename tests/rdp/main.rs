@@ -4,6 +4,7 @@
 
 mod hostile;
 mod peers;
+mod pictures;
 #[allow(dead_code, reason = "shared with the X11 source's tests")]
 #[path = "../x11_source/server.rs"]
 mod server;
