@@ -156,6 +156,10 @@ pub enum Event {
     HostLost {
         reason: Text,
     },
+    /// A host does not show an application alone: the session there is one without.
+    HostWithoutRemoteApp {
+        reason: Text,
+    },
     /// A host that starts sessions has come, and proven which one it is.
     HostJoined {
         road: Text,
@@ -283,7 +287,7 @@ impl Record {
     /// It happens now, and went as such events go: a refusal is a minor failure, a loss a serious one.
     pub fn new(event: Event) -> Record {
         use Event::{
-            AdminRefused, AttachRefused, CertificateRefused, HostRefused, HostSignInRefused, JournalMended,
+            AdminRefused, AttachRefused, CertificateRefused, HostRefused, HostSignInRefused, HostWithoutRemoteApp, JournalMended,
             NotSent, OfferRefused, RecordingFailed, RecordsLost, RefusedAgain, ShareRefused, SignInRefused,
             StartFailed, TicketRefused, WatchRefused,
         };
@@ -295,6 +299,7 @@ impl Record {
             | HostRefused { .. }
             | CertificateRefused { .. }
             | HostSignInRefused { .. }
+            | HostWithoutRemoteApp { .. }
             | WatchRefused { .. }
             | ShareRefused { .. }
             | AdminRefused { .. }

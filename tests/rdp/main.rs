@@ -5,6 +5,7 @@
 mod hostile;
 mod peers;
 mod pictures;
+mod remote_app;
 #[allow(dead_code, reason = "shared with the X11 source's tests")]
 #[path = "../x11_source/server.rs"]
 mod server;

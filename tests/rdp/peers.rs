@@ -187,18 +187,19 @@ impl Xrdp {
 
     /// It shows a session of Xorg's by its driver for that, xorgxrdp, as its session manager would have it.
     pub fn start_before_xorg(session: &XorgSession) -> Xrdp {
-        Xrdp::start_xorg_with(session, "")
+        Xrdp::start_xorg_with(session, "", "")
     }
 
     /// The same, with the channel server of that session.
     pub fn start_before_xorg_and(session: &XorgSession, channels: &Channels) -> Xrdp {
-        Xrdp::start_xorg_with(session, &format!("chansrvport=DISPLAY({})\n", channels.display))
+        let chansrv = format!("chansrvport=DISPLAY({})\n", channels.display);
+        Xrdp::start_xorg_with(session, "rail=true\n", &chansrv)
     }
 
-    fn start_xorg_with(session: &XorgSession, shown: &str) -> Xrdp {
+    fn start_xorg_with(session: &XorgSession, channels: &str, shown: &str) -> Xrdp {
         let socket = session.socket();
         Xrdp::start_before(
-            "",
+            channels,
             &format!(
                 "lib=libxup.so\nip=127.0.0.1\nport={}\ncode=20\nusername=na\npassword=none\n{shown}",
                 socket.display()

@@ -76,6 +76,7 @@ pub fn of(event: &Event) -> (Family, Option<Code>) {
         | E::HostSignedIn { .. }
         | E::HostSignInRefused { .. }
         | E::HostLost { .. }
+        | E::HostWithoutRemoteApp { .. }
         | E::HostJoined { .. }
         | E::HostRefused { .. }
         | E::HostLeft { .. }

@@ -19,6 +19,8 @@ pub enum Failure {
     TakenOver,
     /// Its user signed out there, or closed it. Opened again only when a viewer asks for it.
     SignedOut,
+    /// It does not show this application alone (RemoteApp): to be connected to once without.
+    NoRemoteApp(String),
     /// A farm says which host has the session.
     Redirected(Box<Target>),
 }
@@ -59,6 +61,9 @@ impl Failure {
             Failure::SignedOut => {
                 format!("this session on {host} was signed out of; press a key or click to sign in again")
             }
+            Failure::NoRemoteApp(reason) => {
+                format!("{host} does not show the application alone: {reason}; opening a session there without")
+            }
             Failure::Redirected(_) => format!("{host} sends this session to another host of its farm"),
         }
     }
@@ -83,6 +88,10 @@ impl Failure {
             }
             ConnectorErrorKind::Custom if is_end(error) => {
                 Failure::Away("it closed the connection while it was opened".into())
+            }
+            // The connector's only word for it.
+            ConnectorErrorKind::Reason(reason) if reason.contains("required RemoteApp capabilities") => {
+                Failure::NoRemoteApp("it has no RemoteApp".into())
             }
             ConnectorErrorKind::Reason(reason) => Failure::Broken(reason.clone()),
             _ => unread(&error.report()),

@@ -10,6 +10,7 @@ mod keyboard;
 mod layout;
 mod live;
 mod monitors;
+mod remote_app;
 mod report;
 mod settings;
 mod sound;
@@ -24,6 +25,7 @@ pub use settings::{
 pub use trust::{Known, KnownHosts};
 
 use super::{Canvas, Source, SourceEvent, SourceState};
+use crate::rdp::rail::Launch;
 use crate::rdp::{clipboard, paint};
 use crate::wire::{Clip, InputEvent};
 use clipboard::Clipboard;
@@ -31,6 +33,7 @@ use failure::{Failure, Target};
 use inbox::Inbox;
 use ironrdp_displaycontrol::pdu::MonitorLayoutEntry;
 use layout::Layout;
+use remote_app::RemoteApp;
 use report::Tally;
 use sound::SoundEar;
 use std::panic::AssertUnwindSafe;
@@ -81,6 +84,11 @@ pub enum Notice {
     },
     /// A host that had let us in is gone.
     Lost {
+        host: String,
+        reason: String,
+    },
+    /// A host does not show an application alone: its session is one without.
+    NoRemoteApp {
         host: String,
         reason: String,
     },
@@ -215,6 +223,9 @@ struct Memory {
     /// The credentials that were refused last.
     refused: Option<Login>,
     failures: u32,
+    /// Whether the application has been seen to run there, and whether the next session is one without.
+    app_came: bool,
+    without_app: bool,
     /// Whether the host has let us in since this was asked last.
     let_in: bool,
 }
@@ -244,7 +255,7 @@ fn run(shared: &Shared, runtime: &tokio::runtime::Runtime) {
 
 /// Whether a host is gone by this although nobody wanted that.
 fn is_loss(failure: &Failure) -> bool {
-    !matches!(failure, Failure::SignedOut | Failure::Redirected(_))
+    !matches!(failure, Failure::SignedOut | Failure::Redirected(_) | Failure::NoRemoteApp(_))
 }
 
 /// Connects and stays connected as long as it goes.
@@ -259,6 +270,16 @@ async fn attempt(shared: &Shared, memory: &mut Memory) -> Failure {
     shared.tally.begin();
     shared.clipboard.begin();
     let sound = SoundEar::new(shared.events.clone());
+    let settings = &shared.config.settings;
+    let wanted = !settings.remote_app.is_empty() && !std::mem::take(&mut memory.without_app);
+    let remote_app = wanted.then(|| {
+        let launch = Launch {
+            program: settings.remote_app.clone(),
+            directory: settings.directory.clone(),
+            arguments: settings.arguments.clone(),
+        };
+        (launch, memory.app_came)
+    });
     let order = connect::Order {
         settings: &shared.config.settings,
         layout: &shared.layout,
@@ -271,6 +292,7 @@ async fn attempt(shared: &Shared, memory: &mut Memory) -> Failure {
         clipboard: &shared.clipboard,
         sound: &sound,
         notify: &shared.config.notify,
+        remote_app,
     };
     let (host, user) = (shared.host.clone(), login.user.clone());
     match connect::connect(&order).await {
@@ -280,8 +302,13 @@ async fn attempt(shared: &Shared, memory: &mut Memory) -> Failure {
             memory.let_in = true;
             (shared.config.notify)(Notice::SignedIn { host, user });
             let wanted = Some(shared.size());
-            match live::Live::new(shared, result, line, wanted, &mut memory.cookie) {
-                Ok(live) => live.run().await,
+            let app = order.remote_app.is_some().then(|| RemoteApp::new(Instant::now()));
+            match live::Live::new(shared, result, line, wanted, &mut memory.cookie, app) {
+                Ok(live) => {
+                    let (failure, app_came) = live.run().await;
+                    memory.app_came |= app_came;
+                    failure
+                }
                 Err(failure) => failure,
             }
         }
@@ -302,6 +329,14 @@ async fn after(shared: &Shared, memory: &mut Memory, failure: Failure) {
             memory.hops += 1;
             memory.target = Some(*target);
             return;
+        }
+        Failure::NoRemoteApp(ref reason) => {
+            let (host, reason) = (shared.host.clone(), reason.clone());
+            tracing::warn!(host, reason, "an RDP host does not show an application alone");
+            (shared.config.notify)(Notice::NoRemoteApp { host, reason });
+            memory.without_app = true;
+            memory.app_came = false;
+            return shared.tell(SourceEvent::State(SourceState::Waiting(failure.text(&shared.host)))).await;
         }
         Failure::Redirected(_) => Failure::Broken("its farm sends this session round in circles".into()),
         failure => failure,
