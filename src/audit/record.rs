@@ -287,9 +287,9 @@ impl Record {
     /// It happens now, and went as such events go: a refusal is a minor failure, a loss a serious one.
     pub fn new(event: Event) -> Record {
         use Event::{
-            AdminRefused, AttachRefused, CertificateRefused, HostRefused, HostSignInRefused, HostWithoutRemoteApp, JournalMended,
-            NotSent, OfferRefused, RecordingFailed, RecordsLost, RefusedAgain, ShareRefused, SignInRefused,
-            StartFailed, TicketRefused, WatchRefused,
+            AdminRefused, AttachRefused, CertificateRefused, HostRefused, HostSignInRefused,
+            HostWithoutRemoteApp, JournalMended, NotSent, OfferRefused, RecordingFailed, RecordsLost,
+            RefusedAgain, ShareRefused, SignInRefused, StartFailed, TicketRefused, WatchRefused,
         };
         let outcome = match &event {
             SignInRefused { .. }

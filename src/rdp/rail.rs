@@ -223,8 +223,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn rail(resumes: bool) -> Rail {
-        let launch =
-            Launch { program: "||é".into(), directory: "C:\\".into(), arguments: "/a".into() };
+        let launch = Launch { program: "||é".into(), directory: "C:\\".into(), arguments: "/a".into() };
         Rail::new(launch, (800, 600), resumes)
     }
 

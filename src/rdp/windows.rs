@@ -66,7 +66,8 @@ impl Windows {
                     && let Some(highest_first) = &desktop.z_order
                 {
                     let place = |window: &Window| highest_first.iter().position(|&id| id == window.id);
-                    self.known.sort_by_cached_key(|window| std::cmp::Reverse(place(window).unwrap_or(usize::MAX)));
+                    self.known
+                        .sort_by_cached_key(|window| std::cmp::Reverse(place(window).unwrap_or(usize::MAX)));
                 }
             }
             WindowingOrder::NotifyIcon(_) => {}

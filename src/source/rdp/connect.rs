@@ -140,7 +140,9 @@ async fn open(
     stage = Stage::Opening;
     loop {
         let step = step(&mut connector, &mut framed, &mut buffer).await;
-        step.map_err(|error| Failure::of_connector(&error, stage))?;
+        step.map_err(|error| {
+            Failure::of_connector(&error, stage).or_without_app(order.remote_app.is_some())
+        })?;
         match connector.state.take_outcome() {
             None => {}
             Some(ConnectionOutcome::Connected(mut result)) => {

@@ -62,7 +62,9 @@ impl Failure {
                 format!("this session on {host} was signed out of; press a key or click to sign in again")
             }
             Failure::NoRemoteApp(reason) => {
-                format!("{host} does not show the application alone: {reason}; opening a session there without")
+                format!(
+                    "{host} does not show the application alone: {reason}; opening a session there without"
+                )
             }
             Failure::Redirected(_) => format!("{host} sends this session to another host of its farm"),
         }
@@ -95,6 +97,14 @@ impl Failure {
             }
             ConnectorErrorKind::Reason(reason) => Failure::Broken(reason.clone()),
             _ => unread(&error.report()),
+        }
+    }
+
+    /// A host that does not get along with this side while an application is `wanted` alone is tried once without.
+    pub fn or_without_app(self, wanted: bool) -> Failure {
+        match self {
+            Failure::Broken(reason) if wanted => Failure::NoRemoteApp(reason),
+            failure => failure,
         }
     }
 

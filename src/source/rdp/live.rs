@@ -110,7 +110,9 @@ impl<'a> Live<'a> {
             queued: VecDeque::new(),
             app,
         };
-        live.decoder.stage.set_window_support_level(result.window_support_level.filter(|_| live.app.is_some()));
+        live.decoder
+            .stage
+            .set_window_support_level(result.window_support_level.filter(|_| live.app.is_some()));
         live.fit_canvas()?;
         Ok(live)
     }
@@ -121,7 +123,8 @@ impl<'a> Live<'a> {
             Ok(()) => Failure::Away("it is left".into()),
             Err(failure) => failure,
         };
-        (failure, self.app.is_some_and(|app| app.has_come()))
+        let waits = self.app.as_ref().is_some_and(|app| !app.has_come());
+        (failure.or_without_app(waits), self.app.is_some_and(|app| app.has_come()))
     }
 
     async fn carry(&mut self) -> Result<(), Failure> {
@@ -296,7 +299,12 @@ impl<'a> Live<'a> {
 
     fn whole(&self) -> InclusiveRectangle {
         let (width, height) = self.decoder.size();
-        InclusiveRectangle { left: 0, top: 0, right: width.saturating_sub(1), bottom: height.saturating_sub(1) }
+        InclusiveRectangle {
+            left: 0,
+            top: 0,
+            right: width.saturating_sub(1),
+            bottom: height.saturating_sub(1),
+        }
     }
 
     /// Has the application started that is to be shown alone, when it is time.
@@ -308,7 +316,8 @@ impl<'a> Live<'a> {
     }
 
     async fn send_rail(&mut self, orders: Vec<SvcMessage>) -> Result<(), Failure> {
-        let frame = self.decoder.stage.process_svc_processor_messages(SvcProcessorMessages::<Rail>::new(orders));
+        let frame =
+            self.decoder.stage.process_svc_processor_messages(SvcProcessorMessages::<Rail>::new(orders));
         self.write(&frame.map_err(|error| Failure::of_session(&error))?).await
     }
 
@@ -366,7 +375,9 @@ impl<'a> Live<'a> {
                     let mut first = Vec::new();
                     self.keyboard.begin(&mut first);
                     self.fit_canvas()?;
-                    self.decoder.stage.set_window_support_level(window_support_level.filter(|_| self.app.is_some()));
+                    self.decoder
+                        .stage
+                        .set_window_support_level(window_support_level.filter(|_| self.app.is_some()));
                     let rail = self.decoder.stage.get_svc_processor_mut::<Rail>();
                     let orders = rail.map(|rail| rail.resize(size)).unwrap_or_default();
                     self.send_rail(orders).await?;

@@ -101,7 +101,8 @@ impl RdpSettings {
         if host.is_empty() {
             return Some("`address` names no host: write \"host\" or \"host:3389\"".into());
         }
-        let texts = [&self.user, &self.domain, &self.program, &self.directory, &self.remote_app, &self.arguments];
+        let texts =
+            [&self.user, &self.domain, &self.program, &self.directory, &self.remote_app, &self.arguments];
         if texts.iter().any(|text| text.len() > MAX_TEXT || text.chars().any(char::is_control)) {
             return Some(format!("a text is longer than {MAX_TEXT} bytes, or has control characters in it"));
         }
