@@ -166,6 +166,10 @@ pub enum Event {
     HostLost {
         reason: Text,
     },
+    /// A host does not show an application alone: the session there is one without.
+    HostWithoutRemoteApp {
+        reason: Text,
+    },
     /// A host that starts sessions has come, and proven which one it is.
     HostJoined {
         road: Text,
@@ -294,8 +298,8 @@ impl Record {
     pub fn new(event: Event) -> Record {
         use Event::{
             AdminRefused, AttachRefused, CertificateRefused, CredentialsRefused, HostRefused,
-            HostSignInRefused, JournalMended, NotSent, OfferRefused, RecordingFailed, RecordsLost,
-            RefusedAgain, ShareRefused, SignInRefused, StartFailed, TicketRefused, WatchRefused,
+            HostSignInRefused, HostWithoutRemoteApp, JournalMended, NotSent, OfferRefused, RecordingFailed,
+            RecordsLost, RefusedAgain, ShareRefused, SignInRefused, StartFailed, TicketRefused, WatchRefused,
         };
         let outcome = match &event {
             SignInRefused { .. }
@@ -306,6 +310,7 @@ impl Record {
             | CertificateRefused { .. }
             | HostSignInRefused { .. }
             | CredentialsRefused { .. }
+            | HostWithoutRemoteApp { .. }
             | WatchRefused { .. }
             | ShareRefused { .. }
             | AdminRefused { .. }

@@ -87,6 +87,9 @@ impl RdpHosts {
                     (host, Event::HostSignInRefused { host_user: user.into(), reason: reason.into() })
                 }
                 Notice::Lost { host, reason } => (host, Event::HostLost { reason: reason.into() }),
+                Notice::NoRemoteApp { host, reason } => {
+                    (host, Event::HostWithoutRemoteApp { reason: reason.into() })
+                }
             };
             audit.record(Record::new(event).host(host).session(session.as_str()));
         })

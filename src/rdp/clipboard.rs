@@ -16,6 +16,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const MOST_NEWS: usize = 64;
 /// Bytes of what a host's clipboard may hold as it sends it: text in UTF-16, pictures without compression.
 const MOST_BYTES: usize = 64 << 20;
+/// xrdp puts the header of a file before a picture, and then passes on so many bytes too few of it. After a bitmap there may be
+/// any: its header says how many are its own.
+const FILE_HEADER: usize = 14;
 
 /// What the host says of its clipboard.
 #[derive(Debug, PartialEq)]
@@ -90,7 +93,10 @@ impl Clipboard {
                 FormatDataResponse::new_unicode_string(&to_host(&text)).into_owned_response()
             }
             (Some(Clip::Picture(png)), ClipboardFormatId::CF_DIB) => match picture::dib_of_png(&png) {
-                Some(dib) => FormatDataResponse::new_data(dib).into_owned_response(),
+                Some(mut dib) => {
+                    dib.resize(dib.len() + FILE_HEADER, 0);
+                    FormatDataResponse::new_data(dib).into_owned_response()
+                }
                 None => FormatDataResponse::new_error().into_owned_response(),
             },
             _ => FormatDataResponse::new_error().into_owned_response(),

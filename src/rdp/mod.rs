@@ -10,6 +10,8 @@ pub mod oracle;
 pub mod paint;
 mod picture;
 mod pipeline;
+pub mod rail;
+pub mod windows;
 
 pub use avc::AvcDecoder;
 pub use decoder::{DecodeError, Decoder};

@@ -6,7 +6,9 @@ mod asking;
 mod hostile;
 mod kerberos;
 mod peers;
+mod pictures;
 mod realm;
+mod remote_app;
 #[allow(dead_code, reason = "shared with the X11 source's tests")]
 #[path = "../x11_source/server.rs"]
 mod server;

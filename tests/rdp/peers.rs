@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat};
@@ -108,8 +108,11 @@ pub struct XorgSession {
 impl XorgSession {
     pub fn start(width: u32, height: u32) -> XorgSession {
         // The driver names its socket after the display before Xorg could have chosen one.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let first = 500 + std::process::id() % 100 * 10;
         let taken = |number: &u32| Path::new(&format!("/tmp/.X11-unix/X{number}")).exists();
-        let number = (500 + std::process::id() % 400..).find(|number| !taken(number)).unwrap();
+        let mut tried = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
+        let number = tried.find(|number| !taken(number)).unwrap();
         let folder = Folder::new(&format!("xorg-{number}"));
         let mut command = Command::new("Xorg");
         command.arg(format!(":{number}"));
@@ -132,6 +135,13 @@ impl XorgSession {
     }
 }
 
+/// What a program of a display pastes; nothing if there is nothing of that kind.
+pub fn paste(display: &str, target: &str) -> Vec<u8> {
+    let mut command = Command::new("timeout");
+    command.args(["5", "xclip", "-selection", "clipboard", "-o", "-target", target]).env("DISPLAY", display);
+    command.stdin(Stdio::null()).output().unwrap().stdout
+}
+
 impl Desktop {
     /// Some program there owns the clipboard with this text, for as long as it lives.
     pub fn copy(&self, text: &str) -> Running {
@@ -143,12 +153,8 @@ impl Desktop {
         Running(child)
     }
 
-    /// What a program there pastes; nothing if there is nothing.
     pub fn paste(&self) -> String {
-        let mut command = Command::new("xclip");
-        command.args(["-selection", "clipboard", "-o"]).env("DISPLAY", &self.display);
-        let output = command.stdin(Stdio::null()).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        String::from_utf8_lossy(&paste(&self.display, "UTF8_STRING")).into_owned()
     }
 
     pub fn set_cursor(&self, name: &str) {
@@ -185,11 +191,21 @@ impl Xrdp {
 
     /// It shows a session of Xorg's by its driver for that, xorgxrdp, as its session manager would have it.
     pub fn start_before_xorg(session: &XorgSession) -> Xrdp {
+        Xrdp::start_xorg_with(session, "", "")
+    }
+
+    /// The same, with the channel server of that session.
+    pub fn start_before_xorg_and(session: &XorgSession, channels: &Channels) -> Xrdp {
+        let chansrv = format!("chansrvport=DISPLAY({})\n", channels.display);
+        Xrdp::start_xorg_with(session, "rail=true\n", &chansrv)
+    }
+
+    fn start_xorg_with(session: &XorgSession, channels: &str, shown: &str) -> Xrdp {
         let socket = session.socket();
         Xrdp::start_before(
-            "",
+            channels,
             &format!(
-                "lib=libxup.so\nip=127.0.0.1\nport={}\ncode=20\nusername=na\npassword=none\n",
+                "lib=libxup.so\nip=127.0.0.1\nport={}\ncode=20\nusername=na\npassword=none\n{shown}",
                 socket.display()
             ),
         )
@@ -202,7 +218,8 @@ impl Xrdp {
         let path = folder.path().display();
         let ini = format!(
             "[Globals]\nini_version=1\nfork=false\nport=tcp://127.0.0.1:{port}\ntcp_nodelay=true\nsecurity_layer=tls\n\
-             certificate={path}/cert.pem\nkey_file={path}/key.pem\nautorun=shown\nallow_channels=true\n\
+             certificate={path}/cert.pem\nkey_file={path}/key.pem\nautorun=shown\n\
+             allow_channels=true\nallow_multimon=true\n\
              bitmap_cache=true\nbitmap_compression=true\nbulk_compression=true\nmax_bpp=32\nnew_cursors=true\n\
              use_fastpath=both\n[Logging]\nLogFile={path}/xrdp.log\nLogLevel=DEBUG\nEnableSyslog=false\n[Channels]\n\
              drdynvc=true\ncliprdr=true\n{channels}[shown]\nname=shown\n{shown}"
@@ -245,13 +262,13 @@ pub struct Channels {
 }
 
 impl Channels {
-    pub fn start(desktop: &Desktop) -> Channels {
-        let display = desktop.display.trim_start_matches(':').to_owned();
+    pub fn start(shown: &str) -> Channels {
+        let display = shown.trim_start_matches(':').to_owned();
         let folder = Folder::new(&format!("channels-{display}"));
         // Where Debian's looks for its sockets; its service makes the folder when it is started.
         let _ = std::fs::create_dir_all(SOCKETS);
         let mut command = Command::new("xrdp-chansrv");
-        command.env("DISPLAY", &desktop.display).env("HOME", folder.path()).env_remove("XDG_DATA_HOME");
+        command.env("DISPLAY", shown).env("HOME", folder.path()).env_remove("XDG_DATA_HOME");
         command.stdout(Stdio::null()).stderr(Stdio::null());
         // What a killed one left behind answers nobody.
         let socket = |name: &str| Path::new(SOCKETS).join(format!("xrdp_chansrv_{name}_{display}"));

@@ -84,7 +84,7 @@ impl Drop for Hearer {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tone_that_is_played_on_a_host_is_heard_as_that_tone_on_every_road() {
     let desktop = Desktop::start(800, 600);
-    let channels = Channels::start(&desktop);
+    let channels = Channels::start(&desktop.display);
     let xrdp = Xrdp::start_with_sound(&desktop, &channels);
     let folder = Folder::new("sound");
     let gateway = gateway(xrdp.port, &folder).await;
@@ -132,7 +132,7 @@ async fn hear(first: &mut Client, second: &mut Client, packets: usize) -> usize 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_is_told_that_there_is_sound_and_sent_it_only_while_it_wants_to_hear() {
     let desktop = Desktop::start(640, 480);
-    let channels = Channels::start(&desktop);
+    let channels = Channels::start(&desktop.display);
     let xrdp = Xrdp::start_with_sound(&desktop, &channels);
     let folder = Folder::new("muted");
     let gateway = gateway(xrdp.port, &folder).await;
@@ -189,7 +189,7 @@ async fn is_heard_of(address: &Address, answers: usize) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_of_an_earlier_version_is_served_without_sound() {
     let desktop = Desktop::start(640, 480);
-    let channels = Channels::start(&desktop);
+    let channels = Channels::start(&desktop.display);
     let xrdp = Xrdp::start_with_sound(&desktop, &channels);
     let folder = Folder::new("earlier");
     let gateway = gateway(xrdp.port, &folder).await;
@@ -219,7 +219,7 @@ async fn sign_in(port: u16, name: &str) -> Client {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_hear_by_policy_is_neither_told_nor_sent_anything() {
     let desktop = Desktop::start(640, 480);
-    let channels = Channels::start(&desktop);
+    let channels = Channels::start(&desktop.display);
     let xrdp = Xrdp::start_with_sound(&desktop, &channels);
     let folder = Folder::new("policy");
     let (port, password) = (free_port(), folder.write("password", "secret\n"));
@@ -265,7 +265,7 @@ async fn who_may_not_hear_by_policy_is_neither_told_nor_sent_anything() {
 #[test]
 fn a_host_whose_sound_is_not_wanted_is_not_asked_for_it() {
     let desktop = Desktop::start(640, 480);
-    let channels = Channels::start(&desktop);
+    let channels = Channels::start(&desktop.display);
     let xrdp = Xrdp::start_with_sound(&desktop, &channels);
     let asked = || xrdp.log().matches("Adding channel: name rdpsnd").count();
     let mut shown = show(RdpSettings { sound: false, ..xrdp_settings(xrdp.port) }, "any", (640, 480));
@@ -300,7 +300,7 @@ fn browse(browser: &str, url: &str, web_transport: &str, folder: &Path) -> Vec<V
 
 async fn a_tone_is_heard_in(browser: &'static str, web_transport: &'static str) {
     let desktop = Desktop::start(640, 480);
-    let channels = Channels::start(&desktop);
+    let channels = Channels::start(&desktop.display);
     let xrdp = Xrdp::start_with_sound(&desktop, &channels);
     let folder = Folder::new(&format!("browser-{browser}-{web_transport}"));
     let gateway = gateway(xrdp.port, &folder).await;

@@ -79,6 +79,7 @@ pub fn of(event: &Event) -> (Family, Option<Code>) {
         | E::CredentialsStored
         | E::CredentialsRefused { .. }
         | E::HostLost { .. }
+        | E::HostWithoutRemoteApp { .. }
         | E::HostJoined { .. }
         | E::HostRefused { .. }
         | E::HostLeft { .. }

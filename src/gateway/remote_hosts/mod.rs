@@ -443,6 +443,8 @@ fn blank(name: &str, protocol: Protocol, address: &str) -> RemoteHost {
         authority: String::new(),
         keyboard: "us".into(),
         program: String::new(),
+        remote_app: String::new(),
+        arguments: String::new(),
         screen_sign_in: false,
         #[cfg(feature = "rdp")]
         kerberos: None,
@@ -486,6 +488,8 @@ fn of_rdp(name: &str, rdp: &crate::source::rdp::RdpSettings) -> RemoteHost {
         fingerprint: rdp.fingerprint.clone().unwrap_or_default(),
         keyboard: rdp.keyboard.clone(),
         program: rdp.program.clone(),
+        remote_app: rdp.remote_app.clone(),
+        arguments: rdp.arguments.clone(),
         screen_sign_in: rdp.screen_sign_in,
         kerberos: rdp.kerberos.clone(),
         ..blank(name, Protocol::Rdp, &rdp.address)

@@ -51,6 +51,12 @@ pub struct RemoteHost {
     /// What an RDP host starts instead of the desktop.
     #[serde(default)]
     pub program: String,
+    /// An application that an RDP host shows alone (RemoteApp), if it can: `||` and its alias there, or a path.
+    #[serde(default)]
+    pub remote_app: String,
+    /// What that application is started with.
+    #[serde(default)]
+    pub arguments: String,
     /// Whether signing in on the RDP host's own screen will do, as for xrdp.
     #[serde(default)]
     pub screen_sign_in: bool,
@@ -207,10 +213,12 @@ impl RemoteHost {
     }
 
     fn protocol_fault(&self) -> Option<String> {
+        let of_rdp = [&self.program, &self.remote_app, &self.arguments, &self.domain];
         match self.protocol {
-            Protocol::Vnc if !self.program.is_empty() || self.screen_sign_in || !self.domain.is_empty() => {
-                Some("`program`, `domain` and `screen_sign_in` are for RDP hosts: leave them out".into())
-            }
+            Protocol::Vnc if self.screen_sign_in || of_rdp.iter().any(|text| !text.is_empty()) => Some(
+                "`program`, `remote_app`, `arguments`, `domain` and `screen_sign_in` are for RDP hosts: leave them out"
+                    .into(),
+            ),
             #[cfg(feature = "rdp")]
             Protocol::Vnc if self.kerberos.is_some() => {
                 Some("`kerberos` is for RDP hosts: leave it out".into())
@@ -267,6 +275,8 @@ impl RemoteHost {
             authorities: authority.filter(|_| self.certificate == CertificatePolicy::Authority),
             keyboard: self.keyboard.clone(),
             program: self.program.clone(),
+            remote_app: self.remote_app.clone(),
+            arguments: self.arguments.clone(),
             screen_sign_in: self.screen_sign_in,
             kerberos: self.kerberos.clone(),
             ..RdpSettings::default()
@@ -335,6 +345,7 @@ mod tests {
         assert!(fault(json!({"certificate": "authority", "authority": "x"})).contains("PEM"));
         assert!(fault(json!({"idle_minutes": 5.0})).contains("idle"));
         assert!(fault(json!({"program": "x"})).contains("RDP"));
+        assert!(fault(json!({"remote_app": "||x"})).contains("RDP"));
         assert!(fault(json!({"title": "a\nb"})).contains("title"));
         assert_eq!(host(json!({"credentials": "shared"})).fault(true), None);
     }

@@ -10,6 +10,7 @@ use super::sound::SoundEar;
 use super::trust::{Examiner, KnownHosts, Verdict, fingerprint};
 use super::{Notice, Notify};
 use crate::codec::video::is_possible;
+use crate::rdp::rail::{Launch, Rail};
 use crate::rdp::{AvcDecoder, PipelineEar, PipelineNews};
 use crate::source::rdp::settings::CertificatePolicy;
 use ironrdp_cliprdr::CliprdrClient;
@@ -62,6 +63,8 @@ pub struct Order<'a> {
     pub tally: &'a Arc<Tally>,
     pub clipboard: &'a Clipboard,
     pub sound: &'a SoundEar,
+    /// What is shown instead of the desktop, and whether it runs there already.
+    pub remote_app: Option<(Launch, bool)>,
     pub notify: &'a Notify,
 }
 
@@ -143,7 +146,9 @@ async fn open(
     stage = Stage::Opening;
     loop {
         let step = step(&mut connector, &mut framed, &mut buffer).await;
-        step.map_err(|error| Failure::of_connector(&error, stage))?;
+        step.map_err(|error| {
+            Failure::of_connector(&error, stage).or_without_app(order.remote_app.is_some())
+        })?;
         match connector.state.take_outcome() {
             None => {}
             Some(ConnectionOutcome::Connected(mut result)) => {
@@ -305,7 +310,7 @@ fn redirected(settings: &RdpSettings, pdu: &ServerRedirectionPdu) -> Failure {
 fn channels(mut connector: ClientConnector, order: &Order<'_>) -> ClientConnector {
     let mut dynamic =
         DrdynvcClient::new().with_dynamic_channel(DisplayControlClient::new(|_| Ok(Vec::new())));
-    if order.settings.pipeline {
+    if offers_pipeline(order) {
         let tally = order.tally.clone();
         let ear = PipelineEar(Box::new(move |news| match news {
             PipelineNews::Version(version) => tally.lock().pipeline = Some(version),
@@ -327,11 +332,24 @@ fn channels(mut connector: ClientConnector, order: &Order<'_>) -> ClientConnecto
         let ear = Box::new(ClipboardEar::new(order.clipboard.clone()));
         connector.attach_static_channel(CliprdrClient::new(ear));
     }
+    if let Some((launch, resumes)) = &order.remote_app {
+        let (width, height) = (side(order.size.0), side(order.size.1));
+        connector.attach_static_channel(Rail::new(launch.clone(), (width, height), *resumes));
+    }
     connector
 }
 
+/// In the pipeline each window of an application would be a picture of its own, and none on the screen.
+fn offers_pipeline(order: &Order<'_>) -> bool {
+    order.settings.pipeline && order.remote_app.is_none()
+}
+
+fn side(pixels: u32) -> u16 {
+    u16::try_from(pixels).unwrap_or(u16::MAX)
+}
+
 fn config(order: &Order<'_>) -> Config {
-    let RdpSettings { screen_sign_in, lossy, pipeline, program, directory, .. } = order.settings;
+    let RdpSettings { screen_sign_in, lossy, program, directory, .. } = order.settings;
     let codecs = match lossy {
         true => client_codecs_capabilities(&["remotefx"]).unwrap_or_else(|_| BitmapCodecs(Vec::new())),
         false => BitmapCodecs(Vec::new()),
@@ -339,7 +357,6 @@ fn config(order: &Order<'_>) -> Config {
     let target = order.target.cloned().unwrap_or_default();
     let user = target.user.unwrap_or_else(|| order.login.user.clone());
     let domain = target.domain.unwrap_or_else(|| order.login.domain.clone());
-    let side = |pixels: u32| u16::try_from(pixels).unwrap_or(u16::MAX);
     Config {
         desktop_size: DesktopSize { width: side(order.size.0), height: side(order.size.1) },
         monitor_layout: super::monitors::client_data(&order.settings.monitors),
@@ -370,8 +387,8 @@ fn config(order: &Order<'_>) -> Config {
         client_dir: "C:\\Windows\\System32\\mstscax.dll".into(),
         alternate_shell: program.clone(),
         work_dir: directory.clone(),
-        remote_application_mode: false,
-        rail_support_level: RailSupportLevel::empty(),
+        remote_application_mode: order.remote_app.is_some(),
+        rail_support_level: RailSupportLevel::SUPPORTED | RailSupportLevel::HANDSHAKE_EX_SUPPORTED,
         platform: MajorPlatformType::UNIX,
         hardware_id: None,
         request_data: None,
@@ -385,6 +402,6 @@ fn config(order: &Order<'_>) -> Config {
         enable_server_pointer: true,
         pointer_software_rendering: false,
         multitransport_flags: None,
-        support_dyn_vc_gfx_protocol: *pipeline,
+        support_dyn_vc_gfx_protocol: offers_pipeline(order),
     }
 }

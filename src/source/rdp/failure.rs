@@ -22,6 +22,8 @@ pub enum Failure {
     TakenOver,
     /// Its user signed out there, or closed it. Opened again only when a viewer asks for it.
     SignedOut,
+    /// It does not show this application alone (RemoteApp): to be connected to once without.
+    NoRemoteApp(String),
     /// A farm says which host has the session.
     Redirected(Box<Target>),
 }
@@ -74,6 +76,11 @@ impl Failure {
             Failure::SignedOut => {
                 format!("this session on {host} was signed out of; press a key or click to sign in again")
             }
+            Failure::NoRemoteApp(reason) => {
+                format!(
+                    "{host} does not show the application alone: {reason}; opening a session there without"
+                )
+            }
             Failure::Redirected(_) => format!("{host} sends this session to another host of its farm"),
         }
     }
@@ -99,8 +106,20 @@ impl Failure {
             ConnectorErrorKind::Custom if is_end(error) => {
                 Failure::Away("it closed the connection while it was opened".into())
             }
+            // The connector's only word for it.
+            ConnectorErrorKind::Reason(reason) if reason.contains("required RemoteApp capabilities") => {
+                Failure::NoRemoteApp("it has no RemoteApp".into())
+            }
             ConnectorErrorKind::Reason(reason) => Failure::Broken(reason.clone()),
             _ => unread(&error.report()),
+        }
+    }
+
+    /// A host that does not get along with this side while an application is `wanted` alone is tried once without.
+    pub fn or_without_app(self, wanted: bool) -> Failure {
+        match self {
+            Failure::Broken(reason) if wanted => Failure::NoRemoteApp(reason),
+            failure => failure,
         }
     }
 

@@ -5,9 +5,12 @@ use super::connect::Line;
 use super::failure::{Failure, Target, logon_status};
 use super::keyboard::Keyboard;
 use super::mending::{self, Mending, Remedy};
+use super::remote_app::RemoteApp;
 use super::{Shared, paint};
+use crate::rdp::rail::Rail;
 use crate::rdp::{DecodeError, Decoder};
 use crate::source::{SourceEvent, SourceState};
+use crate::wire::InputEvent;
 use bytes::BytesMut;
 use ironrdp_cliprdr::CliprdrClient;
 use ironrdp_connector::connection_activation::{
@@ -25,7 +28,7 @@ use ironrdp_pdu::rdp::headers::{ShareControlPdu, ShareDataPdu};
 use ironrdp_pdu::rdp::multitransport::MultitransportResponsePdu;
 use ironrdp_pdu::rdp::session_info::{LogonErrorNotificationType, ServerAutoReconnect};
 use ironrdp_session::{ActiveStageBuilder, ActiveStageOutput, GracefulDisconnectReason};
-use ironrdp_svc::SvcProcessorMessages;
+use ironrdp_svc::{SvcMessage, SvcProcessorMessages};
 use ironrdp_tokio::FramedWrite as _;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -62,6 +65,8 @@ pub struct Live<'a> {
     cookie: &'a mut Option<ServerAutoReconnect>,
     /// What came in the middle of a change of the host's screen, for after it.
     queued: VecDeque<(Action, BytesMut)>,
+    /// The application that is shown alone.
+    app: Option<RemoteApp>,
 }
 
 impl<'a> Live<'a> {
@@ -71,6 +76,7 @@ impl<'a> Live<'a> {
         framed: Line,
         wanted: Option<(u32, u32)>,
         cookie: &'a mut Option<ServerAutoReconnect>,
+        app: Option<RemoteApp>,
     ) -> Result<Live<'a>, Failure> {
         let size = (result.desktop_size.width, result.desktop_size.height);
         let unicode = result.input_flags.contains(InputFlags::UNICODE);
@@ -105,17 +111,23 @@ impl<'a> Live<'a> {
             clipboard_ready: false,
             cookie,
             queued: VecDeque::new(),
+            app,
         };
+        live.decoder
+            .stage
+            .set_window_support_level(result.window_support_level.filter(|_| live.app.is_some()));
         live.fit_canvas()?;
         Ok(live)
     }
 
-    /// Until the connection ends, or the source does.
-    pub async fn run(mut self) -> Failure {
-        match self.carry().await {
+    /// Until the connection ends, or the source does. Says also whether an application that is shown alone has come.
+    pub async fn run(mut self) -> (Failure, bool) {
+        let failure = match self.carry().await {
             Ok(()) => Failure::Away("it is left".into()),
             Err(failure) => failure,
-        }
+        };
+        let waits = self.app.as_ref().is_some_and(|app| !app.has_come());
+        (failure.or_without_app(waits), self.app.is_some_and(|app| app.has_come()))
     }
 
     async fn carry(&mut self) -> Result<(), Failure> {
@@ -139,6 +151,7 @@ impl<'a> Live<'a> {
                 }
                 () = tokio::time::sleep(alarm) => {}
             }
+            self.ask_for_app().await?;
             self.show_late().await;
             self.mend().await?;
             self.ask_for_size().await?;
@@ -151,6 +164,7 @@ impl<'a> Live<'a> {
             () if !self.shown => Duration::from_millis(500),
             () if self.wanted.is_some() => BETWEEN_SIZES,
             () if self.mending.is_stale() => mending::ANSWER,
+            () if self.app.as_ref().is_some_and(|app| !app.has_come()) => Duration::from_millis(500),
             () => Duration::from_secs(60),
         }
     }
@@ -249,7 +263,14 @@ impl<'a> Live<'a> {
         }
         let painted = {
             let mut painting = self.shared.canvas.lock();
-            self.decoder.paint(&damage, |x, y, row| painting.paint_row(x, y, row))
+            match &self.app {
+                None => self.decoder.paint(&damage, |x, y, row| painting.paint_row(x, y, row)),
+                Some(app) => self.decoder.paint(&damage, |x, y, row| {
+                    let mut row = row.to_vec();
+                    app.windows.darken(x, y, &mut row);
+                    painting.paint_row(x, y, &row)
+                }),
+            }
         };
         if painted {
             self.shared.canvas.notify();
@@ -295,9 +316,46 @@ impl<'a> Live<'a> {
                     ..Target::default()
                 })));
             }
+            ActiveStageOutput::WindowingOrders(orders) => {
+                if self.app.as_mut().is_some_and(|app| app.windows.apply(&orders)) {
+                    self.paint(vec![self.whole()]).await?;
+                }
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    fn whole(&self) -> InclusiveRectangle {
+        let (width, height) = self.decoder.size();
+        InclusiveRectangle {
+            left: 0,
+            top: 0,
+            right: width.saturating_sub(1),
+            bottom: height.saturating_sub(1),
+        }
+    }
+
+    /// Has the application started that is to be shown alone, when it is time.
+    async fn ask_for_app(&mut self) -> Result<(), Failure> {
+        let rail = self.decoder.stage.get_svc_processor_mut::<Rail>();
+        let (Some(app), Some(rail)) = (&mut self.app, rail) else { return Ok(()) };
+        let orders = app.due(rail, Instant::now())?;
+        self.send_rail(orders).await
+    }
+
+    async fn send_rail(&mut self, orders: Vec<SvcMessage>) -> Result<(), Failure> {
+        let frame =
+            self.decoder.stage.process_svc_processor_messages(SvcProcessorMessages::<Rail>::new(orders));
+        self.write(&frame.map_err(|error| Failure::of_session(&error))?).await
+    }
+
+    /// Tells the host which window is clicked.
+    async fn press(&mut self, x: u32, y: u32) -> Result<(), Failure> {
+        let rail = self.decoder.stage.get_svc_processor_mut::<Rail>();
+        let (Some(app), Some(rail)) = (&mut self.app, rail) else { return Ok(()) };
+        let orders = app.press(rail, x, y);
+        self.send_rail(orders).await
     }
 
     async fn tell_cursor(&mut self, shape: Option<crate::source::CursorShape>) {
@@ -327,6 +385,7 @@ impl<'a> Live<'a> {
                     pointer_software_rendering,
                     refresh_rect_support,
                     suppress_output_support,
+                    window_support_level,
                     ..
                 } => {
                     let size = (desktop_size.width, desktop_size.height);
@@ -345,6 +404,12 @@ impl<'a> Live<'a> {
                     let mut first = Vec::new();
                     self.keyboard.begin(&mut first);
                     self.fit_canvas()?;
+                    self.decoder
+                        .stage
+                        .set_window_support_level(window_support_level.filter(|_| self.app.is_some()));
+                    let rail = self.decoder.stage.get_svc_processor_mut::<Rail>();
+                    let orders = rail.map(|rail| rail.resize(size)).unwrap_or_default();
+                    self.send_rail(orders).await?;
                     return self.send_input(&first).await;
                 }
                 ConnectionActivationState::Redirected { .. } => {
@@ -387,13 +452,18 @@ impl<'a> Live<'a> {
         let waiting = self.shared.inbox.take();
         if waiting.stopping {
             let mut last = Vec::new();
-            self.keyboard.event(&crate::wire::InputEvent::ReleaseAll, &mut last);
+            self.keyboard.event(&InputEvent::ReleaseAll, &mut last);
             self.send_input(&last).await?;
             return Ok(true);
         }
         if !waiting.events.is_empty() {
             let mut out = Vec::new();
-            waiting.events.iter().for_each(|event| self.keyboard.event(event, &mut out));
+            for event in &waiting.events {
+                if let InputEvent::PointerButton { down: true, x, y, .. } = *event {
+                    self.press(x.into(), y.into()).await?;
+                }
+                self.keyboard.event(event, &mut out);
+            }
             self.send_input(&out).await?;
         }
         if let Some(size) = waiting.size {

@@ -13,6 +13,7 @@ mod layout;
 mod live;
 mod mending;
 mod monitors;
+mod remote_app;
 mod report;
 mod settings;
 mod sound;
@@ -28,6 +29,7 @@ pub use settings::{
 pub use trust::{Known, KnownHosts};
 
 use super::{Canvas, Source, SourceEvent, SourceState};
+use crate::rdp::rail::Launch;
 use crate::rdp::{clipboard, paint};
 use crate::wire::{Clip, InputEvent};
 use clipboard::Clipboard;
@@ -35,6 +37,7 @@ use failure::{Failure, Target};
 use inbox::Inbox;
 use ironrdp_displaycontrol::pdu::MonitorLayoutEntry;
 use layout::Layout;
+use remote_app::RemoteApp;
 use report::Tally;
 use sound::SoundEar;
 use std::panic::AssertUnwindSafe;
@@ -90,6 +93,11 @@ pub enum Notice {
     },
     /// A host could not be asked to let us in: it is away, or does not get along with this.
     NotReached,
+    /// A host does not show an application alone: its session is one without.
+    NoRemoteApp {
+        host: String,
+        reason: String,
+    },
     /// The session on the host is over: its user has signed out there.
     SignedOut,
 }
@@ -221,6 +229,9 @@ struct Memory {
     /// The credentials that were refused last.
     refused: Option<Login>,
     failures: u32,
+    /// Whether the application has been seen to run there, and whether the next session is one without.
+    app_came: bool,
+    without_app: bool,
     /// Whether the host has let us in since this was asked last.
     let_in: bool,
 }
@@ -253,7 +264,7 @@ fn run(shared: &Shared, runtime: &tokio::runtime::Runtime) {
 
 /// Whether a host is gone by this although nobody wanted that.
 fn is_loss(failure: &Failure) -> bool {
-    !matches!(failure, Failure::SignedOut | Failure::Redirected(_))
+    !matches!(failure, Failure::SignedOut | Failure::Redirected(_) | Failure::NoRemoteApp(_))
 }
 
 /// Connects and stays connected as long as it goes.
@@ -268,6 +279,16 @@ async fn attempt(shared: &Shared, memory: &mut Memory) -> Failure {
     shared.tally.begin();
     shared.clipboard.begin();
     let sound = SoundEar::new(shared.events.clone());
+    let settings = &shared.config.settings;
+    let wanted = !settings.remote_app.is_empty() && !std::mem::take(&mut memory.without_app);
+    let remote_app = wanted.then(|| {
+        let launch = Launch {
+            program: settings.remote_app.clone(),
+            directory: settings.directory.clone(),
+            arguments: settings.arguments.clone(),
+        };
+        (launch, memory.app_came)
+    });
     let order = connect::Order {
         settings: &shared.config.settings,
         layout: &shared.layout,
@@ -280,6 +301,7 @@ async fn attempt(shared: &Shared, memory: &mut Memory) -> Failure {
         clipboard: &shared.clipboard,
         sound: &sound,
         notify: &shared.config.notify,
+        remote_app,
     };
     let (host, user) = (shared.host.clone(), login.user.clone());
     match connect::connect(&order).await {
@@ -289,8 +311,13 @@ async fn attempt(shared: &Shared, memory: &mut Memory) -> Failure {
             memory.let_in = true;
             (shared.config.notify)(Notice::SignedIn { host, user });
             let wanted = Some(shared.size());
-            match live::Live::new(shared, result, line, wanted, &mut memory.cookie) {
-                Ok(live) => live.run().await,
+            let app = order.remote_app.is_some().then(|| RemoteApp::new(Instant::now()));
+            match live::Live::new(shared, result, line, wanted, &mut memory.cookie, app) {
+                Ok(live) => {
+                    let (failure, app_came) = live.run().await;
+                    memory.app_came |= app_came;
+                    failure
+                }
                 Err(failure) => failure,
             }
         }
@@ -311,6 +338,14 @@ async fn after(shared: &Shared, memory: &mut Memory, failure: Failure) {
             memory.hops += 1;
             memory.target = Some(*target);
             return;
+        }
+        Failure::NoRemoteApp(ref reason) => {
+            let (host, reason) = (shared.host.clone(), reason.clone());
+            tracing::warn!(host, reason, "an RDP host does not show an application alone");
+            (shared.config.notify)(Notice::NoRemoteApp { host, reason });
+            memory.without_app = true;
+            memory.app_came = false;
+            return shared.tell(SourceEvent::State(SourceState::Waiting(failure.text(&shared.host)))).await;
         }
         Failure::Redirected(_) => Failure::Broken("its farm sends this session round in circles".into()),
         failure => failure,

@@ -31,6 +31,10 @@ pub struct RdpSettings {
     /// What is started instead of the desktop.
     pub program: String,
     pub directory: String,
+    /// An application that is shown alone (RemoteApp): `||` and its alias there, or a path. Where the host has none of that, `program`.
+    pub remote_app: String,
+    /// What the application is started with.
+    pub arguments: String,
     /// Signing in on the host's own screen, without network level authentication.
     pub screen_sign_in: bool,
     /// Network level authentication by Kerberos; without it, by NTLM.
@@ -63,6 +67,8 @@ impl Default for RdpSettings {
             keyboard: "us".into(),
             program: String::new(),
             directory: String::new(),
+            remote_app: String::new(),
+            arguments: String::new(),
             screen_sign_in: false,
             kerberos: None,
             lossy: false,
@@ -99,9 +105,13 @@ impl RdpSettings {
         if host.is_empty() {
             return Some("`address` names no host: write \"host\" or \"host:3389\"".into());
         }
-        let texts = [&self.user, &self.domain, &self.program, &self.directory];
+        let texts =
+            [&self.user, &self.domain, &self.program, &self.directory, &self.remote_app, &self.arguments];
         if texts.iter().any(|text| text.len() > MAX_TEXT || text.chars().any(char::is_control)) {
             return Some(format!("a text is longer than {MAX_TEXT} bytes, or has control characters in it"));
+        }
+        if self.remote_app.is_empty() && !self.arguments.is_empty() {
+            return Some("`arguments` are for `remote_app`; those of `program` stand behind its name".into());
         }
         let token = self.routing_token.as_deref().unwrap_or_default();
         if token.len() > MAX_TEXT || token.contains(['\r', '\n']) {
@@ -250,6 +260,8 @@ mod tests {
         assert!(short.fault().unwrap().contains("64"));
         let ca = RdpSettings { certificate: CertificatePolicy::Ca, ..settings("ts1") };
         assert!(ca.fault().unwrap().contains("authorities"));
+        let arguments = RdpSettings { arguments: "/new".into(), ..settings("ts1") };
+        assert!(arguments.fault().unwrap().contains("remote_app"));
         let token = RdpSettings { routing_token: Some("a\r\nb".into()), ..settings("ts1") };
         assert!(token.fault().unwrap().contains("one line"));
     }

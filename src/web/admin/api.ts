@@ -59,6 +59,8 @@ export interface RemoteHost {
   authority: string;
   keyboard: string;
   program: string;
+  remote_app: string;
+  arguments: string;
   screen_sign_in: boolean;
   kerberos?: { realm: string; kdc: string; ntlm: boolean };
   groups: string[];

@@ -9,8 +9,8 @@ import { type Row, Rows } from "./rows.ts";
 
 const BLANK: RemoteHost = {
   name: "", title: "", protocol: "vnc", address: "", credentials: "none", user: "", domain: "", encryption: "required",
-  certificate: "first-use", fingerprint: "", authority: "", keyboard: "us", program: "", screen_sign_in: false, groups: [],
-  idle_minutes: null,
+  certificate: "first-use", fingerprint: "", authority: "", keyboard: "us", program: "", remote_app: "", arguments: "",
+  screen_sign_in: false, groups: [], idle_minutes: null,
 };
 
 type Values = Record<string, string>;
@@ -40,6 +40,8 @@ export function hostOf(values: Values, name: string): RemoteHost {
     authority: text("authority"),
     keyboard: text("keyboard") || BLANK.keyboard,
     program: text("program"),
+    remote_app: text("remote_app"),
+    arguments: text("arguments"),
     screen_sign_in: values["screen_sign_in"] === "true",
     ...(hasRealm(values) ? { kerberos } : {}),
     groups: text("groups").split(",").map((group) => group.trim()).filter((group) => group !== ""),
@@ -75,6 +77,8 @@ function fieldsOf(host: RemoteHost, known: boolean, hasPassword: boolean): Field
     { name: "authority", label: all.authority, kind: "area", value: host.authority, most: 8192, needed: true, shown: by("authority") },
     { name: "keyboard", label: all.keyboard, kind: "text", value: host.keyboard, most: 16, hint: all.keyboardHint, shown: isRdp },
     { name: "program", label: all.program, kind: "text", value: host.program, most: 256, hint: all.programHint, shown: isRdp },
+    { name: "remote_app", label: all.remoteApp, kind: "text", value: host.remote_app, most: 256, hint: all.remoteAppHint, shown: isRdp },
+    { name: "arguments", label: all.appArguments, kind: "text", value: host.arguments, most: 256, shown: (values) => isRdp(values) && (values["remote_app"] ?? "") !== "" },
     { name: "screen_sign_in", label: all.screenSignIn, kind: "tick", value: String(host.screen_sign_in), shown: isRdp },
     { name: "realm", label: all.realm, kind: "text", value: host.kerberos?.realm ?? "", most: 255, hint: all.realmHint, shown: isRdp },
     { name: "kdc", label: all.kdc, kind: "text", value: host.kerberos?.kdc ?? "", most: 1024, needed: true, hint: all.kdcHint, shown: hasRealm },

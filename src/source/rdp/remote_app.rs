@@ -1,0 +1,124 @@
+//! An application that is shown alone (RemoteApp): when a host is asked for it, and how it is known that it came.
+
+use super::failure::Failure;
+use crate::rdp::rail::{Rail, refusal};
+use crate::rdp::windows::Windows;
+use ironrdp_svc::SvcMessage;
+use std::time::{Duration, Instant};
+
+/// A host that has not greeted by then waits to be asked, as xrdp does; and one that has shown no window of what runs there
+/// already has none.
+const GREETING: Duration = Duration::from_secs(3);
+/// A host that says nothing and shows nothing for so long after it was asked has no such application.
+const START: Duration = Duration::from_secs(20);
+
+pub struct RemoteApp {
+    pub windows: Windows,
+    begun: Instant,
+    asked: Option<Instant>,
+    came: bool,
+    active: Option<u32>,
+}
+
+impl RemoteApp {
+    pub fn new(now: Instant) -> RemoteApp {
+        RemoteApp { windows: Windows::default(), begun: now, asked: None, came: false, active: None }
+    }
+
+    /// Whether the application has been seen to run.
+    pub fn has_come(&self) -> bool {
+        self.came
+    }
+
+    /// What the host is to be told now.
+    ///
+    /// # Errors
+    /// When there will be no application.
+    pub fn due(&mut self, rail: &mut Rail, now: Instant) -> Result<Vec<SvcMessage>, Failure> {
+        if let Some((code, raw)) = rail.result().filter(|_| !self.came) {
+            if let Some(reason) = refusal(code) {
+                return Err(Failure::NoRemoteApp(format!("{reason} ({code}, {raw:#x})")));
+            }
+            self.came = true;
+        }
+        self.came |= self.windows.any();
+        if self.came {
+            return Ok(Vec::new());
+        }
+        if rail.is_asked() {
+            let asked = *self.asked.get_or_insert(now);
+            return match now.duration_since(asked) < START {
+                true => Ok(Vec::new()),
+                false => Err(Failure::NoRemoteApp("it did not start the application".into())),
+            };
+        }
+        if now.duration_since(self.begun) < GREETING {
+            return Ok(Vec::new());
+        }
+        if rail.resumes() && !rail.is_greeted() {
+            self.begun = now;
+            return Ok(rail.greet());
+        }
+        Ok(rail.ask())
+    }
+
+    /// What the host is told before it is clicked at this pixel: which window that is, as it does not look by itself.
+    pub fn press(&mut self, rail: &Rail, x: u32, y: u32) -> Vec<SvcMessage> {
+        let Some(window) = self.windows.at(x, y).filter(|&window| self.active != Some(window)) else {
+            return Vec::new();
+        };
+        self.active = Some(window);
+        self.windows.raise(window);
+        rail.activate(window)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rdp::rail::Launch;
+    use ironrdp_svc::SvcProcessor as _;
+
+    fn both(resumes: bool) -> (RemoteApp, Rail, Instant) {
+        let now = Instant::now();
+        let launch = Launch { program: "||x".into(), ..Launch::default() };
+        (RemoteApp::new(now), Rail::new(launch, (800, 600), resumes), now)
+    }
+
+    fn after(seconds: u64, now: Instant) -> Instant {
+        now + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_host_that_does_not_greet_is_asked_once_and_given_up_when_nothing_comes() {
+        let (mut app, mut rail, now) = both(false);
+        assert!(app.due(&mut rail, after(1, now)).unwrap().is_empty());
+        assert_eq!(app.due(&mut rail, after(4, now)).unwrap().len(), 1);
+        assert!(app.due(&mut rail, after(5, now)).unwrap().is_empty());
+        assert!(matches!(app.due(&mut rail, after(26, now)), Err(Failure::NoRemoteApp(_))));
+    }
+
+    #[test]
+    fn what_runs_already_is_greeted_before_it_is_started_again() {
+        let (mut app, mut rail, now) = both(true);
+        assert_eq!(app.due(&mut rail, after(4, now)).unwrap().len(), 4);
+        assert!(app.due(&mut rail, after(5, now)).unwrap().is_empty());
+        assert_eq!(app.due(&mut rail, after(8, now)).unwrap().len(), 1);
+        assert!(rail.is_asked());
+    }
+
+    #[test]
+    fn a_refusal_is_told_and_an_application_without_windows_is_waited_for() {
+        let (mut app, mut rail, now) = both(false);
+        rail.process(&[5, 0, 8, 0, 0, 0, 0, 0]).unwrap();
+        rail.process(&[0x80, 0, 16, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+        assert!(app.due(&mut rail, after(1, now)).unwrap().is_empty());
+        assert!(app.has_come());
+        assert!(app.due(&mut rail, after(60, now)).unwrap().is_empty());
+        let (mut app, mut rail, now) = both(false);
+        rail.process(&[5, 0, 8, 0, 0, 0, 0, 0]).unwrap();
+        rail.process(&[0x80, 0, 16, 0, 8, 0, 5, 0, 2, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+        let told = app.due(&mut rail, after(1, now)).err();
+        assert_eq!(told, Some(Failure::NoRemoteApp("it has no such program (5, 0x2)".into())));
+    }
+}
