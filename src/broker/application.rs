@@ -6,7 +6,7 @@ use crate::store::User;
 use crate::wire::Policy;
 use crate::wire::limits::{MAX_ARGUMENT, MAX_ARGUMENTS};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -243,6 +243,9 @@ fn is_icon(icon: &str) -> bool {
     (own || icon.starts_with("data:image/")) && icon.len() <= 16 << 10
 }
 
+/// Sessions that have ended are remembered with the reason, the newest of them: whoever comes at that moment is told it.
+const MOST_OVER: usize = 256;
+
 /// A session that runs on a host because its user asked for it.
 #[derive(Clone, Debug)]
 pub struct Running {
@@ -264,12 +267,14 @@ pub struct Running {
 pub struct Applications {
     list: RwLock<Vec<Arc<Application>>>,
     running: Mutex<BTreeMap<String, Running>>,
+    /// Sessions that have ended, and how.
+    over: Mutex<VecDeque<(String, String)>>,
 }
 
 impl Applications {
     pub fn new(list: Vec<Application>) -> Self {
         let list = list.into_iter().map(Arc::new).collect();
-        Applications { list: RwLock::new(list), running: Mutex::default() }
+        Applications { list: RwLock::new(list), ..Applications::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
@@ -325,6 +330,23 @@ impl Applications {
         self.lock().remove(session)
     }
 
+    /// A session has ended, in these words.
+    pub fn finish(&self, session: &str, words: &str) -> Option<Running> {
+        let mut running = self.lock();
+        let finished = running.remove(session)?;
+        // Before anybody can see that it is gone.
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        over.truncate(MOST_OVER - 1);
+        over.push_front((session.to_owned(), words.to_owned()));
+        Some(finished)
+    }
+
+    /// How a session ended, if it has not long ago.
+    pub fn how_it_ended(&self, session: &str) -> Option<String> {
+        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        over.iter().find(|(name, _)| name == session).map(|(_, words)| words.clone())
+    }
+
     /// Changes what is known of a session, if it still runs.
     pub fn note(&self, session: &str, change: impl FnOnce(&mut Running)) {
         if let Some(running) = self.lock().get_mut(session) {
@@ -378,6 +400,32 @@ mod tests {
         assert!(policy("").asks() && !policy("").remembers());
         assert!(!policy("credentials = 'stored'").asks());
         assert!(policy("credentials = 'ask-and-remember'").remembers());
+    }
+
+    #[test]
+    fn how_a_session_ended_is_known_from_the_moment_on_when_it_is_gone_and_not_for_ever() {
+        let applications = Applications::default();
+        let running = |session: &str| Running {
+            session: session.into(),
+            application: "a".into(),
+            user: "u".into(),
+            title: "U".into(),
+            host: "h".into(),
+            started_at: 0,
+            sign_in: String::new(),
+            unwatched_since: None,
+        };
+        assert!(
+            applications.finish("a.0", "never was").is_none() && applications.how_it_ended("a.0").is_none()
+        );
+        for number in 0..=MOST_OVER {
+            let session = format!("a.{number}");
+            applications.add(running(&session));
+            assert!(applications.finish(&session, &format!("reason {number}")).is_some());
+            assert!(applications.running(&session).is_none());
+        }
+        assert_eq!(applications.how_it_ended("a.0"), None);
+        assert_eq!(applications.how_it_ended("a.1").as_deref(), Some("reason 1"));
     }
 
     #[test]

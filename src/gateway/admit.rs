@@ -196,6 +196,10 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
                     session.attach(link.clone(), inbox, attach, grant.clone()).await;
                     // A session ends with its last handle, so this one must not wait for the viewer.
                     drop(session);
+                    // One that ended before it knew of this viewer had nobody to tell.
+                    if let Some(words) = shared.hosts.applications().how_it_ended(&of.session) {
+                        link.close(CloseCode::ENDED, &words);
+                    }
                     if let Some(siblings) = shared.siblings.clone() {
                         let link = link.clone();
                         tokio::spawn(async move { siblings.accompany(&link, takes).await });
@@ -273,13 +277,19 @@ async fn view(
         None => shared.registry.session(&of.session).ok_or(Missing::Unknown),
     };
     let session = session.map_err(|missing| match missing {
-        Missing::Unknown => refusal(CloseCode::NO_SESSION, no_session(&of.session)),
+        Missing::Unknown => match shared.hosts.applications().how_it_ended(&of.session) {
+            Some(words) if of.claims.is_some() => refusal(CloseCode::ENDED, words),
+            _ => refusal(CloseCode::NO_SESSION, no_session(&of.session)),
+        },
         Missing::Elsewhere => refusal(CloseCode::GOING_AWAY, SENT_ELSEWHERE.into()),
     })?;
     if let (Some(siblings), Some(people), Some(claims)) = (&shared.siblings, &shared.people, &of.claims)
         && !siblings.use_ticket(people, claims).await
     {
-        return Err(refusal(CloseCode::REFUSED, TicketError::Used.to_string()));
+        return Err(match shared.hosts.applications().how_it_ended(&of.session) {
+            Some(words) => refusal(CloseCode::ENDED, words),
+            None => refusal(CloseCode::REFUSED, TicketError::Used.to_string()),
+        });
     }
     let recordings = shared.recordings.as_ref();
     let recorded = match recordings.filter(|all| grant.allowed.recording || all.records(&of.session)) {
@@ -422,7 +432,7 @@ async fn hear(
 fn admit_viewer(shared: &Shared, link: &Link, attach: Attach, peer: IpAddr) -> Result<Wish, Closed> {
     if let Some(people) = &shared.people {
         let admitted = people.admit(&attach.ticket, &attach.session, link, peer);
-        let (claims, grant) = admitted.map_err(|reason| refusal(CloseCode::REFUSED, reason))?;
+        let (claims, grant) = admitted.map_err(|(code, reason)| refusal(code, reason))?;
         return Ok(Wish::View(attach, Some(claims), grant));
     }
     match shared.door.admits_viewer(&attach.ticket) {

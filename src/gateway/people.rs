@@ -4,11 +4,11 @@
 use super::cards::Cards;
 use super::config::{Config, ConfigError};
 use super::seats::Claims as SeatClaims;
-use crate::broker::{Applications, Broker, Invitations};
+use crate::broker::{Applications, Broker, Invitations, Lapsed};
 use crate::clock;
 use crate::identity::card::AuthoritiesError;
 use crate::identity::oidc::{Provider, ProviderError};
-use crate::identity::ticket::Claims;
+use crate::identity::ticket::{Claims, TicketError};
 use crate::identity::{Attempts, BadgePolicy, Identity, Keys, Lifetimes, Person};
 use crate::link::Link;
 use crate::session::Grant;
@@ -169,10 +169,14 @@ impl People {
         session: &str,
         link: &Link,
         from: IpAddr,
-    ) -> Result<(Claims, Grant), String> {
+    ) -> Result<(Claims, Grant), (CloseCode, String)> {
         let exporter = link.exporter();
         let claims = self.broker.redeem(shown, session, exporter.as_ref(), from, clock::unix_ms());
-        let claims = claims.map_err(|error| error.to_string())?;
+        let claims = claims.map_err(|error| match (&error, self.how_it_ended(session)) {
+            // Whoever was let in a moment ago and lost the link with the session's end is told of that end.
+            (TicketError::Used, Some(words)) => (CloseCode::ENDED, words),
+            _ => (CloseCode::REFUSED, error.to_string()),
+        })?;
         let grant = Grant {
             number: claims.grant,
             controls: claims.mode == crate::identity::ticket::Mode::Control,
@@ -192,6 +196,11 @@ impl People {
         Ok((claims, grant))
     }
 
+    /// How a session that was started for somebody ended, if it has not long ago.
+    pub fn how_it_ended(&self, session: &str) -> Option<String> {
+        self.broker.applications().how_it_ended(session)
+    }
+
     /// Gives an attached viewer its next tickets for as long as it may stay, and ends its link when it may not.
     pub async fn accompany(&self, link: &Link, claims: &Claims, grant: &Grant) {
         let mut used_at = 0;
@@ -207,7 +216,14 @@ impl People {
                 Ok(ticket) => {
                     link.control(&Control::Ticket { ticket: Secret(ticket.into_bytes()) });
                 }
-                Err(lapsed) => return link.close(CloseCode::SIGNED_OUT, &lapsed.to_string()),
+                Err(lapsed) => {
+                    // Nobody may have a session that has just ended, which is not why the viewer has to go.
+                    let ended = self.how_it_ended(&claims.session).filter(|_| lapsed == Lapsed::Published);
+                    return match ended {
+                        Some(words) => link.close(CloseCode::ENDED, &words),
+                        None => link.close(CloseCode::SIGNED_OUT, &lapsed.to_string()),
+                    };
+                }
             }
             tokio::select! {
                 _ = link.ended() => return,

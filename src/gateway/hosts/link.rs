@@ -2,7 +2,7 @@
 //! becomes of what it was ordered. Everything that it says is bounded, also in how often.
 
 use super::super::{Shared, admit, is_name};
-use super::{Host, Hosts, end, forget};
+use super::{Host, Hosts, end, forget, words};
 use crate::audit::{Event, Record};
 use crate::broker::Running;
 use crate::clock;
@@ -205,9 +205,10 @@ async fn hear(shared: &Shared, name: &str, inbox: &mut Inbox) -> Closed {
                 let theirs = shared.hosts.applications().running(&session);
                 match theirs.filter(|running| running.host == name) {
                     Some(_) => {
-                        if let Some(running) = shared.hosts.applications().remove(&session) {
-                            let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
-                            forget(shared, &running, reason, &text, None).await;
+                        let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
+                        let words = words(reason, &text);
+                        if let Some(running) = shared.hosts.applications().finish(&session, &words) {
+                            forget(shared, &running, &words, None).await;
                         }
                     }
                     None => stray += 1,

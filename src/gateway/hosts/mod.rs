@@ -268,7 +268,8 @@ pub(super) async fn end(
     text: &str,
     person: Option<&Person>,
 ) -> bool {
-    let Some(running) = shared.hosts.applications.remove(session) else { return false };
+    let words = words(reason, text);
+    let Some(running) = shared.hosts.applications.finish(session, &words) else { return false };
     let told = shared.hosts.tell(&running.host, HostMessage::End { session: session.to_owned(), reason });
     let application = shared.hosts.applications.named(&running.application);
     let remote = application.is_some_and(|application| application.is_remote());
@@ -278,22 +279,26 @@ pub(super) async fn end(
             ended.insert(session.to_owned());
         }
     }
-    forget(shared, &running, reason, text, person).await;
+    forget(shared, &running, &words, person).await;
     true
 }
 
-/// A session is over: whoever looks is told, and it is recorded.
-async fn forget(shared: &Shared, running: &Running, reason: EndReason, text: &str, person: Option<&Person>) {
-    let words = match text {
+/// Why a session ended, for people.
+fn words(reason: EndReason, text: &str) -> String {
+    match text {
         "" => reason.name().to_owned(),
         text => format!("{} ({text})", reason.name()),
-    };
+    }
+}
+
+/// A session is over: whoever looks is told, and it is recorded.
+async fn forget(shared: &Shared, running: &Running, words: &str, person: Option<&Person>) {
     if let Some(session) = shared.registry.remove(&running.session) {
-        session.end(Whom::All, CloseCode::ENDED, &words).await;
+        session.end(Whom::All, CloseCode::ENDED, words).await;
     }
     #[cfg(feature = "rdp")]
     shared.registry.rdp().sign_ins().forget(&running.session);
-    let record = Record::new(Event::SessionEnded { reason: words.as_str().into() });
+    let record = Record::new(Event::SessionEnded { reason: words.into() });
     let record = record.session(running.session.as_str()).application(running.application.as_str());
     shared.audit.record(by(record.host(running.host.as_str()), person));
 }
