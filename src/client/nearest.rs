@@ -1,11 +1,10 @@
 //! Which of several gateways to dial: the nearest one that answers.
 
-use crate::link::Target;
+use crate::link::{Target, connect_tcp};
 use crate::site::Nearest;
 use futures_util::future::join_all;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 
 /// One that does not answer so soon is taken for gone.
 const ANSWERS_WITHIN: Duration = Duration::from_millis(1_000);
@@ -38,7 +37,8 @@ impl Distances {
         let Some(place) = place_of(gateway) else { return };
         let begun = Instant::now();
         let dialled =
-            tokio::time::timeout(ANSWERS_WITHIN, TcpStream::connect((place.0.as_str(), place.1))).await;
+            tokio::time::timeout(ANSWERS_WITHIN, connect_tcp(&place.0, place.1, gateway.proxy.as_deref()))
+                .await;
         let took = begun.elapsed().as_micros() as u64;
         let mut nearest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match dialled {
@@ -66,6 +66,7 @@ mod tests {
             tcp_port: Some(listener.local_addr().unwrap().port()),
             tls: true,
             pins: Vec::new(),
+            proxy: None,
         };
         let both = vec![target(&gone), target(&there)];
         drop(gone);

@@ -5,7 +5,7 @@ use super::http::Site;
 use super::nearest::Distances;
 use super::{Address, AddressError};
 use crate::identity::ticket::HolderKey;
-use crate::link::{Target, parse_fingerprint};
+use crate::link::{Proxy, Target, parse_fingerprint};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -103,7 +103,7 @@ impl SignedIn {
         let answer = self.ask(Method::POST, "/api/tickets", Some(&wish)).await?;
         // A session of another site is opened at that one's gateways.
         let told = answer["gateways"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let elsewhere = told.iter().filter_map(target_of).collect();
+        let elsewhere = told.iter().filter_map(|gateway| target_of(gateway, &self.site.proxy)).collect();
         let elsewhere = self.distances.pick(elsewhere).await;
         Ok(Address {
             target: elsewhere.unwrap_or_else(|| self.target.clone()),
@@ -176,7 +176,7 @@ impl SignedIn {
 }
 
 /// How a gateway of another site is reached, as the own one tells.
-fn target_of(told: &Value) -> Option<Target> {
+fn target_of(told: &Value, proxy: &Option<Arc<Proxy>>) -> Option<Target> {
     let port = |name: &str| told[name].as_u64().and_then(|port| u16::try_from(port).ok());
     let pins = told["pins"].as_array()?.iter().map(|pin| parse_fingerprint(pin.as_str()?));
     Some(Target {
@@ -185,6 +185,7 @@ fn target_of(told: &Value) -> Option<Target> {
         tcp_port: Some(port("tcp_port")?),
         tls: told["tls"].as_bool()?,
         pins: pins.collect::<Option<_>>()?,
+        proxy: proxy.clone(),
     })
 }
 

@@ -102,6 +102,6 @@ fn verdict_of(notice: &Notice) -> Option<Verdict> {
         Notice::SignedIn { .. } => Some(Verdict::LetIn),
         Notice::SignInRefused { reason, .. } => Some(Verdict::Refused(reason.clone())),
         Notice::Distrusted { .. } | Notice::NotReached => Some(Verdict::Unsettled),
-        Notice::Trusted { .. } | Notice::Lost { .. } | Notice::SignedOut => None,
+        Notice::Trusted { .. } | Notice::Lost { .. } | Notice::NoRemoteApp { .. } | Notice::SignedOut => None,
     }
 }

@@ -49,7 +49,7 @@ impl Ward {
         let hash = Hasher::default().hash(HERE).await.unwrap();
         let id = add_user(&store, "anne", "Anne Roy", Role::User, &[], 0).await.unwrap();
         store.set_password(&id, &hash).await.unwrap();
-        let site = Site { host: "127.0.0.1".into(), port, tls: false, pins: Vec::new() };
+        let site = Site { host: "127.0.0.1".into(), port, tls: false, pins: Vec::new(), proxy: None };
         Ward { gateway, folder, config, site, server, shadow }
     }
 

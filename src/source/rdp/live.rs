@@ -316,10 +316,10 @@ impl<'a> Live<'a> {
                     ..Target::default()
                 })));
             }
-            ActiveStageOutput::WindowingOrders(orders) => {
-                if self.app.as_mut().is_some_and(|app| app.windows.apply(&orders)) {
-                    self.paint(vec![self.whole()]).await?;
-                }
+            ActiveStageOutput::WindowingOrders(orders)
+                if self.app.as_mut().is_some_and(|app| app.windows.apply(&orders)) =>
+            {
+                self.paint(vec![self.whole()]).await?;
             }
             _ => {}
         }
