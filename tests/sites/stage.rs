@@ -203,7 +203,7 @@ impl Place {
     }
 
     pub fn site(&self) -> Site {
-        Site { host: "127.0.0.1".into(), port: self.port, tls: true, pins: vec![self.pin()] }
+        Site { host: "127.0.0.1".into(), port: self.port, tls: true, pins: vec![self.pin()], proxy: None }
     }
 
     pub async fn try_sign_in(&self, name: &str, code: Option<&str>) -> Result<SignedIn, SignInFailed> {
