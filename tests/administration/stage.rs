@@ -166,10 +166,13 @@ pub async fn view(stage: &Stage, name: &str) -> Viewer {
 }
 
 pub async fn view_session(stage: &Stage, name: &str, session: &str) -> Viewer {
-    let (site, _) = page_of(&format!("http://{}/", stage.address()), Vec::new()).unwrap();
-    let person = SignedIn::with_password(site, name, PASSWORD, None, "ward 3").await.unwrap();
-    let address = person.address(session).await.unwrap();
+    let address = sign_in(stage, name).await.address(session).await.unwrap();
     Viewer(Client::connect(address).await.unwrap())
+}
+
+pub async fn sign_in(stage: &Stage, name: &str) -> SignedIn {
+    let (site, _) = page_of(&format!("http://{}/", stage.address()), Vec::new()).unwrap();
+    SignedIn::with_password(site, name, PASSWORD, None, "ward 3").await.unwrap()
 }
 
 impl Viewer {
@@ -202,11 +205,6 @@ impl Viewer {
             }
         };
         timeout(LONG, waiting).await.unwrap_or_else(|_| panic!("never seen: {what}"));
-    }
-
-    #[cfg(feature = "rdp")]
-    pub async fn is_told(&mut self, what: &str, wanted: impl Fn(&Event) -> bool) {
-        self.until(what, |event| event.as_ref().is_ok_and(&wanted)).await.expect("the session goes on");
     }
 
     pub async fn hears(&mut self, text: &str) {
