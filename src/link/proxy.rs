@@ -49,6 +49,8 @@ pub enum ProxyError {
     Refused { proxy: String, to: String, status: u16, words: String },
     #[error("{proxy} does not answer as an HTTP proxy does; check its address and port")]
     NoProxy { proxy: String },
+    #[error("what is to be dialled through the proxy is no host's name or address")]
+    NoHost,
 }
 
 /// An HTTP proxy, and whom it does not stand before.
@@ -153,6 +155,10 @@ impl Proxy {
     /// A connection to `host` and `port` through it. Names are looked up by the proxy.
     pub async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, ProxyError> {
         let (proxy, to) = (self.name(), authority(host, port));
+        // Hosts may be told by a peer: more than a name would be more than one line.
+        if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]%".contains(&byte)) {
+            return Err(ProxyError::NoHost);
+        }
         let reach = |source| ProxyError::Reach { proxy: self.name(), source };
         let mut stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(reach)?;
         stream.set_nodelay(true).map_err(reach)?;

@@ -270,6 +270,29 @@ impl Store {
             .map_err(failed("looking for accounts that are gone"))
     }
 
+    /// Whether this one is to hear of a site's accounts from `now` to `until`: no two do at the same time.
+    pub async fn take_turn(
+        &self,
+        site: &str,
+        puller: &str,
+        now: i64,
+        until: i64,
+    ) -> Result<bool, StoreError> {
+        sqlx::query(
+            "INSERT INTO sites (name, version, pulled_at, puller, puller_until) VALUES ($1, 0, 0, $2, $3) \
+             ON CONFLICT (name) DO UPDATE SET puller = excluded.puller, puller_until = excluded.puller_until \
+             WHERE sites.puller = excluded.puller OR sites.puller_until < $4",
+        )
+        .bind(site)
+        .bind(puller)
+        .bind(until)
+        .bind(now)
+        .execute(&self.pool)
+        .await
+        .map(|done| done.rows_affected() > 0)
+        .map_err(failed("taking turns at hearing a site"))
+    }
+
     pub async fn site_pulled(&self, site: &str) -> Result<SitePulled, StoreError> {
         let found = sqlx::query_as("SELECT version, pulled_at, terms FROM sites WHERE name = $1")
             .bind(site)

@@ -40,6 +40,7 @@ async fn the_store_keeps_its_promises_on_sqlite_and_on_postgresql() {
         people_are_kept_and_a_name_is_taken_once(&store).await;
         sites::every_change_has_a_higher_number_and_removals_have_one_too(&store).await;
         sites::a_copy_is_its_homes_alone_to_change_and_its_codes_never_go_back(&store).await;
+        sites::a_site_is_heard_by_one_gateway_at_a_time(&store).await;
         wrong_attempts_are_counted_before_they_are_looked_at(&store).await;
         a_code_is_used_once(&store).await;
         a_sign_in_holds_until_it_ends_or_is_idle(&store).await;

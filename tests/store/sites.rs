@@ -88,3 +88,12 @@ pub async fn a_copy_is_its_homes_alone_to_change_and_its_codes_never_go_back(sto
     assert!(store.remove_user("c").await.unwrap());
     assert!(store.copy_of("north", "n7").await.unwrap().is_none());
 }
+
+pub async fn a_site_is_heard_by_one_gateway_at_a_time(store: &Store) {
+    let turn = async |puller, now| store.take_turn("east", puller, now, now + 30).await.unwrap();
+    assert!(turn("a", 100).await && turn("a", 110).await);
+    assert!(!turn("b", 120).await && !turn("b", 140).await);
+    assert!(turn("b", 141).await && !turn("a", 150).await);
+    let pulled = store.site_pulled("east").await.unwrap();
+    assert_eq!((pulled.version, pulled.pulled_at), (0, 0), "nothing was heard by that");
+}

@@ -20,7 +20,10 @@ use url::Url;
 
 /// A connection is there, and its other end proven, within this time.
 const OPEN_WITHIN: Duration = Duration::from_secs(4);
+pub const TICKETS: &str = "/api/site/tickets";
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
+/// The same where an application may have to be started first.
+const OPENED_WITHIN: Duration = Duration::from_secs(40);
 /// What is asked first: who is there.
 pub const HELLO: &str = "/api/site/hello";
 
@@ -138,7 +141,8 @@ impl Call {
             let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await?.to_bytes();
             Ok::<_, Fault>((status, body))
         };
-        let answered = tokio::time::timeout(ANSWER_WITHIN, asked).await;
+        let within = if what == TICKETS { OPENED_WITHIN } else { ANSWER_WITHIN };
+        let answered = tokio::time::timeout(within, asked).await;
         let (status, body) = match answered {
             Ok(answer) => answer.map_err(|error| Problem::Unreachable(error.to_string()))?,
             Err(_) => return Err(Problem::Unreachable("it does not answer".into())),

@@ -17,9 +17,11 @@ const PULL_EVERY: Duration = Duration::from_secs(4);
 /// Pages that are read at a stretch; a site that has more to tell waits until the next time.
 const MOST_PAGES: usize = 512;
 /// A site's accounts are at most so many here.
-const MOST_ACCOUNTS: usize = 100_000;
+pub(super) const MOST_ACCOUNTS: usize = 100_000;
 /// How many pulls there are between two looks at all of a site's gateways.
 const LOOK_AT_ALL: u32 = 15;
+/// Whoever hears a site does so until this long after its last page.
+const TURN_MS: i64 = 30_000;
 /// Codes older than this many steps are of no use to anybody.
 const CODES_LAST: i64 = 20;
 const STEP_MS: i64 = 30_000;
@@ -28,13 +30,13 @@ const STEP_MS: i64 = 30_000;
 pub(in crate::gateway) async fn follow(shared: Arc<Shared>, sites: Arc<Sites>, at: usize) {
     let Some(peer) = sites.peers.get(at).cloned() else { return };
     let site = peer.config.name.as_str();
-    let (mut is_cut, mut round) = (None, 0u32);
+    let (mut is_cut, mut round, puller) = (None, 0u32, new_id());
     loop {
         if round.is_multiple_of(LOOK_AT_ALL) && peer.config.gateways.len() > 1 {
             look_at_all(&peer).await;
         }
         round = round.wrapping_add(1);
-        let pulled = pull(&shared, &sites, &peer).await;
+        let pulled = pull(&shared, &sites, &peer, &puller).await;
         if is_cut != Some(pulled.is_err()) {
             match &pulled {
                 Ok(()) => tracing::info!(site, "the site is heard"),
@@ -58,7 +60,7 @@ async fn look_at_all(peer: &Peer) {
     }
 }
 
-async fn pull(shared: &Arc<Shared>, sites: &Sites, peer: &Peer) -> Result<(), Problem> {
+async fn pull(shared: &Arc<Shared>, sites: &Sites, peer: &Peer, puller: &str) -> Result<(), Problem> {
     let Some(people) = &shared.people else { return Ok(()) };
     let store = people.identity().store();
     let site = peer.config.name.as_str();
@@ -81,9 +83,14 @@ async fn pull(shared: &Arc<Shared>, sites: &Sites, peer: &Peer) -> Result<(), Pr
     let mut anew = before.version == 0;
     for _ in 0..MOST_PAGES {
         let begun = clock::unix_ms();
+        let is_mine = store.take_turn(site, puller, begun, begun + TURN_MS).await?;
         let page: Page = call.ask("/api/site/accounts", &wish).await?;
         let upto = page.check(wish.since).map_err(|error| Problem::Absurd(error.to_string()))?;
         peer.wants_to_be_asked.store(page.ask, Ordering::Relaxed);
+        // Another gateway on this database hears the site: all that is told is in there soon.
+        if !is_mine {
+            return Ok(());
+        }
         let terms = format!("{}/{}", page.terms, &ours[..16]);
         if page.restarted {
             if wish.terms == page.terms && wish.since == 0 {

@@ -1,6 +1,6 @@
 //! What other sites ask, once they have proven who they are. What one may ask for is bounded, and what it costs is its own.
 
-use super::call::HELLO;
+use super::call::{HELLO, TICKETS};
 use super::visit::{self, Visitor};
 use super::{Accounts, Peer, Sites};
 use crate::audit::{Event, Record};
@@ -8,7 +8,7 @@ use crate::clock;
 use crate::gateway::api::{answer, refusal, unavailable};
 use crate::gateway::people::People;
 use crate::gateway::{Place, Shared};
-use crate::identity::{SignInError, TotpSecret, sha256_hex};
+use crate::identity::{TotpSecret, sha256_hex, user_name};
 use crate::site::{
     Account, AskPage, Change, MOST_BYTES, MOST_CHANGES, MOST_CODES, Page, SPEAKER, STATEMENT, message, proven,
 };
@@ -38,7 +38,7 @@ pub(in crate::gateway) fn router() -> Router<Arc<Shared>> {
         .route("/api/site/sign-in", post(sign_in))
         .route("/api/site/sign-out", post(sign_out))
         .route("/api/site/sessions", post(sessions))
-        .route("/api/site/tickets", post(tickets))
+        .route(TICKETS, post(tickets))
         .layer(DefaultBodyLimit::max(MOST_REQUEST))
 }
 
@@ -131,7 +131,10 @@ async fn accounts(
     let terms = sha256_hex(terms.as_bytes())[..16].to_owned();
     let store = asked.people.identity().store();
     let most = MOST_CHANGES as u32 + 1;
-    let (newest, rows) = store.accounts_since(wish.since, most).await.map_err(broken)?;
+    let (newest, mut rows) = store.accounts_since(wish.since, most).await.map_err(broken)?;
+    if config.accounts != Accounts::Copy {
+        rows.clear();
+    }
     let mut page = Page { terms, ask: config.accounts == Accounts::Ask, ..Page::default() };
     if page.terms != wish.terms || wish.since > newest {
         page.restarted = true;
@@ -231,18 +234,15 @@ async fn sign_in(
     if asked.peer.config.accounts != Accounts::Ask {
         return Err(refusal(StatusCode::FORBIDDEN, "not-asked", "accounts of this site are not asked for"));
     }
-    asked.may_ask("sign-in")?;
+    let name = user_name(&wish.name).unwrap_or_default();
+    asked.may_ask(&format!("sign-in {name}"))?;
     let identity = asked.people.identity();
+    let user = identity.store().user_named(&name).await.map_err(broken)?;
+    // Who is not for that site can neither be guessed at nor locked out from there, and takes as long.
+    let name = if user.is_some_and(|user| asked.peer.is_told_of(&user)) { name } else { String::new() };
     let (code, now) = (wish.code.as_deref(), clock::unix_ms());
-    let checked = identity.check_password(&wish.name, &wish.password, code, wish.from, now).await;
+    let checked = identity.check_password(&name, &wish.password, code, wish.from, now).await;
     let method = asked.peer.method();
-    let checked = checked.and_then(|user| match asked.peer.is_told_of(&user) {
-        true => Ok(user),
-        false => {
-            let reason = "the account is not for that site";
-            Err(SignInError::Refused { user: Some(Box::new(user)), reason })
-        }
-    });
     match checked {
         Ok(user) => Ok(answer(json!({"id": user.id, "account": shown(&user)}))),
         Err(error) => {
@@ -290,7 +290,7 @@ async fn tickets(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Response> {
-    let asked = asked(&shared, &place, &headers, "/api/site/tickets", &body)?;
+    let asked = asked(&shared, &place, &headers, TICKETS, &body)?;
     let wish: visit::Wish = read(&body)?;
     if !wish.visitor.is_possible() {
         return Err(refusal(StatusCode::BAD_REQUEST, "request", "nobody is called so"));

@@ -1,8 +1,8 @@
 //! Working at another site: a site vouches for one of its people, the site that has the session decides, and the client is
 //! sent to that one's gateways.
 
-use super::call::{Problem, place_of};
-use super::pull::keep;
+use super::call::{Problem, TICKETS, place_of};
+use super::pull::{MOST_ACCOUNTS, keep};
 use super::{Peer, Sites};
 use crate::clock;
 use crate::gateway::api::{
@@ -163,7 +163,7 @@ pub(in crate::gateway) async fn open(
     let wish = Wish { visitor, session: session.to_owned(), holder, there };
     let asked = async {
         let mut call = sites.call(peer).await?;
-        let given: Given = call.ask("/api/site/tickets", &wish).await?;
+        let given: Given = call.ask(TICKETS, &wish).await?;
         Ok((given, call.gateway().clone()))
     };
     let (mut given, gateway) = asked.await.map_err(|problem| refused(site, &problem))?;
@@ -179,6 +179,16 @@ pub(in crate::gateway) async fn open(
 
 fn refused(site: &str, problem: &Problem) -> Response {
     match problem {
+        // What is typed for a host there would come to the wrong site.
+        Problem::Refused { error, .. } if error == "credentials" => {
+            let told =
+                format!("this application asks for credentials of your own: open it at a gateway of {site}");
+            refusal(StatusCode::CONFLICT, "not-from-here", &told)
+        }
+        // That this person is not signed in is for this gateway to say.
+        Problem::Refused { status, .. } if *status == StatusCode::UNAUTHORIZED => {
+            refusal(StatusCode::BAD_GATEWAY, "site", &format!("the site {site} did not take this request"))
+        }
         Problem::Refused { status, error, reason } => refusal(*status, error, reason),
         problem => {
             tracing::warn!(site, %problem, "a session of another site could not be opened");
@@ -371,11 +381,13 @@ pub async fn ticket(
             let_in(shared, user, &peer.method(), &seat, &place).await?.0
         }
     };
-    if people(shared)?.broker().applications().named(&session).is_some() {
-        session = applications::opened(shared, &person, &session, visitor.from).await?;
-    }
-    let given = ticket_for(shared, &person, &session, holder, &place).await;
-    let ticket = match given {
+    let given = async {
+        if people(shared)?.broker().applications().named(&session).is_some() {
+            session = applications::opened(shared, &person, &session, visitor.from).await?;
+        }
+        ticket_for(shared, &person, &session, holder, &place).await
+    };
+    let ticket = match given.await {
         Ok(ticket) => ticket,
         Err(refused) => {
             // A sign-in that was begun for this alone is for nothing.
@@ -419,6 +431,10 @@ async fn known(
     }
     let store = people(shared)?.identity().store();
     let known_id = Some(user.id.as_str()).filter(|id| !id.is_empty());
+    let count = store.count_copies(&peer.config.name).await.map_err(|error| unavailable(&error))?;
+    if known_id.is_none() && count >= MOST_ACCOUNTS {
+        return Err(refusal(StatusCode::CONFLICT, "taken", "that site has too many accounts here"));
+    }
     let kept = keep(sites, store, peer, &visitor.id, &visitor.account(), ASKED, known_id).await;
     let kept = kept.map_err(|error| unavailable(&error))?;
     let id = kept.map_err(|reason| refusal(StatusCode::CONFLICT, "taken", &reason))?;

@@ -38,8 +38,8 @@ pub enum KdcFault {
     /// About the user: never tried again with the same password.
     #[error("{0}")]
     User(&'static str),
-    #[error("the realm {realm} does not know the user {user:?}")]
-    UserUnknown { realm: String, user: String },
+    #[error("the realm {realm} does not know this user")]
+    UserUnknown { realm: String },
     #[error(
         "the realm {realm} knows no {service}: write the host in `address` as the directory names it, or register \
          that service principal for it"
@@ -64,7 +64,6 @@ pub enum KdcFault {
 /// The KDCs of a realm, for the time of one sign-in.
 pub struct Kdc<'a> {
     settings: &'a KerberosSettings,
-    user: &'a str,
     service: &'a str,
     until: Instant,
     /// The one that has answered: it knows what was asked before.
@@ -75,9 +74,9 @@ pub struct Kdc<'a> {
 }
 
 impl<'a> Kdc<'a> {
-    pub fn new(settings: &'a KerberosSettings, user: &'a str, service: &'a str) -> Kdc<'a> {
+    pub fn new(settings: &'a KerberosSettings, service: &'a str) -> Kdc<'a> {
         let until = Instant::now() + PATIENCE;
-        Kdc { settings, user, service, until, settled: None, asked: 0, complaint: None }
+        Kdc { settings, service, until, settled: None, asked: 0, complaint: None }
     }
 
     /// Sends a message of Kerberos with its length before it, and returns the answer with its length before it.
@@ -172,7 +171,7 @@ impl<'a> Kdc<'a> {
         let realm = self.settings.realm.clone();
         match code {
             1 => KdcFault::User("the account has expired"),
-            6 => KdcFault::UserUnknown { realm, user: self.user.to_owned() },
+            6 => KdcFault::UserUnknown { realm },
             7 => KdcFault::ServiceUnknown { realm, service: self.service.to_owned() },
             12 => KdcFault::User("the realm's policy does not let the user sign in here or now"),
             14 => KdcFault::Encryption,
@@ -259,7 +258,7 @@ mod tests {
     #[test]
     fn refusals_are_told_by_their_codes() {
         let settings = settings();
-        let judge = |code| Kdc::new(&settings, "nurse", "TERMSRV/ts1").judge(refusal(code));
+        let judge = |code| Kdc::new(&settings, "TERMSRV/ts1").judge(refusal(code));
         assert!(judge(25).is_ok(), "what it wants before a ticket is no refusal");
         assert!(judge(24).unwrap_err().is_about_the_user());
         assert!(!judge(24).unwrap_err().leaves_ntlm());
@@ -273,7 +272,7 @@ mod tests {
     #[test]
     fn a_second_demand_for_pre_authentication_is_a_refusal() {
         let settings = settings();
-        let mut kdc = Kdc::new(&settings, "nurse", "TERMSRV/ts1");
+        let mut kdc = Kdc::new(&settings, "TERMSRV/ts1");
         assert!(kdc.judge(refusal(25)).is_ok());
         assert_eq!(kdc.judge(refusal(25)), Err(KdcFault::Other(25)));
     }
@@ -281,7 +280,7 @@ mod tests {
     #[test]
     fn a_skew_that_stays_is_told_as_one() {
         let settings = settings();
-        let mut kdc = Kdc::new(&settings, "nurse", "TERMSRV/ts1");
+        let mut kdc = Kdc::new(&settings, "TERMSRV/ts1");
         assert!(kdc.judge(refusal(37)).is_ok());
         assert_eq!(kdc.fault(), KdcFault::Skew);
     }
@@ -300,7 +299,7 @@ mod tests {
             &longer,
         ];
         for answer in answers {
-            let judged = Kdc::new(&settings, "nurse", "TERMSRV/ts1").judge(answer.to_vec());
+            let judged = Kdc::new(&settings, "TERMSRV/ts1").judge(answer.to_vec());
             assert!(matches!(judged, Err(KdcFault::Garbled { .. })), "{answer:02x?}: {judged:?}");
         }
     }

@@ -104,7 +104,7 @@ impl Ticket {
         let service = format!("TERMSRV/{host}");
         // In the realm a user has no domain before the name.
         let user = identity.user.rsplit('\\').next().unwrap_or_default();
-        let mut kdc = Kdc::new(settings, user, &service);
+        let mut kdc = Kdc::new(settings, &service);
         let identity_of = |domain: &str| {
             CredentialsBuffers::AuthIdentity(AuthIdentityBuffers::from_utf8(user, domain, identity.password))
         };

@@ -31,7 +31,10 @@ CREATE TABLE sites (
     version BIGINT NOT NULL,
     pulled_at BIGINT NOT NULL,
     -- By what both sites decide of accounts: others, and all are heard of anew.
-    terms TEXT NOT NULL DEFAULT ''
+    terms TEXT NOT NULL DEFAULT '',
+    -- Of several gateways one hears a site: this start of one, until then.
+    puller TEXT NOT NULL DEFAULT '',
+    puller_until BIGINT NOT NULL DEFAULT 0
 );
 
 -- Which sign-in here has which one at another site: that one ends with it.
