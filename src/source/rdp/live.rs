@@ -344,7 +344,11 @@ impl<'a> Live<'a> {
         self.send_rail(orders).await
     }
 
+    /// Without an application there is no channel, and nothing to be sent by it.
     async fn send_rail(&mut self, orders: Vec<SvcMessage>) -> Result<(), Failure> {
+        if orders.is_empty() {
+            return Ok(());
+        }
         let frame =
             self.decoder.stage.process_svc_processor_messages(SvcProcessorMessages::<Rail>::new(orders));
         self.write(&frame.map_err(|error| Failure::of_session(&error))?).await
