@@ -121,17 +121,23 @@ impl Shown {
 
     /// Waits until the canvas holds what the X server says that it shows, every pixel of it.
     fn expect_same(&self, display: &str) {
+        self.expect_same_where(display, |_, _| true);
+    }
+
+    /// The same of the pixels at these places, column and row.
+    fn expect_same_where(&self, display: &str, counts: impl Fn(usize, usize) -> bool) {
         let mut wrong;
         let end = Instant::now() + Duration::from_secs(20);
         loop {
             let (width, height, there) = peers::screen(display);
             let (w, h, here) = self.pixels();
             if (w, h) == (width, height) {
-                let differ = there.iter().zip(&here).filter(|(a, b)| a != b).count();
-                if differ == 0 {
-                    return;
-                }
-                wrong = format!("{differ} of {} pixels differ", there.len());
+                let place = |at: usize| (at % w as usize, at / w as usize);
+                let counts = |at: &usize| counts(place(*at).0, place(*at).1) && there[*at] != here[*at];
+                let differ: Vec<usize> = (0..there.len()).filter(counts).collect();
+                let Some(first) = differ.first() else { return };
+                let first = place(*first);
+                wrong = format!("{} of {} pixels differ, the first at {first:?}", differ.len(), there.len());
             } else {
                 wrong = format!("{w} x {h} instead of {width} x {height}");
             }

@@ -262,7 +262,7 @@ mod tests {
         assert!(judge(25).is_ok(), "what it wants before a ticket is no refusal");
         assert!(judge(24).unwrap_err().is_about_the_user());
         assert!(!judge(24).unwrap_err().leaves_ntlm());
-        assert!(judge(6).unwrap_err().to_string().contains("nurse"));
+        assert!(judge(6).unwrap_err().to_string().contains("does not know this user"));
         let unknown = judge(7).unwrap_err();
         assert!(unknown.to_string().contains("TERMSRV/ts1") && unknown.leaves_ntlm());
         assert!(!unknown.is_about_the_user());
