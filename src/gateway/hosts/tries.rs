@@ -27,9 +27,11 @@ impl Tries {
     pub(super) fn admit(&self, user: &str, host: &str, now: Instant) -> bool {
         let mut tries = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         tries.retain(|_, (_, since)| now.saturating_duration_since(*since) < WITHIN);
-        let (count, _) = tries.entry((user.to_owned(), host.to_owned())).or_insert((0, now));
+        let (count, last) = tries.entry((user.to_owned(), host.to_owned())).or_insert((0, now));
         let admitted = *count < MOST;
-        *count += u32::from(admitted);
+        if admitted {
+            (*count, *last) = (*count + 1, now);
+        }
         admitted
     }
 
@@ -82,6 +84,10 @@ mod tests {
         assert!((0..MOST).all(|_| tries.admit("anne", "ts1", now)));
         assert!(!tries.admit("anne", "ts1", now));
         assert!(tries.admit("paul", "ts1", now) && tries.admit("anne", "ts2", now));
+        // No more of them at the end of a while than within it.
+        let later = now + WITHIN - Duration::from_secs(1);
+        assert!((1..MOST).all(|_| tries.admit("paul", "ts1", later)));
+        assert!(!tries.admit("paul", "ts1", now + WITHIN));
         assert!(tries.admit("anne", "ts1", now + WITHIN));
     }
 
