@@ -15,7 +15,7 @@ const HALVES_IN: f32 = 300_000.0;
 /// What has not changed for this long rests.
 const RESTS_AFTER: Micros = 150_000;
 /// Regions are looked for this often at most.
-const LOOKED_FOR_EVERY: Micros = 80_000;
+const LOOKED_FOR_EVERY: Micros = 60_000;
 /// A region's rectangle stays for this long at least: another one costs a key frame.
 const RECTANGLE_STAYS: Micros = 600_000;
 /// How often a warm tile is looked at again for text.
@@ -69,7 +69,7 @@ pub struct Motion {
 
 impl Motion {
     pub fn new(grid: Grid, policy: Policy) -> Self {
-        let warm_enough = if policy == Policy::Motion { 2.5 } else { 4.0 };
+        let warm_enough = if policy == Policy::Motion { 1.8 } else { 2.5 };
         Motion {
             grid,
             warm_enough,
