@@ -239,6 +239,7 @@ impl Gateway {
             tasks.spawn(siblings::listen(shared.clone(), siblings.clone()));
             tasks.spawn(siblings::keep_fence(siblings.clone()));
             tasks.spawn(siblings::tell_dismissals(siblings.clone()));
+            tasks.spawn(siblings::tell_of_itself(shared.clone(), siblings.clone()));
             tasks.spawn(remote_hosts::follow(shared.clone(), siblings.clone()));
             for session in &config.sessions {
                 tasks.spawn(siblings::hold(shared.clone(), siblings.clone(), session.clone()));

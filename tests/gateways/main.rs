@@ -9,6 +9,7 @@ mod remote_hosts;
 mod server;
 mod stage;
 mod typist;
+mod views;
 mod vnc;
 
 use chevet::client::{Client, ClientError};

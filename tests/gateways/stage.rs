@@ -244,6 +244,14 @@ impl Stage {
         SignedIn::with_password(site, name, PASSWORD, None, "").await.unwrap()
     }
 
+    /// The journal of a gateway, a record a line.
+    pub fn audit(&self, at: usize) -> String {
+        let journal = self.folder.join(format!("{}.state/audit", self.gateways[at].name));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chevet"));
+        let shown = command.args(["audit", "show", "--json"]).arg(journal).output().unwrap();
+        String::from_utf8(shown.stdout).unwrap()
+    }
+
     pub fn host_log(&self) -> String {
         self.hosts.iter().map(Program::log).collect()
     }

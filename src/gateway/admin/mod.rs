@@ -4,8 +4,10 @@
 // A refusal is a whole answer, made once a request.
 #![allow(clippy::result_large_err)]
 
+mod acts;
 mod availability;
 mod badges;
+mod everywhere;
 mod gate;
 mod health;
 mod hosts;
@@ -25,6 +27,9 @@ use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
+pub(super) use acts::{Act, Done, here};
+pub(super) use everywhere::{View, own as own_view};
+pub(super) use gate::Asker;
 pub(super) use health::Health;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -40,6 +45,8 @@ fn routes() -> Vec<Route> {
     vec![
         ("/openapi.json", &["get"], get(openapi::document)),
         ("/gateway", &["get"], get(status::gateway)),
+        ("/gateways", &["get"], get(everywhere::list)),
+        ("/gateways/{name}/drain", &["post"], post(everywhere::drain)),
         ("/recordings", &["get"], get(recordings::list)),
         ("/recordings/{name}", &["get"], get(recordings::fetch)),
         ("/sessions", &["get"], get(sessions::list)),

@@ -1,7 +1,7 @@
 //! The API's description for programs.
 
 use super::super::api::answer;
-use super::{availability, badges, hosts, recordings, remote_hosts, seats, sessions, status, users};
+use super::{availability, badges, everywhere, hosts, recordings, remote_hosts, seats, sessions, status, users};
 use axum::response::Response;
 use serde_json::json;
 use utoipa::OpenApi;
@@ -17,6 +17,8 @@ use utoipa::OpenApi;
     paths(
         document,
         status::gateway,
+        everywhere::list,
+        everywhere::drain,
         availability::show,
         recordings::list,
         recordings::fetch,

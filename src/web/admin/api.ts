@@ -18,6 +18,8 @@ export interface Viewer {
 
 export interface Session {
   name: string;
+  /** The gateway that has it; empty: the only one. */
+  gateway: string;
   title: string;
   state: "live" | "waiting";
   waiting_for: string;
@@ -43,6 +45,24 @@ export interface Host {
   cpu_per_mille: number;
   memory_free_mib: number;
   applications: string[];
+  /** Those that it has a link with. */
+  gateways: string[];
+}
+
+/** One of the gateways of the database. Times are in milliseconds since 1970. */
+export interface GatewayState {
+  name: string;
+  here: boolean;
+  state: "there" | "draining" | "gone";
+  version: string | null;
+  address: string;
+  started_at: number | null;
+  seen_at: number;
+  sessions: number;
+  viewers: number;
+  hosts: number;
+  most_sessions: number;
+  told_at: number | null;
 }
 
 export interface RemoteHost {
@@ -133,6 +153,7 @@ export interface User {
 }
 
 export interface Gateway {
+  name: string | null;
   version: string;
   protocol: string;
   started_at: number;
@@ -186,6 +207,9 @@ async function ask<T>(method: Method, path: string, body?: unknown, patience = P
 }
 
 const at = (name: string): string => encodeURIComponent(name);
+/** What is asked of the gateway that has a session. */
+const of = (session: Session, what: string): string =>
+  `api/admin/sessions/${at(session.name)}/${what}${session.gateway === "" ? "" : `?gateway=${at(session.gateway)}`}`;
 
 async function allSeats(): Promise<Seat[]> {
   const seats: Seat[] = [];
@@ -202,13 +226,14 @@ export const api = {
   signIn: (name: string, password: string, code: string) =>
     ask<Me>("POST", "api/sign-in", code === "" ? { name, password } : { name, password, code }),
   signOut: () => ask<null>("POST", "api/sign-out", {}),
-  sessions: async () => (await ask<{ sessions: Session[] }>("GET", "api/admin/sessions")).sessions,
-  message: (session: string, viewer: number | null, text: string) =>
-    ask<{ viewers: number }>("POST", `api/admin/sessions/${at(session)}/message`, viewer === null ? { text } : { text, viewer }),
-  end: (session: string, viewer: number | null, reason: string) =>
-    ask<{ viewers: number }>("POST", `api/admin/sessions/${at(session)}/end`, viewer === null ? { reason } : { reason, viewer }),
-  terminate: (session: string, reason: string) =>
-    ask<null>("POST", `api/admin/sessions/${at(session)}/terminate`, { reason }),
+  sessions: () => ask<{ sessions: Session[]; here: string | null; whole: boolean }>("GET", "api/admin/sessions"),
+  message: (session: Session, viewer: number | null, text: string) =>
+    ask<{ viewers: number }>("POST", of(session, "message"), viewer === null ? { text } : { text, viewer }),
+  end: (session: Session, viewer: number | null, reason: string) =>
+    ask<{ viewers: number }>("POST", of(session, "end"), viewer === null ? { reason } : { reason, viewer }),
+  terminate: (session: Session, reason: string) => ask<null>("POST", of(session, "terminate"), { reason }),
+  gateways: () => ask<{ shared: boolean; database: boolean; gateways: GatewayState[] }>("GET", "api/admin/gateways"),
+  drainGateway: (name: string) => ask<null>("POST", `api/admin/gateways/${at(name)}/drain`),
   hosts: async () => (await ask<{ hosts: Host[] }>("GET", "api/admin/hosts")).hosts,
   drain: (host: string, drained: boolean) => ask<null>("POST", `api/admin/hosts/${at(host)}/drain`, { drained }),
   remoteHosts: async () => (await ask<{ hosts: RemoteHostStatus[] }>("GET", "api/admin/remote-hosts")).hosts,

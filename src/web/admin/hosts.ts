@@ -67,7 +67,7 @@ export class HostsTab {
       host = newer;
       const all = words();
       write(name, host.name);
-      write(from, [host.software, host.peer].filter((part) => part !== "").join(" · "));
+      write(from, [host.software, host.peer, host.gateways.join(", ")].filter((part) => part !== "").join(" · "));
       const is = stateOf(host);
       write(state, all[is]);
       state.classList.toggle("waiting", is !== "hostHere");

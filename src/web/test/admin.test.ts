@@ -13,7 +13,7 @@ const viewer = (id: number, title: string, seat: string): Viewer => ({
   id, title, seat, controls: true, road: "QUIC", round_trip_us: 0, exactness: "exact", bytes: 0, attached_ms: 0, silent_ms: 0,
 });
 const session = (name: string, viewers: Viewer[]): Session =>
-  ({ name, title: `Title of ${name}`, state: "live", waiting_for: "", width: 1, height: 1, viewers });
+  ({ name, gateway: "", title: `Title of ${name}`, state: "live", waiting_for: "", width: 1, height: 1, viewers });
 
 test("figures are written as each language writes them", () => {
   assert.equal(bytes(999, languages.en), "999 B");
@@ -94,7 +94,7 @@ test("rows stay the same elements, in the order of their values, behind what sta
 
 test("a host is away, draining or here", () => {
   const host = (connected: boolean, draining: boolean): Host => ({
-    name: "app-1", connected, draining, drained: draining, software: "", peer: "", seen_at: 0, sessions: 0, capacity: 1, cpu_per_mille: 0, memory_free_mib: 0, applications: [],
+    name: "app-1", connected, draining, drained: draining, software: "", peer: "", seen_at: 0, sessions: 0, capacity: 1, cpu_per_mille: 0, memory_free_mib: 0, applications: [], gateways: [],
   });
   assert.deepEqual([host(true, false), host(true, true), host(false, true)].map(stateOf), ["hostHere", "hostDraining", "hostAway"]);
 });
