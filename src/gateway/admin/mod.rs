@@ -7,6 +7,7 @@
 mod acts;
 mod availability;
 mod badges;
+mod certificates;
 mod everywhere;
 mod gate;
 mod health;
@@ -58,6 +59,8 @@ fn routes() -> Vec<Route> {
         ("/remote-hosts", &["get", "post"], get(remote_hosts::list).post(remote_hosts::add)),
         ("/remote-hosts/{name}", &["put", "delete"], put(remote_hosts::change).delete(remote_hosts::remove)),
         ("/remote-host-tests", &["post"], post(remote_hosts::test)),
+        ("/certificates", &["get"], get(certificates::list)),
+        ("/certificates/{protocol}/{host}", &["delete"], delete(certificates::forget)),
         ("/sessions/{name}/shadow", &["post"], post(sessions::shadow)),
         ("/availability", &["get"], get(availability::show)),
         ("/users", &["get", "post"], get(users::list).post(users::add)),

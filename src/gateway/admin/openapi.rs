@@ -1,7 +1,7 @@
 //! The API's description for programs.
 
 use super::super::api::answer;
-use super::{availability, badges, everywhere, hosts, recordings, remote_hosts, seats, sessions, status, users};
+use super::{availability, badges, certificates, everywhere, hosts, recordings, remote_hosts, seats, sessions, status, users};
 use axum::response::Response;
 use serde_json::json;
 use utoipa::OpenApi;
@@ -33,6 +33,8 @@ use utoipa::OpenApi;
         remote_hosts::change,
         remote_hosts::remove,
         remote_hosts::test,
+        certificates::list,
+        certificates::forget,
         sessions::shadow,
         users::list,
         users::add,

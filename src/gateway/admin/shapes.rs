@@ -207,6 +207,26 @@ pub(super) struct Seen {
 }
 
 #[derive(Serialize, ToSchema)]
+pub(super) struct Certificates {
+    pub certificates: Vec<HostCertificate>,
+}
+
+/// A certificate that a host without chevet showed at first use.
+#[derive(Serialize, ToSchema)]
+pub(super) struct HostCertificate {
+    /// rdp or vnc
+    pub protocol: String,
+    /// HOST:PORT
+    pub host: String,
+    /// The SHA-256, as hexadecimal digits.
+    pub fingerprint: String,
+    /// Milliseconds since 1970.
+    pub first_at: i64,
+    /// The gateway that saw it; empty: the only one.
+    pub gateway: String,
+}
+
+#[derive(Serialize, ToSchema)]
 pub(super) struct User {
     /// What is typed to sign in.
     pub name: String,

@@ -12,7 +12,7 @@ pub(super) use hold::{OPENS_AGAIN, hold};
 pub(super) use orders::{Ordered, Views, tell_of_itself};
 
 use super::config::SiblingsConfig;
-use super::hosts;
+use super::{certificates, hosts};
 use super::people::People;
 use super::registry::Dismissed;
 use super::{SessionConfig, Shared};
@@ -87,6 +87,8 @@ enum Told {
     Orders(String),
     /// A host that starts applications is given no new sessions, or some again.
     HostDrained { host: String, drained: bool },
+    /// An administrator has forgotten a host's certificate.
+    CertificateForgotten { protocol: String, host: String },
     /// A sign-in's viewers must go.
     Dismissed { by: String, sign_in: String, code: u32, reason: String },
     /// Somebody known, at this address outside, looks for a session that the gateway of this start has.
@@ -360,6 +362,14 @@ impl Siblings {
         }
     }
 
+    /// A host's certificate was forgotten here.
+    pub async fn tell_forgotten(&self, protocol: &str, host: &str) {
+        let told = Told::CertificateForgotten { protocol: protocol.to_owned(), host: host.to_owned() };
+        if let Err(error) = in_time(self.tell(&told)).await {
+            tracing::warn!(error, host, "other gateways could not be told that a certificate was forgotten");
+        }
+    }
+
     async fn tell(&self, told: &Told) -> Result<(), StoreError> {
         self.store.tell_gateways(&serde_json::to_string(told).unwrap_or_default()).await
     }
@@ -595,6 +605,7 @@ async fn on_told(shared: &Arc<Shared>, siblings: &Arc<Siblings>, told: Told) {
         Told::Look => siblings.is_looked_at(),
         Told::Orders(start_id) if start_id == siblings.start_id => orders::obey(shared, siblings).await,
         Told::Orders(_) => {}
+        Told::CertificateForgotten { protocol, host } => certificates::forget_here(shared, &protocol, &host),
         Told::HostDrained { host, drained } => drain_host(shared, &host, drained).await,
         Told::Session(session) => {
             siblings.news.notify_waiters();

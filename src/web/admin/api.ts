@@ -97,6 +97,15 @@ export interface RemoteHostStatus {
   problem: string | null;
 }
 
+/** A certificate that a host showed at first use. */
+export interface Certificate {
+  protocol: string;
+  host: string;
+  fingerprint: string;
+  first_at: number;
+  gateway: string;
+}
+
 export interface RemoteHostTest {
   ok: boolean;
   failure: string | null;
@@ -244,6 +253,8 @@ export const api = {
   removeRemoteHost: (name: string) => ask<null>("DELETE", `api/admin/remote-hosts/${at(name)}`),
   testRemoteHost: (host: RemoteHost, password: string) =>
     ask<RemoteHostTest>("POST", "api/admin/remote-host-tests", password === "" ? { host } : { host, password }, TEST_PATIENCE_MS),
+  certificates: async () => (await ask<{ certificates: Certificate[] }>("GET", "api/admin/certificates")).certificates,
+  forgetCertificate: ({ protocol, host }: Certificate) => ask<null>("DELETE", `api/admin/certificates/${at(protocol)}/${at(host)}`),
   users: (after: string) => ask<{ users: User[]; next: string | null }>("GET", `api/admin/users?limit=100&after=${at(after)}`),
   addUser: (user: { name: string; title: string; role: Role; groups: string[]; password?: string }) =>
     ask<User>("POST", "api/admin/users", user),

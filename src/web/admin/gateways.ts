@@ -7,9 +7,12 @@ import { button, make, words, write } from "./dom.ts";
 import { elapsed } from "./format.ts";
 import { type Row, Rows } from "./rows.ts";
 
-/** In percent, of what it can have; null: not known. */
-export function shareOf({ sessions, most_sessions: most }: { sessions: number; most_sessions: number }): number | null {
-  return most === 0 ? null : Math.ceil((sessions * 100) / most);
+/** Its sessions, and which part of those it can have they are. */
+export function loadOf({ sessions, most_sessions: most, told_at: told, state }: GatewayState): string {
+  if (told === null) return "–";
+  if (most === 0 || state === "gone") return String(sessions);
+  const share = (sessions * 100) / most;
+  return `${sessions} (${share > 0 && share < 1 ? "< 1" : Math.round(share)} %)`;
 }
 
 export class GatewaysTab {
@@ -53,26 +56,24 @@ export class GatewaysTab {
     const name = make("span", { className: "strong" });
     const address = make("div", { className: "soft" });
     const state = make("span", { className: "state" });
-    const [version, since, seen, sessions, share, viewers, hosts, acts] = [cell(), cell("number"), cell("number"), cell("number"), cell("number"), cell("number"), cell("number"), cell("acts")];
+    const [since, seen, sessions, viewers, hosts, acts] = [cell("number"), cell("number"), cell("number"), cell("number"), cell("number"), cell("acts")];
     const drain = button(words().drain, "small grave-text", () => this.askDrain(gateway));
     if (this.mayChange()) acts.append(drain);
-    const row = make("tr", {}, make("th", { scope: "row" }, name, address), make("td", {}, state), version, since, seen, sessions, share, viewers, hosts, acts);
+    const row = make("tr", {}, make("th", { scope: "row" }, name, address), make("td", {}, state), since, seen, sessions, viewers, hosts, acts);
     const update = (newer: GatewayState): void => {
       gateway = newer;
       const all = words();
       const gone = gateway.state === "gone";
       write(name, gateway.name === "" ? all.thisGateway : gateway.name);
-      write(address, gateway.here && gateway.name !== "" ? `${gateway.address} · ${all.thisGateway}` : gateway.address);
+      const facts = [gateway.address, gateway.version ?? "", gateway.here && gateway.name !== "" ? all.thisGateway : ""];
+      write(address, facts.filter((fact) => fact !== "").join(" · "));
       write(state, { there: all.gatewayThere, draining: all.hostDraining, gone: all.gatewayGone }[gateway.state]);
       state.classList.toggle("waiting", gateway.state !== "there");
       row.classList.toggle("gone", gone);
       const known = gateway.told_at !== null;
-      write(version, gateway.version ?? "–");
       write(since, gateway.started_at === null || gone ? "–" : elapsed(Date.now() - gateway.started_at, all));
       write(seen, elapsed(Date.now() - gateway.seen_at, all));
-      write(sessions, known ? String(gateway.sessions) : "–");
-      const part = shareOf(gateway);
-      write(share, part === null || gone ? "–" : `${part} %`);
+      write(sessions, loadOf(gateway));
       write(viewers, known ? String(gateway.viewers) : "–");
       write(hosts, known ? String(gateway.hosts) : "–");
       drain.hidden = gateway.state !== "there" || (this.gateways ?? []).filter((one) => one.state === "there").length < 2;

@@ -3,6 +3,7 @@
 import { element } from "../page/dom.ts";
 import { type Host, api } from "./api.ts";
 import { ask } from "./ask.ts";
+import { CertificatesList } from "./certificates.ts";
 import { button, make, words, write } from "./dom.ts";
 import { bytes, elapsed } from "./format.ts";
 import { RemoteHostsList } from "./remote-hosts.ts";
@@ -18,6 +19,7 @@ export function stateOf(host: Host): State {
 export class HostsTab {
   private readonly rows: Rows<Host>;
   private readonly remote: RemoteHostsList;
+  private readonly certificates: CertificatesList;
   private hosts: Host[] | null = null;
 
   constructor(
@@ -26,16 +28,18 @@ export class HostsTab {
   ) {
     this.rows = new Rows(element("hosts-rows", HTMLElement), (host) => host.name, (host) => this.rowOf(host));
     this.remote = new RemoteHostsList(mayChange, say);
+    this.certificates = new CertificatesList(mayChange, say);
   }
 
   async load(): Promise<void> {
-    [this.hosts] = await Promise.all([api.hosts(), this.remote.load()]);
+    [this.hosts] = await Promise.all([api.hosts(), this.remote.load(), this.certificates.load()]);
     this.render();
   }
 
   speakAgain(): void {
     this.rows.forget();
     this.remote.speakAgain();
+    this.certificates.speakAgain();
     this.render();
   }
 
@@ -43,6 +47,7 @@ export class HostsTab {
     this.hosts = null;
     this.rows.forget();
     this.remote.forget();
+    this.certificates.forget();
   }
 
   private render(): void {

@@ -149,8 +149,8 @@ export async function several({ page, say, args, write }: Run): Promise<void> {
   await page.keyboard.press("Enter");
   await until(page, `document.querySelectorAll(".viewer").length === 0 && document.querySelector("dialog") === null`);
   say({ step: "ended" });
-  await page.focus("#tab-health");
-  await page.keyboard.press("ArrowRight");
+  await page.focus("#tab-sessions");
+  await page.keyboard.press("ArrowLeft");
   await until(page, `document.querySelectorAll("#gateways-rows tr").length === 2 && ${row} !== undefined`);
   await picture("several-gateways");
   await page.evaluate(`${row}.querySelector("button").focus()`);
