@@ -40,6 +40,10 @@ fn an_administrator_at_one_gateway_ends_in_chromium_what_another_one_shows_and_e
         let mut adding = with_password(&folder, name, &[&arguments[..], &["--group", "nurses"]].concat());
         assert!(adding.wait().unwrap().success());
     }
+    // As a gateway keeps it.
+    let kept = "INSERT INTO known_certificates (protocol, host, fingerprint, first_at, gateway) VALUES \
+                ('vnc', 'ward7:5900', repeat('ab', 32), 1764000000000, 'south')";
+    assert!(postgres.run("chevet", kept));
     let page = format!("http://127.0.0.1:{there_port}/#session=desk");
     let arguments = ["view", "--headless", "--user", "anne", "--seat", "Ward 3", &page];
     let mut viewer = with_password(&folder, "view", &arguments);
@@ -58,7 +62,7 @@ fn an_administrator_at_one_gateway_ends_in_chromium_what_another_one_shows_and_e
     let lost = browser.step("lost");
     assert_eq!(lost["rows"], 1, "{lost}");
     for (gateway, actions) in
-        [("south", ["end viewer", "drain gateway"]), ("north", ["end viewer", "drain gateway"])]
+        [("south", &["end viewer", "drain gateway"][..]), ("north", &["end viewer", "drain gateway"])]
     {
         let journal = folder.file(&format!("{gateway}.state")).join("audit");
         let show = Command::new(env!("CARGO_BIN_EXE_chevet"))
@@ -67,6 +71,7 @@ fn an_administrator_at_one_gateway_ends_in_chromium_what_another_one_shows_and_e
             .unwrap();
         let shown = String::from_utf8(show.stdout).unwrap();
         let place = if gateway == "south" { "asked at gateway north" } else { "at gateway south" };
+        assert_eq!(shown.contains("forget certificate"), gateway == "north");
         for action in actions {
             let wanted = format!(r#""action":"{action}""#);
             let is = |line: &str| {

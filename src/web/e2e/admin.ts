@@ -149,7 +149,13 @@ export async function several({ page, say, args, write }: Run): Promise<void> {
   await page.keyboard.press("Enter");
   await until(page, `document.querySelectorAll(".viewer").length === 0 && document.querySelector("dialog") === null`);
   say({ step: "ended" });
-  await page.focus("#tab-sessions");
+  await press(page, "#tab-hosts");
+  await until(page, `document.querySelectorAll("#certificates-rows tr").length === 1`);
+  await picture("several-certificates");
+  await press(page, "#certificates-rows .acts button");
+  await press(page, "dialog .grave");
+  await until(page, `document.querySelectorAll("#certificates-rows tr").length === 0 && document.querySelector("dialog") === null`);
+  await press(page, "#tab-sessions");
   await page.keyboard.press("ArrowLeft");
   await until(page, `document.querySelectorAll("#gateways-rows tr").length === 2 && ${row} !== undefined`);
   await picture("several-gateways");
