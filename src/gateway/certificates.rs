@@ -47,7 +47,9 @@ impl Certificates {
         has_people: bool,
         siblings: Option<&Arc<Siblings>>,
     ) -> Result<Option<Certificates>, StoreError> {
-        let Some(url) = config.store_url().filter(|_| has_people || siblings.is_some()) else { return Ok(None) };
+        let Some(url) = config.store_url().filter(|_| has_people || siblings.is_some()) else {
+            return Ok(None);
+        };
         let gateway = siblings.map(|siblings| siblings.name().to_owned()).unwrap_or_default();
         if let Some(directory) = &config.state_directory {
             let store = Store::open(&url).await?;
@@ -146,7 +148,12 @@ async fn take_in(store: &Store, protocol: &str, file: &Path, gateway: &str) -> R
             && kept != shown.fingerprint
         {
             let KnownCertificate { host, fingerprint, .. } = shown;
-            tracing::warn!(host, kept, here = fingerprint, "gateways had seen different certificates of a host");
+            tracing::warn!(
+                host,
+                kept,
+                here = fingerprint,
+                "gateways had seen different certificates of a host"
+            );
         }
     }
     if let Err(error) = std::fs::rename(file, file.with_extension("imported")) {

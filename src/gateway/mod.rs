@@ -186,8 +186,7 @@ impl Gateway {
         let recordings = config.recording.as_ref();
         let recordings =
             recordings.map(|config| recordings::Recordings::open(config, audit.clone())).transpose()?;
-        let store =
-            certificates::Certificates::open(config, people.is_some(), siblings.as_ref()).await;
+        let store = certificates::Certificates::open(config, people.is_some(), siblings.as_ref()).await;
         let store = store.map_err(PeopleError::Store)?;
         let vnc = vnc::VncHosts::new(config.state_directory.as_deref(), audit.clone(), store.as_ref());
         let registry = Registry::new(key_secret.clone()).with_vnc(vnc);

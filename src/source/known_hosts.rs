@@ -143,7 +143,8 @@ fn write(path: &Path, known: &[(String, [u8; 32])]) -> std::io::Result<()> {
     let text: String =
         known.iter().map(|(host, known)| format!("{host} {}\n", fingerprint_text(known))).collect();
     let beside = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(beside, path)
@@ -180,7 +181,9 @@ mod tests {
 
     /// A keeper that another gateway shares, and that may be away.
     #[derive(Clone, Debug, Default)]
-    struct Elsewhere(std::sync::Arc<Mutex<Option<Vec<(String, [u8; 32])>>>>);
+    struct Elsewhere(std::sync::Arc<Mutex<Option<Lines>>>);
+
+    type Lines = Vec<(String, [u8; 32])>;
 
     impl Keeper for Elsewhere {
         fn meet(&self, host: &str, fingerprint: &[u8; 32]) -> Option<Known> {

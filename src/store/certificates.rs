@@ -31,8 +31,9 @@ impl Store {
             if kept.execute(&self.pool).await.map_err(failed(doing))?.rows_affected() > 0 {
                 return Ok(None);
             }
-            let known =
-                sqlx::query_scalar("SELECT fingerprint FROM known_certificates WHERE protocol = $1 AND host = $2");
+            let known = sqlx::query_scalar(
+                "SELECT fingerprint FROM known_certificates WHERE protocol = $1 AND host = $2",
+            );
             let known = known.bind(protocol).bind(host).fetch_optional(&self.pool).await;
             if let Some(known) = known.map_err(failed(doing))? {
                 return Ok(Some(known));

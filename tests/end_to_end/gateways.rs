@@ -74,9 +74,7 @@ fn an_administrator_at_one_gateway_ends_in_chromium_what_another_one_shows_and_e
         assert_eq!(shown.contains("forget certificate"), gateway == "north");
         for action in actions {
             let wanted = format!(r#""action":"{action}""#);
-            let is = |line: &str| {
-                line.contains(&wanted) && line.contains("Ada Boss") && line.contains(place)
-            };
+            let is = |line: &str| line.contains(&wanted) && line.contains("Ada Boss") && line.contains(place);
             assert!(shown.lines().any(is), "{gateway}: {wanted} is not in\n{shown}\n{}", there.log());
         }
     }

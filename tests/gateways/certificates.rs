@@ -18,7 +18,8 @@ fn certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let made = rcgen::CertificateParams::new(vec!["ward".to_owned()]).unwrap().self_signed(&key).unwrap();
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, made.der());
-    let (certificate, key_file) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}-key.pem")));
+    let (certificate, key_file) =
+        (folder.join(format!("{name}.pem")), folder.join(format!("{name}-key.pem")));
     std::fs::write(&certificate, made.pem()).unwrap();
     std::fs::write(&key_file, key.serialize_pem()).unwrap();
     (certificate, key_file, hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())

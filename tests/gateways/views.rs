@@ -54,9 +54,8 @@ fn an_administrator_sees_every_gateway_at_each_and_acts_on_another_ones_sessions
         stage.add_user_who_is("carl", "auditor");
         stage.add_user("anne");
         let boss = stage.sign_in(0, "boss").await;
-        let told = until("a gateway has the session", &boss, "/api/admin/sessions", |told| {
-            desk(told).is_some()
-        });
+        let told =
+            until("a gateway has the session", &boss, "/api/admin/sessions", |told| desk(told).is_some());
         let holder = desk(&told.await).unwrap()["gateway"].as_str().unwrap().to_owned();
         let held: usize = holder.strip_prefix("gateway-").unwrap().parse().unwrap();
         let asked = (held + 1) % 3;

@@ -111,12 +111,15 @@ pub(super) async fn wherever(shared: &Shared, asker: &Asker, gateway: Option<&st
         Ordered::Silent { begun } => {
             let reason = match begun {
                 false => format!("the gateway {name} did not answer in time: nothing was done"),
-                true => format!("the gateway {name} has begun with it and did not say in time what came of it"),
+                true => {
+                    format!("the gateway {name} has begun with it and did not say in time what came of it")
+                }
             };
             Done::refused(StatusCode::GATEWAY_TIMEOUT, "silent", &reason)
         }
         Ordered::NoDatabase => {
-            let reason = "the gateways' database does not answer: other gateways cannot be asked for anything";
+            let reason =
+                "the gateways' database does not answer: other gateways cannot be asked for anything";
             Done::refused(StatusCode::SERVICE_UNAVAILABLE, "database", reason)
         }
     }

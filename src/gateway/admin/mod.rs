@@ -22,13 +22,13 @@ mod status;
 mod users;
 
 use super::{Shared, api};
+pub(super) use acts::{Act, Done, here};
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
-pub(super) use acts::{Act, Done, here};
 pub(super) use everywhere::{View, own as own_view};
 pub(super) use gate::Asker;
 pub(super) use health::Health;

@@ -1,7 +1,10 @@
 //! The API's description for programs.
 
 use super::super::api::answer;
-use super::{availability, badges, certificates, everywhere, hosts, recordings, remote_hosts, seats, sessions, status, users};
+use super::{
+    availability, badges, certificates, everywhere, hosts, recordings, remote_hosts, seats, sessions, status,
+    users,
+};
 use axum::response::Response;
 use serde_json::json;
 use utoipa::OpenApi;

@@ -6,9 +6,7 @@ use super::Body;
 use super::acts::{self, Act};
 use super::everywhere;
 use super::gate::Asker;
-use super::shapes::{
-    AtWish, EndWish, MessageWish, Problem, Session, Sessions, ShadowWish, Told, Watching,
-};
+use super::shapes::{AtWish, EndWish, MessageWish, Problem, Session, Sessions, ShadowWish, Told, Watching};
 use super::users::bad;
 use crate::session::{self, Status};
 use axum::extract::rejection::QueryRejection;

@@ -12,10 +12,10 @@ pub(super) use hold::{OPENS_AGAIN, hold};
 pub(super) use orders::{Ordered, Views, tell_of_itself};
 
 use super::config::SiblingsConfig;
-use super::{certificates, hosts};
 use super::people::People;
 use super::registry::Dismissed;
 use super::{SessionConfig, Shared};
+use super::{certificates, hosts};
 use crate::clock;
 use crate::identity::new_id;
 use crate::identity::ticket::Claims;
