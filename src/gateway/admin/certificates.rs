@@ -1,6 +1,6 @@
 //! The certificates that hosts without chevet showed at first use: seen, and forgotten.
 
-use super::super::api::{answer, people, refusal};
+use super::super::api::{answer, people, refusal, unavailable};
 use super::super::{Shared, certificates};
 use super::gate::Asker;
 use super::shapes::{Certificates, HostCertificate, Problem};
@@ -10,12 +10,20 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// A store that does not answer for so long is taken for absent.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Every certificate that is kept, by host.
 #[utoipa::path(get, path = "/api/admin/certificates", tag = "remote hosts",
     responses((status = 200, body = Certificates), (status = 401, body = Problem), (status = 403, body = Problem)))]
 pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Result<Response, Response> {
-    let known = people(&shared)?.identity().store().known_certificates().await.map_err(broken)?;
+    let asked = people(&shared)?.identity().store().known_certificates();
+    let known = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(known) => known.map_err(broken)?,
+        Err(_) => return Err(unavailable(&"the store does not answer")),
+    };
     let shown = known.into_iter().map(|known| HostCertificate {
         protocol: known.protocol,
         host: known.host,

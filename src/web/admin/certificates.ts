@@ -1,7 +1,7 @@
 // The certificates that hosts without chevet showed at first use: below the hosts, each to be forgotten.
 
 import { element } from "../page/dom.ts";
-import { type Certificate, api } from "./api.ts";
+import { ApiError, type Certificate, api } from "./api.ts";
 import { ask } from "./ask.ts";
 import { button, make, words, write } from "./dom.ts";
 import { elapsed } from "./format.ts";
@@ -10,6 +10,7 @@ import { type Row, Rows } from "./rows.ts";
 export class CertificatesList {
   private readonly rows: Rows<Certificate>;
   private certificates: Certificate[] | null = null;
+  private away = false;
 
   constructor(
     private readonly mayChange: () => boolean,
@@ -20,7 +21,14 @@ export class CertificatesList {
   }
 
   async load(): Promise<void> {
-    this.certificates = await api.certificates();
+    try {
+      this.certificates = await api.certificates();
+      this.away = false;
+    } catch (error) {
+      // What else is known of hosts is shown without them.
+      if (!(error instanceof ApiError && error.status === 503)) throw error;
+      this.away = true;
+    }
     this.render();
   }
 
@@ -38,7 +46,7 @@ export class CertificatesList {
     const all = this.certificates ?? [];
     this.rows.show(all);
     element("certificates-table", HTMLTableElement).hidden = all.length === 0;
-    const note = this.certificates === null ? words().loading : all.length === 0 ? words().noCertificates : "";
+    const note = this.away ? words().certificatesAway : this.certificates === null ? words().loading : all.length === 0 ? words().noCertificates : "";
     write(element("certificates-note", HTMLParagraphElement), note);
   }
 

@@ -21,6 +21,8 @@ export class HostsTab {
   private readonly remote: RemoteHostsList;
   private readonly certificates: CertificatesList;
   private hosts: Host[] | null = null;
+  /** Without the database only links to this gateway are known. */
+  private whole = true;
 
   constructor(
     private readonly mayChange: () => boolean,
@@ -32,7 +34,7 @@ export class HostsTab {
   }
 
   async load(): Promise<void> {
-    [this.hosts] = await Promise.all([api.hosts(), this.remote.load(), this.certificates.load()]);
+    [{ hosts: this.hosts, whole: this.whole }] = await Promise.all([api.hosts(), this.remote.load(), this.certificates.load()]);
     this.render();
   }
 
@@ -55,7 +57,7 @@ export class HostsTab {
     const hosts = this.hosts ?? [];
     this.rows.show(hosts);
     element("hosts-table", HTMLTableElement).hidden = hosts.length === 0;
-    write(element("hosts-note", HTMLParagraphElement), this.hosts === null ? all.loading : hosts.length === 0 ? all.noHosts : "");
+    write(element("hosts-note", HTMLParagraphElement), this.hosts === null ? all.loading : !this.whole ? all.onlyThis : hosts.length === 0 ? all.noHosts : "");
   }
 
   private rowOf(first: Host): Row<Host> {

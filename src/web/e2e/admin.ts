@@ -168,5 +168,8 @@ export async function several({ page, say, args, write }: Run): Promise<void> {
   say({ step: "drained" });
   await until(page, `document.querySelector("#gateways-note").innerText !== ""`);
   await picture("several-lost");
+  await press(page, "#tab-hosts");
+  await until(page, `document.querySelector("#hosts-note").innerText.match(/database|base de données/) !== null && document.querySelector("#certificates-note").innerText.match(/database|base de données/) !== null`);
+  await picture("several-lost-hosts");
   say({ step: "lost", note: await page.evaluate(`document.querySelector("#gateways-note").innerText`), rows: await page.evaluate(`document.querySelectorAll("#gateways-rows tr").length`) });
 }
