@@ -136,3 +136,65 @@ fn an_administrator_sees_every_gateway_at_each_and_acts_on_another_ones_sessions
         assert!(!watching.is_finished(), "the viewer goes on");
     });
 }
+
+fn host(told: &Value) -> Option<&Value> {
+    told["hosts"].as_array()?.iter().find(|it| it["name"] == "app-1")
+}
+
+#[test]
+fn an_administrator_at_a_gateway_without_a_host_drains_it_and_ends_what_runs_on_it_at_another() {
+    let _alone = alone();
+    run(async {
+        let application = "[[application]]\nname = \"record\"\ntitle = \"Record\"\nhosts = [\"app-1\"]\n\
+                           users = [\"anne\"]\n\
+                           command = [\"xterm\", \"-bg\", \"#306090\", \"-e\", \"sleep\", \"600\"]\n";
+        let mut stage = Stage::set_with("hosts", 2, &format!("{EVERYBODY}{application}"));
+        stage.add_user_who_is("boss", "administrator");
+        stage.add_user("anne");
+        stage.offer("app-1", "anne", "record", 0);
+        let (boss, anne) = (stage.sign_in(1, "boss").await, stage.sign_in(0, "anne").await);
+        let hosts = "/api/admin/hosts";
+        until("the host is seen where it has no link", &boss, hosts, |told| {
+            host(told).is_some_and(|it| it["connected"] == true && it["gateways"] == json!(["gateway-0"]))
+        })
+        .await;
+        let mut client = Client::connect(anne.address("record").await.unwrap()).await.unwrap();
+        until_exact(&mut client).await;
+        let running = |told: &Value| {
+            let mut all = told["sessions"].as_array().unwrap().iter();
+            all.find(|it| it["application"] == "record").cloned()
+        };
+        let told = until("its session is seen", &boss, "/api/admin/sessions", |told| {
+            running(told).is_some_and(|it| it["viewers"][0]["title"] == "anne")
+        })
+        .await;
+        let session = running(&told).unwrap();
+        assert_eq!(
+            (&session["gateway"], &session["host"]),
+            (&json!("gateway-0"), &json!("app-1")),
+            "{session}"
+        );
+        assert_eq!(host(&boss.ask(Method::GET, hosts, None).await.unwrap()).unwrap()["sessions"], 1);
+
+        let drain = "/api/admin/hosts/app-1/drain";
+        boss.ask(Method::POST, drain, Some(&json!({"drained": true}))).await.unwrap();
+        let told_of = async {
+            loop {
+                if let chevet::client::Event::Message(text) = client.next().await.unwrap() {
+                    return text;
+                }
+            }
+        };
+        let told = tokio::time::timeout(SOON, told_of).await.expect("who works there is told");
+        assert!(!told.is_empty());
+        let name = session["name"].as_str().unwrap();
+        let terminate = format!("/api/admin/sessions/{name}/terminate");
+        boss.ask(Method::POST, &terminate, Some(&json!({"reason": "the host is mended"}))).await.unwrap();
+        let reason = end_of(&mut client).await;
+        assert!(reason.contains("the host is mended"), "{reason}");
+        until("it runs no longer", &boss, "/api/admin/sessions", |told| running(told).is_none()).await;
+        let audit = stage.audit(0);
+        let by = |line: &&str| line.contains("end session") && line.contains("asked at gateway gateway-1");
+        assert!(audit.lines().find(by).is_some_and(|line| line.contains("boss")), "{audit}");
+    });
+}
