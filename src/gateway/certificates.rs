@@ -10,10 +10,13 @@ use crate::store::{KnownCertificate, Store, StoreError};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A store that does not answer for so long is taken for absent.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Then it is not asked for so long.
+const AWAY_FOR: Duration = Duration::from_secs(1);
 
 /// Asks the store.
 #[derive(Clone)]
@@ -24,6 +27,7 @@ pub(super) struct Certificates {
 
 struct Question {
     shown: KnownCertificate,
+    at: Instant,
     answer: SyncSender<Option<Known>>,
 }
 
@@ -84,7 +88,7 @@ impl Keeper for OfProtocol {
             first_at: clock::unix_ms(),
             gateway: self.gateway.clone(),
         };
-        self.questions.send(Question { shown, answer }).ok()?;
+        self.questions.send(Question { shown, at: Instant::now(), answer }).ok()?;
         answered.recv_timeout(PATIENCE + Duration::from_millis(500)).ok()?
     }
 }
@@ -100,7 +104,13 @@ fn answer(url: &str, asked: &Receiver<Question>) {
         }
     };
     let mut store: Option<Store> = None;
-    while let Ok(Question { shown, answer }) = asked.recv() {
+    let mut away_until = Instant::now();
+    while let Ok(Question { shown, at, answer }) = asked.recv() {
+        // Whoever asked has given up, or would wait for a store that did not answer just now.
+        if at.elapsed() > PATIENCE || Instant::now() < away_until {
+            let _ = answer.send(None);
+            continue;
+        }
         let said = runtime.block_on(async {
             let meeting = async {
                 if store.is_none() {
@@ -120,6 +130,9 @@ fn answer(url: &str, asked: &Receiver<Question>) {
                 Err(_) => None,
             }
         });
+        if said.is_none() {
+            away_until = Instant::now() + AWAY_FOR;
+        }
         let known = said.and_then(|kept| match kept {
             None => Some(Known::New),
             Some(kept) if kept == shown.fingerprint => Some(Known::Same),
