@@ -24,6 +24,8 @@ mod edge;
 mod exact;
 #[path = "end_to_end/film.rs"]
 mod film;
+#[path = "end_to_end/gateways.rs"]
+mod gateways;
 #[path = "end_to_end/handover.rs"]
 mod handover;
 #[path = "end_to_end/idle.rs"]
@@ -32,6 +34,9 @@ mod idle;
 mod loss;
 #[path = "end_to_end/mistakes.rs"]
 mod mistakes;
+#[allow(dead_code)]
+#[path = "store/postgres.rs"]
+mod postgres;
 #[path = "end_to_end/recording.rs"]
 mod recording;
 #[path = "end_to_end/roaming.rs"]

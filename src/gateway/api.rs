@@ -81,7 +81,7 @@ pub(super) fn own_page(shared: &Shared, headers: &HeaderMap) -> Result<(), Respo
     Ok(())
 }
 
-fn shown_secret(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn shown_secret(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     if let Some(secret) = bearer.and_then(|value| value.strip_prefix("Bearer ")) {
         return Some(secret);

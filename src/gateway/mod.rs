@@ -6,6 +6,7 @@ mod api;
 mod applications;
 mod availability;
 mod cards;
+mod certificates;
 mod config;
 mod edges;
 mod handover;
@@ -185,15 +186,20 @@ impl Gateway {
         let recordings = config.recording.as_ref();
         let recordings =
             recordings.map(|config| recordings::Recordings::open(config, audit.clone())).transpose()?;
-        let vnc = vnc::VncHosts::new(config.state_directory.as_deref(), audit.clone());
+        let store = certificates::Certificates::open(config, people.is_some(), siblings.as_ref()).await;
+        let store = store.map_err(PeopleError::Store)?;
+        let vnc = vnc::VncHosts::new(config.state_directory.as_deref(), audit.clone(), store.as_ref());
         let registry = Registry::new(key_secret.clone()).with_vnc(vnc);
         let registry = match &siblings {
             Some(siblings) => registry.telling(siblings.dismissals()).fenced_by(siblings.fence()),
             None => registry,
         };
         #[cfg(feature = "rdp")]
-        let registry =
-            registry.with_rdp(rdp::RdpHosts::new(config.state_directory.as_deref(), audit.clone()));
+        let registry = registry.with_rdp(rdp::RdpHosts::new(
+            config.state_directory.as_deref(),
+            audit.clone(),
+            store.as_ref(),
+        ));
         let shared = Arc::new(Shared {
             door,
             people,
@@ -239,6 +245,7 @@ impl Gateway {
             tasks.spawn(siblings::listen(shared.clone(), siblings.clone()));
             tasks.spawn(siblings::keep_fence(siblings.clone()));
             tasks.spawn(siblings::tell_dismissals(siblings.clone()));
+            tasks.spawn(siblings::tell_of_itself(shared.clone(), siblings.clone()));
             tasks.spawn(remote_hosts::follow(shared.clone(), siblings.clone()));
             for session in &config.sessions {
                 tasks.spawn(siblings::hold(shared.clone(), siblings.clone(), session.clone()));

@@ -4,6 +4,7 @@ mod sign_ins;
 
 pub(super) use sign_ins::{SignIns, Verdict};
 
+use super::certificates::Certificates;
 use crate::audit::{Audit, Event, Record};
 use crate::source::rdp::{Keyring, KnownHosts, Notice, Notify, RdpConfig, RdpSettings, fingerprint_text};
 use std::collections::HashSet;
@@ -12,6 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// In the state directory.
 const KNOWN_HOSTS: &str = "known_rdp_hosts";
+/// The same of a gateway whose store has the say.
+const SEEN_HOSTS: &str = "seen_rdp_hosts";
 
 pub(super) struct RdpHosts {
     known: Arc<KnownHosts>,
@@ -33,10 +36,21 @@ impl Default for RdpHosts {
 }
 
 impl RdpHosts {
-    pub(super) fn new(state_directory: Option<&Path>, audit: Arc<Audit>) -> Self {
-        let path = state_directory.map(|directory| directory.join(KNOWN_HOSTS));
-        let known = Arc::new(KnownHosts::new(path));
+    pub(super) fn new(
+        state_directory: Option<&Path>,
+        audit: Arc<Audit>,
+        store: Option<&Certificates>,
+    ) -> Self {
+        let path = |name| state_directory.map(|directory| directory.join(name));
+        let known = Arc::new(match store {
+            Some(store) => store.of("rdp", path(SEEN_HOSTS).as_deref()),
+            None => KnownHosts::new(path(KNOWN_HOSTS)),
+        });
         RdpHosts { known, audit: Some(audit), over: Arc::default(), sign_ins: Arc::default() }
+    }
+
+    pub(super) fn known(&self) -> &KnownHosts {
+        &self.known
     }
 
     /// Everything that a session's source is started with.

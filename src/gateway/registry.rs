@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 /// Sessions that hosts may offer to one gateway.
-const MAX_SESSIONS: usize = 4_096;
+pub(super) const MAX_SESSIONS: usize = 4_096;
 /// An offered session whose host has been gone for this long is forgotten.
 const GONE_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Before a source knows better.

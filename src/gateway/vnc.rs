@@ -1,5 +1,6 @@
 //! What the gateway's sessions on VNC servers share: the certificates that are remembered, and the journal.
 
+use super::certificates::Certificates;
 use crate::audit::{Audit, Event, Record};
 use crate::source::KnownHosts;
 use crate::source::rfb::{Notice, Notify, Ties};
@@ -9,6 +10,8 @@ use zeroize::Zeroizing;
 
 /// In the state directory.
 const KNOWN_HOSTS: &str = "known_vnc_hosts";
+/// The same of a gateway whose store has the say.
+const SEEN_HOSTS: &str = "seen_vnc_hosts";
 
 pub(super) struct VncHosts {
     known: Arc<KnownHosts>,
@@ -22,9 +25,21 @@ impl Default for VncHosts {
 }
 
 impl VncHosts {
-    pub(super) fn new(state_directory: Option<&Path>, audit: Arc<Audit>) -> Self {
-        let path = state_directory.map(|directory| directory.join(KNOWN_HOSTS));
-        VncHosts { known: Arc::new(KnownHosts::new(path)), audit: Some(audit) }
+    pub(super) fn new(
+        state_directory: Option<&Path>,
+        audit: Arc<Audit>,
+        store: Option<&Certificates>,
+    ) -> Self {
+        let path = |name| state_directory.map(|directory| directory.join(name));
+        let known = match store {
+            Some(store) => store.of("vnc", path(SEEN_HOSTS).as_deref()),
+            None => KnownHosts::new(path(KNOWN_HOSTS)),
+        };
+        VncHosts { known: Arc::new(known), audit: Some(audit) }
+    }
+
+    pub(super) fn known(&self) -> &KnownHosts {
+        &self.known
     }
 
     /// What a session's source is started with beside its settings.

@@ -12,7 +12,7 @@ pub mod rfb;
 mod synthetic;
 mod x11;
 
-pub use known_hosts::{Known, KnownHosts};
+pub use known_hosts::{Keeper, Known, KnownHosts, read as read_known_hosts};
 pub use native::NativeSource;
 pub use pattern::{PatternConfig, PatternSource};
 pub use synthetic::{Layout, SyntheticConfig, SyntheticSource, TITLE as SYNTHETIC_TITLE, keysym_for};

@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use sqlx::postgres::PgListener;
 
 /// Milliseconds since 1970 by the database's clock.
-const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+pub(super) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 /// What gateways tell each other by.
 const CHANNEL: &str = "chevet";
 

@@ -1,5 +1,6 @@
 //! Several gateways that share one PostgreSQL: what becomes of those who work when one of them dies, stands still or goes.
 
+mod certificates;
 mod outside;
 #[path = "../store/postgres.rs"]
 mod postgres;
@@ -9,6 +10,7 @@ mod remote_hosts;
 mod server;
 mod stage;
 mod typist;
+mod views;
 mod vnc;
 
 use chevet::client::{Client, ClientError};

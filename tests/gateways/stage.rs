@@ -188,6 +188,33 @@ impl Stage {
         settle("a gateway has the session", || self.holder(session).is_none().then(String::new));
     }
 
+    /// A host that starts an application for a user, at one of them.
+    pub fn offer(&mut self, name: &str, user: &str, application: &str, at: usize) {
+        use std::os::unix::fs::PermissionsExt;
+        // Sessions' users pass through.
+        std::fs::set_permissions(&self.folder, PermissionsExt::from_mode(0o755)).unwrap();
+        // Of root there are no sessions.
+        let account = match rustix::process::geteuid().is_root() {
+            true => "nobody".to_owned(),
+            false => output(Command::new("id").arg("-un")),
+        };
+        let config = self.folder.join(format!("{name}.toml"));
+        let text = format!(
+            "gateway = \"127.0.0.1:{}\"\nname = {name:?}\noffers = [{application:?}]\nstate_directory = {:?}\n\
+             runtime_directory = {:?}\n[users]\n{user} = \"{account}\"\n",
+            self.gateways[at].port,
+            self.folder.join(format!("{name}.state")),
+            self.folder.join(format!("{name}.run"))
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut asked = Command::new(env!("CARGO_BIN_EXE_chevet"));
+        let key = output(asked.args(["host", "key", "--config"]).arg(&config));
+        let mut adding = Command::new(env!("CARGO_BIN_EXE_chevet"));
+        output(adding.args(["hosts", "--config"]).arg(&self.gateways[at].config).args(["add", name, &key]));
+        let arguments = ["host", "--config", config.to_str().unwrap()];
+        self.hosts.push(Program::start(&self.folder, &format!("host-{name}"), &arguments));
+    }
+
     /// Which gateway has a session.
     pub fn holder(&self, session: &str) -> Option<usize> {
         self.gateways.iter().position(|gateway| gateway.has(session))
@@ -244,6 +271,14 @@ impl Stage {
         SignedIn::with_password(site, name, PASSWORD, None, "").await.unwrap()
     }
 
+    /// The journal of a gateway, a record a line.
+    pub fn audit(&self, at: usize) -> String {
+        let journal = self.folder.join(format!("{}.state/audit", self.gateways[at].name));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chevet"));
+        let shown = command.args(["audit", "show", "--json"]).arg(journal).output().unwrap();
+        String::from_utf8(shown.stdout).unwrap()
+    }
+
     pub fn host_log(&self) -> String {
         self.hosts.iter().map(Program::log).collect()
     }
@@ -255,6 +290,12 @@ impl Drop for Stage {
         self.gateways.clear();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+fn output(command: &mut Command) -> String {
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap().trim().to_owned()
 }
 
 /// A port that nobody has on TCP nor UDP.

@@ -16,7 +16,11 @@ impl Vnc {
 
     /// The same of another size, and with other sorts of security.
     pub fn start_with(size: &str, security: &[&str]) -> Vnc {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Vnc::start_at(free_port(), size, security)
+    }
+
+    /// The same on this port.
+    pub fn start_at(port: u16, size: &str, security: &[&str]) -> Vnc {
         let mut child = Command::new("Xtigervnc")
             .args(["-displayfd", "1", "-geometry", size, "-depth", "24", "-localhost"])
             .args(security)
@@ -37,6 +41,11 @@ impl Drop for Vnc {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A port that nobody has.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// TigerVNC's file of a password, which is hidden with a key that everybody knows.

@@ -1,5 +1,6 @@
 //! The store on SQLite and on PostgreSQL: the same tests on both.
 
+mod gateways;
 mod postgres;
 mod sites;
 
@@ -56,6 +57,8 @@ async fn the_store_keeps_its_promises_on_sqlite_and_on_postgresql() {
         hours_are_kept_once_and_written_anew(&store).await;
         a_remote_host_is_added_once_changed_and_removed(&store).await;
         a_host_has_one_key_until_it_is_enrolled_anew_or_removed(&store).await;
+        gateways::of_gateways_that_see_a_host_at_the_same_time_the_first_ones_certificate_is_kept(&store)
+            .await;
         // What was kept is there for the next start.
         drop(store);
         let again = Store::open(&url).await.unwrap();

@@ -25,6 +25,7 @@ pub(in super::super) struct Health {
     metrics: MetricsConfig,
     store: Mutex<Option<(Instant, bool)>>,
     pub(super) recent: super::availability::Kept,
+    pub(super) remembered: super::gate::Remembered,
 }
 
 impl Health {
@@ -35,6 +36,7 @@ impl Health {
             metrics: metrics.clone(),
             store: Mutex::default(),
             recent: Default::default(),
+            remembered: Default::default(),
         }
     }
 

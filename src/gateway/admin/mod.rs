@@ -4,8 +4,11 @@
 // A refusal is a whole answer, made once a request.
 #![allow(clippy::result_large_err)]
 
+mod acts;
 mod availability;
 mod badges;
+mod certificates;
+mod everywhere;
 mod gate;
 mod health;
 mod hosts;
@@ -19,12 +22,15 @@ mod status;
 mod users;
 
 use super::{Shared, api};
+pub(super) use acts::{Act, Done, here};
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
+pub(super) use everywhere::{View, own as own_view};
+pub(super) use gate::Asker;
 pub(super) use health::Health;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -40,6 +46,8 @@ fn routes() -> Vec<Route> {
     vec![
         ("/openapi.json", &["get"], get(openapi::document)),
         ("/gateway", &["get"], get(status::gateway)),
+        ("/gateways", &["get"], get(everywhere::list)),
+        ("/gateways/{name}/drain", &["post"], post(everywhere::drain)),
         ("/recordings", &["get"], get(recordings::list)),
         ("/recordings/{name}", &["get"], get(recordings::fetch)),
         ("/sessions", &["get"], get(sessions::list)),
@@ -51,6 +59,8 @@ fn routes() -> Vec<Route> {
         ("/remote-hosts", &["get", "post"], get(remote_hosts::list).post(remote_hosts::add)),
         ("/remote-hosts/{name}", &["put", "delete"], put(remote_hosts::change).delete(remote_hosts::remove)),
         ("/remote-host-tests", &["post"], post(remote_hosts::test)),
+        ("/certificates", &["get"], get(certificates::list)),
+        ("/certificates/{protocol}/{host}", &["delete"], delete(certificates::forget)),
         ("/sessions/{name}/shadow", &["post"], post(sessions::shadow)),
         ("/availability", &["get"], get(availability::show)),
         ("/users", &["get", "post"], get(users::list).post(users::add)),

@@ -1,7 +1,10 @@
 //! The API's description for programs.
 
 use super::super::api::answer;
-use super::{availability, badges, hosts, recordings, remote_hosts, seats, sessions, status, users};
+use super::{
+    availability, badges, certificates, everywhere, hosts, recordings, remote_hosts, seats, sessions, status,
+    users,
+};
 use axum::response::Response;
 use serde_json::json;
 use utoipa::OpenApi;
@@ -17,6 +20,8 @@ use utoipa::OpenApi;
     paths(
         document,
         status::gateway,
+        everywhere::list,
+        everywhere::drain,
         availability::show,
         recordings::list,
         recordings::fetch,
@@ -31,6 +36,8 @@ use utoipa::OpenApi;
         remote_hosts::change,
         remote_hosts::remove,
         remote_hosts::test,
+        certificates::list,
+        certificates::forget,
         sessions::shadow,
         users::list,
         users::add,

@@ -20,6 +20,8 @@ pub(super) struct Problem {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Session {
     pub name: String,
+    /// The gateway that has it. Empty: this one, which has no name.
+    pub gateway: String,
     pub title: String,
     /// live or waiting
     pub state: &'static str,
@@ -38,7 +40,55 @@ pub(super) struct Session {
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct Sessions {
-    pub sessions: Vec<Session>,
+    #[schema(value_type = Vec<Session>)]
+    pub sessions: Vec<serde_json::Value>,
+    /// The gateway that answers; null: it is the only one.
+    pub here: Option<String>,
+    /// false: the database does not answer, and only this gateway's are here.
+    pub whole: bool,
+}
+
+/// Which of several gateways is asked; without, this one or the one that has the session.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AtWish {
+    #[serde(default)]
+    pub gateway: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Gateways {
+    /// Whether several gateways can share this one's database.
+    pub shared: bool,
+    /// false: the database does not answer, and only this gateway is here.
+    pub database: bool,
+    pub gateways: Vec<GatewayState>,
+}
+
+/// One of the gateways of a database. Times are in milliseconds since 1970.
+#[derive(Serialize, ToSchema)]
+pub(super) struct GatewayState {
+    pub name: String,
+    /// The gateway that answers.
+    pub here: bool,
+    /// there, draining, or gone
+    pub state: &'static str,
+    /// null: it has not told of itself.
+    pub version: Option<String>,
+    /// As others reach it.
+    pub address: String,
+    pub started_at: Option<i64>,
+    /// Its last sign of life.
+    pub seen_at: i64,
+    pub sessions: usize,
+    pub viewers: usize,
+    /// Hosts with a link there.
+    pub hosts: usize,
+    /// How many sessions it can have.
+    pub most_sessions: usize,
+    /// When it said so.
+    pub told_at: Option<i64>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -69,7 +119,18 @@ pub(super) struct EndWish {
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct Hosts {
-    pub hosts: Vec<HostStatus>,
+    pub hosts: Vec<HostAt>,
+    /// false: the database does not answer, and only links to this gateway are here.
+    pub whole: bool,
+}
+
+/// A host, and the gateways that it has a link with.
+#[derive(Serialize, ToSchema)]
+pub(super) struct HostAt {
+    #[serde(flatten)]
+    #[schema(value_type = HostStatus)]
+    pub status: serde_json::Value,
+    pub gateways: Vec<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -143,6 +204,26 @@ pub(super) struct RemoteHostTest {
 pub(super) struct Seen {
     pub name: &'static str,
     pub value: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Certificates {
+    pub certificates: Vec<HostCertificate>,
+}
+
+/// A certificate that a host without chevet showed at first use.
+#[derive(Serialize, ToSchema)]
+pub(super) struct HostCertificate {
+    /// rdp or vnc
+    pub protocol: String,
+    /// HOST:PORT
+    pub host: String,
+    /// The SHA-256, as hexadecimal digits.
+    pub fingerprint: String,
+    /// Milliseconds since 1970.
+    pub first_at: i64,
+    /// The gateway that saw it; empty: the only one.
+    pub gateway: String,
 }
 
 #[derive(Serialize, ToSchema)]

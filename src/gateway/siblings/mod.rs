@@ -5,14 +5,17 @@
 
 mod fence;
 mod hold;
+mod orders;
 
 pub(super) use fence::{Fence, Fenced};
 pub(super) use hold::{OPENS_AGAIN, hold};
+pub(super) use orders::{Ordered, Views, tell_of_itself};
 
 use super::config::SiblingsConfig;
 use super::people::People;
 use super::registry::Dismissed;
 use super::{SessionConfig, Shared};
+use super::{certificates, hosts};
 use crate::clock;
 use crate::identity::new_id;
 use crate::identity::ticket::Claims;
@@ -43,6 +46,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// A gateway that goes waits this long for its sessions to go on elsewhere.
 const DRAINS_WITHIN: Duration = Duration::from_secs(30);
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// A gateway that is gone is shown for so long.
+const SHOWN_GONE_MS: i64 = 24 * 3_600_000;
 /// The viewers of a session that has gone elsewhere have this long to follow it.
 const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
 /// After edges were asked to bring somebody elsewhere, it takes so long until they do.
@@ -76,6 +81,14 @@ enum Told {
     Session(String),
     /// A host that an administrator added, changed or removed.
     RemoteHosts,
+    /// An administrator looks at all gateways.
+    Look,
+    /// Something is asked of the gateway of this start.
+    Orders(String),
+    /// A host that starts applications is given no new sessions, or some again.
+    HostDrained { host: String, drained: bool },
+    /// An administrator has forgotten a host's certificate.
+    CertificateForgotten { protocol: String, host: String },
     /// A sign-in's viewers must go.
     Dismissed { by: String, sign_in: String, code: u32, reason: String },
     /// Somebody known, at this address outside, looks for a session that the gateway of this start has.
@@ -131,6 +144,8 @@ pub(super) struct Siblings {
     port: Option<u16>,
     draining: AtomicBool,
     drain_asked: Notify,
+    /// Somebody looks at all gateways.
+    looked_at: Notify,
     fence: Arc<Fence>,
     /// Since when the database has answered without a pause.
     well_since: Mutex<Option<Instant>>,
@@ -164,6 +179,7 @@ impl Siblings {
             port,
             draining: AtomicBool::new(false),
             drain_asked: Notify::new(),
+            looked_at: Notify::new(),
             fence: Arc::new(Fence::new()),
             well_since: Mutex::new(None),
             others: watch::channel(Vec::new()).0,
@@ -300,7 +316,7 @@ impl Siblings {
     }
 
     /// Whether there is another gateway to go on at.
-    fn has_others(&self) -> bool {
+    pub fn has_others(&self) -> bool {
         self.others.borrow().iter().any(|other| !other.draining)
     }
 
@@ -336,6 +352,22 @@ impl Siblings {
             self.tell(&Told::Gateways).await
         };
         let _ = in_time(gone).await;
+    }
+
+    /// A host was drained here, or no longer is.
+    pub async fn tell_drained(&self, host: &str, drained: bool) {
+        let told = Told::HostDrained { host: host.to_owned(), drained };
+        if let Err(error) = in_time(self.tell(&told)).await {
+            tracing::warn!(error, host, "other gateways could not be told that a host was drained");
+        }
+    }
+
+    /// A host's certificate was forgotten here.
+    pub async fn tell_forgotten(&self, protocol: &str, host: &str) {
+        let told = Told::CertificateForgotten { protocol: protocol.to_owned(), host: host.to_owned() };
+        if let Err(error) = in_time(self.tell(&told)).await {
+            tracing::warn!(error, host, "other gateways could not be told that a certificate was forgotten");
+        }
     }
 
     async fn tell(&self, told: &Told) -> Result<(), StoreError> {
@@ -516,11 +548,14 @@ pub(super) async fn beat(shared: Arc<Shared>, siblings: Arc<Siblings>, tcp_port:
         if beaten.is_ok() {
             look(&shared, &siblings).await;
             siblings.fence.looked(began);
+            orders::obey(&shared, &siblings).await;
         }
         well = beaten.is_ok();
         if tidied.elapsed() > TIDY_EVERY {
             tidied = Instant::now();
             let _ = in_time(siblings.store.forget_tickets()).await;
+            let _ = in_time(siblings.store.forget_gateways(SHOWN_GONE_MS)).await;
+            look_at_drained(&shared, &siblings).await;
         }
         sleep(BEAT).await;
     }
@@ -567,6 +602,11 @@ async fn on_told(shared: &Arc<Shared>, siblings: &Arc<Siblings>, told: Told) {
         Told::Drain(name) if name == siblings.name => siblings.drain_asked.notify_one(),
         Told::Drain(_) => {}
         Told::RemoteHosts => siblings.news.notify_waiters(),
+        Told::Look => siblings.is_looked_at(),
+        Told::Orders(start_id) if start_id == siblings.start_id => orders::obey(shared, siblings).await,
+        Told::Orders(_) => {}
+        Told::CertificateForgotten { protocol, host } => certificates::forget_here(shared, &protocol, &host),
+        Told::HostDrained { host, drained } => drain_host(shared, &host, drained).await,
         Told::Session(session) => {
             siblings.news.notify_waiters();
             let told = siblings.held().get(&session).is_some_and(|held| held.told);
@@ -587,6 +627,19 @@ async fn on_told(shared: &Arc<Shared>, siblings: &Arc<Siblings>, told: Told) {
             }
         }
         Told::Outside { .. } => {}
+    }
+}
+
+/// A host is given no new sessions at any gateway, or some again.
+async fn drain_host(shared: &Shared, host: &str, drained: bool) {
+    shared.hosts.drain(host, drained);
+    hosts::drain_told(shared, host).await;
+}
+
+/// Takes in which hosts are drained, for whom was not told.
+async fn look_at_drained(shared: &Shared, siblings: &Siblings) {
+    for host in in_time(siblings.store.hosts()).await.unwrap_or_default() {
+        drain_host(shared, &host.name, host.drained != 0).await;
     }
 }
 

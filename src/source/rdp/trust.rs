@@ -102,10 +102,11 @@ impl Examiner {
                 Ok(Known::New) => Verdict::First,
                 Ok(Known::Same) => Verdict::Believed,
                 Ok(Known::Other(before)) => Verdict::Refused(format!(
-                    "its certificate has changed: it is {} and was {}. If the host was set up anew, an operator removes \
-                     its line from known_rdp_hosts; else somebody may be listening",
+                    "its certificate has changed: it is {} and was {}. If the host was set up anew, {}; else \
+                     somebody may be listening",
                     fingerprint_text(&shown),
-                    fingerprint_text(&before)
+                    fingerprint_text(&before),
+                    known.remedy("known_rdp_hosts")
                 )),
                 Err(error) => Verdict::Refused(format!(
                     "its certificate could not be compared with the last one: {error}"

@@ -104,8 +104,9 @@ impl Trust {
                 Ok(Known::Same) => Ok(()),
                 Ok(Known::Other(before)) => Err(format!(
                     "the VNC server's certificate has changed: it is {text} and was {}. If the server was set up anew, \
-                     an operator removes its line from known_vnc_hosts; else somebody may stand between",
-                    fingerprint_text(&before)
+                     {}; else somebody may stand between",
+                    fingerprint_text(&before),
+                    known.remedy("known_vnc_hosts")
                 )),
                 Err(error) => Err(format!(
                     "the VNC server's certificate could not be compared with the last one: {error}"

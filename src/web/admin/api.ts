@@ -18,6 +18,8 @@ export interface Viewer {
 
 export interface Session {
   name: string;
+  /** The gateway that has it; empty: the only one. */
+  gateway: string;
   title: string;
   state: "live" | "waiting";
   waiting_for: string;
@@ -43,6 +45,24 @@ export interface Host {
   cpu_per_mille: number;
   memory_free_mib: number;
   applications: string[];
+  /** Those that it has a link with. */
+  gateways: string[];
+}
+
+/** One of the gateways of the database. Times are in milliseconds since 1970. */
+export interface GatewayState {
+  name: string;
+  here: boolean;
+  state: "there" | "draining" | "gone";
+  version: string | null;
+  address: string;
+  started_at: number | null;
+  seen_at: number;
+  sessions: number;
+  viewers: number;
+  hosts: number;
+  most_sessions: number;
+  told_at: number | null;
 }
 
 export interface RemoteHost {
@@ -75,6 +95,15 @@ export interface RemoteHostStatus {
   waiting_for: string;
   sessions: number;
   problem: string | null;
+}
+
+/** A certificate that a host showed at first use. */
+export interface Certificate {
+  protocol: string;
+  host: string;
+  fingerprint: string;
+  first_at: number;
+  gateway: string;
 }
 
 export interface RemoteHostTest {
@@ -133,6 +162,7 @@ export interface User {
 }
 
 export interface Gateway {
+  name: string | null;
   version: string;
   protocol: string;
   started_at: number;
@@ -186,6 +216,9 @@ async function ask<T>(method: Method, path: string, body?: unknown, patience = P
 }
 
 const at = (name: string): string => encodeURIComponent(name);
+/** What is asked of the gateway that has a session. */
+const of = (session: Session, what: string): string =>
+  `api/admin/sessions/${at(session.name)}/${what}${session.gateway === "" ? "" : `?gateway=${at(session.gateway)}`}`;
 
 async function allSeats(): Promise<Seat[]> {
   const seats: Seat[] = [];
@@ -202,14 +235,15 @@ export const api = {
   signIn: (name: string, password: string, code: string) =>
     ask<Me>("POST", "api/sign-in", code === "" ? { name, password } : { name, password, code }),
   signOut: () => ask<null>("POST", "api/sign-out", {}),
-  sessions: async () => (await ask<{ sessions: Session[] }>("GET", "api/admin/sessions")).sessions,
-  message: (session: string, viewer: number | null, text: string) =>
-    ask<{ viewers: number }>("POST", `api/admin/sessions/${at(session)}/message`, viewer === null ? { text } : { text, viewer }),
-  end: (session: string, viewer: number | null, reason: string) =>
-    ask<{ viewers: number }>("POST", `api/admin/sessions/${at(session)}/end`, viewer === null ? { reason } : { reason, viewer }),
-  terminate: (session: string, reason: string) =>
-    ask<null>("POST", `api/admin/sessions/${at(session)}/terminate`, { reason }),
-  hosts: async () => (await ask<{ hosts: Host[] }>("GET", "api/admin/hosts")).hosts,
+  sessions: () => ask<{ sessions: Session[]; here: string | null; whole: boolean }>("GET", "api/admin/sessions"),
+  message: (session: Session, viewer: number | null, text: string) =>
+    ask<{ viewers: number }>("POST", of(session, "message"), viewer === null ? { text } : { text, viewer }),
+  end: (session: Session, viewer: number | null, reason: string) =>
+    ask<{ viewers: number }>("POST", of(session, "end"), viewer === null ? { reason } : { reason, viewer }),
+  terminate: (session: Session, reason: string) => ask<null>("POST", of(session, "terminate"), { reason }),
+  gateways: () => ask<{ shared: boolean; database: boolean; gateways: GatewayState[] }>("GET", "api/admin/gateways"),
+  drainGateway: (name: string) => ask<null>("POST", `api/admin/gateways/${at(name)}/drain`),
+  hosts: () => ask<{ hosts: Host[]; whole: boolean }>("GET", "api/admin/hosts"),
   drain: (host: string, drained: boolean) => ask<null>("POST", `api/admin/hosts/${at(host)}/drain`, { drained }),
   remoteHosts: async () => (await ask<{ hosts: RemoteHostStatus[] }>("GET", "api/admin/remote-hosts")).hosts,
   addRemoteHost: (host: RemoteHost, password: string) =>
@@ -219,6 +253,8 @@ export const api = {
   removeRemoteHost: (name: string) => ask<null>("DELETE", `api/admin/remote-hosts/${at(name)}`),
   testRemoteHost: (host: RemoteHost, password: string) =>
     ask<RemoteHostTest>("POST", "api/admin/remote-host-tests", password === "" ? { host } : { host, password }, TEST_PATIENCE_MS),
+  certificates: async () => (await ask<{ certificates: Certificate[] }>("GET", "api/admin/certificates")).certificates,
+  forgetCertificate: ({ protocol, host }: Certificate) => ask<null>("DELETE", `api/admin/certificates/${at(protocol)}/${at(host)}`),
   users: (after: string) => ask<{ users: User[]; next: string | null }>("GET", `api/admin/users?limit=100&after=${at(after)}`),
   addUser: (user: { name: string; title: string; role: Role; groups: string[]; password?: string }) =>
     ask<User>("POST", "api/admin/users", user),

@@ -3,6 +3,7 @@
 import { element } from "../page/dom.ts";
 import { type Host, api } from "./api.ts";
 import { ask } from "./ask.ts";
+import { CertificatesList } from "./certificates.ts";
 import { button, make, words, write } from "./dom.ts";
 import { bytes, elapsed } from "./format.ts";
 import { RemoteHostsList } from "./remote-hosts.ts";
@@ -18,7 +19,10 @@ export function stateOf(host: Host): State {
 export class HostsTab {
   private readonly rows: Rows<Host>;
   private readonly remote: RemoteHostsList;
+  private readonly certificates: CertificatesList;
   private hosts: Host[] | null = null;
+  /** Without the database only links to this gateway are known. */
+  private whole = true;
 
   constructor(
     private readonly mayChange: () => boolean,
@@ -26,16 +30,18 @@ export class HostsTab {
   ) {
     this.rows = new Rows(element("hosts-rows", HTMLElement), (host) => host.name, (host) => this.rowOf(host));
     this.remote = new RemoteHostsList(mayChange, say);
+    this.certificates = new CertificatesList(mayChange, say);
   }
 
   async load(): Promise<void> {
-    [this.hosts] = await Promise.all([api.hosts(), this.remote.load()]);
+    [{ hosts: this.hosts, whole: this.whole }] = await Promise.all([api.hosts(), this.remote.load(), this.certificates.load()]);
     this.render();
   }
 
   speakAgain(): void {
     this.rows.forget();
     this.remote.speakAgain();
+    this.certificates.speakAgain();
     this.render();
   }
 
@@ -43,6 +49,7 @@ export class HostsTab {
     this.hosts = null;
     this.rows.forget();
     this.remote.forget();
+    this.certificates.forget();
   }
 
   private render(): void {
@@ -50,7 +57,7 @@ export class HostsTab {
     const hosts = this.hosts ?? [];
     this.rows.show(hosts);
     element("hosts-table", HTMLTableElement).hidden = hosts.length === 0;
-    write(element("hosts-note", HTMLParagraphElement), this.hosts === null ? all.loading : hosts.length === 0 ? all.noHosts : "");
+    write(element("hosts-note", HTMLParagraphElement), this.hosts === null ? all.loading : !this.whole ? all.onlyThis : hosts.length === 0 ? all.noHosts : "");
   }
 
   private rowOf(first: Host): Row<Host> {
@@ -67,7 +74,7 @@ export class HostsTab {
       host = newer;
       const all = words();
       write(name, host.name);
-      write(from, [host.software, host.peer].filter((part) => part !== "").join(" · "));
+      write(from, [host.software, host.peer, host.gateways.join(", ")].filter((part) => part !== "").join(" · "));
       const is = stateOf(host);
       write(state, all[is]);
       state.classList.toggle("waiting", is !== "hostHere");

@@ -10,6 +10,7 @@ import { ApiError, type Me, api } from "./api.ts";
 import { problemOf } from "./ask.ts";
 import { speak, words, write } from "./dom.ts";
 import { AvailabilityTab } from "./availability.ts";
+import { GatewaysTab } from "./gateways.ts";
 import { HealthTab } from "./health.ts";
 import { HostsTab } from "./hosts.ts";
 import { PeopleTab } from "./people.ts";
@@ -20,7 +21,7 @@ import type { PlainWord } from "./words.ts";
 const LANGUAGE = "chevet.language";
 const ASK_EVERY_MS = 2000;
 const SAID_MS = 6000;
-const TABS = ["sessions", "people", "seats", "hosts", "availability", "health"] as const;
+const TABS = ["sessions", "people", "seats", "hosts", "availability", "health", "gateways"] as const;
 type TabName = (typeof TABS)[number];
 
 let me: Me | null = null;
@@ -38,6 +39,7 @@ const tabs = {
   sessions: new SessionsTab(mayChange, say),
   people: new PeopleTab(mayChange, say, failed),
   health: new HealthTab(),
+  gateways: new GatewaysTab(mayChange, say),
   hosts: new HostsTab(mayChange, say),
   seats: new SeatsTab(mayChange, say),
   availability: new AvailabilityTab(),

@@ -14,7 +14,7 @@ const COLUMNS = 7;
 /** Sessions with a viewer of this filter, or that themselves match it with all of their viewers. */
 export function filtered(sessions: readonly Session[], filter: string): Session[] {
   return sessions.flatMap((session) => {
-    const own = [session.name, session.title, session.host ?? "", session.owner ?? ""];
+    const own = [session.name, session.title, session.gateway, session.host ?? "", session.owner ?? ""];
     if (matches(filter, own)) return [session];
     const viewers = session.viewers.filter((viewer) => matches(filter, [...own, viewer.title, viewer.seat, viewer.road]));
     return viewers.length === 0 ? [] : [{ ...session, viewers }];
@@ -24,6 +24,10 @@ export function filtered(sessions: readonly Session[], filter: string): Session[
 export class SessionsTab {
   private readonly rows: Rows<Session>;
   private sessions: Session[] | null = null;
+  /** Without the database only this gateway's are known. */
+  private whole = true;
+  /** This gateway's name, if there can be others. */
+  private here: string | null = null;
   private readonly filter = element("filter-sessions", HTMLInputElement);
 
   constructor(
@@ -31,12 +35,12 @@ export class SessionsTab {
     private readonly say: (text: string) => void,
   ) {
     const table = element("sessions-table", HTMLTableElement);
-    this.rows = new Rows(table, (session) => session.name, (session) => this.groupOf(session), table.tHead);
+    this.rows = new Rows(table, (session) => JSON.stringify([session.gateway, session.name]), (session) => this.groupOf(session), table.tHead);
     this.filter.addEventListener("input", () => this.render());
   }
 
   async load(): Promise<void> {
-    this.sessions = await api.sessions();
+    ({ sessions: this.sessions, whole: this.whole, here: this.here } = await api.sessions());
     this.render();
   }
 
@@ -56,7 +60,8 @@ export class SessionsTab {
     this.rows.show(shown);
     element("sessions-table", HTMLTableElement).hidden = shown.length === 0;
     const note = this.sessions === null ? words().loading : all.length === 0 ? words().noSessions : shown.length === 0 ? words().noMatch : "";
-    write(element("sessions-note", HTMLParagraphElement), note);
+    const partly = this.sessions === null || this.whole ? "" : words().onlyThis;
+    write(element("sessions-note", HTMLParagraphElement), [partly, note].filter((part) => part !== "").join(" "));
     const viewers = all.flatMap((session) => session.viewers);
     const exact = viewers.filter((viewer) => viewer.exactness === "exact").length;
     const tile = (id: string, text: string): void => write(element(id, HTMLElement), text);
@@ -71,6 +76,7 @@ export class SessionsTab {
     const title = make("span", { className: "strong" });
     const facts = make("span", { className: "soft" });
     const state = make("span", { className: "state" });
+    const gateway = make("span", { className: "chip" });
     const actions = make("td", { className: "acts" });
     let session = first;
     const whole = (): string => words().everybodyIn(titleOf(session));
@@ -81,7 +87,7 @@ export class SessionsTab {
     ];
     const terminate = button(words().terminate, "small grave-text", () => this.askTerminate(session));
     if (this.mayChange()) actions.append(...buttons, terminate);
-    const head = make("th", { scope: "rowgroup", colSpan: COLUMNS - 1 }, title, facts, state);
+    const head = make("th", { scope: "rowgroup", colSpan: COLUMNS - 1 }, title, facts, gateway, state);
     const body = make("tbody", {}, make("tr", { className: "head" }, head, actions));
     const nobody = make("tr", { className: "empty" }, make("td", { colSpan: COLUMNS, textContent: words().nobody }));
     body.append(nobody);
@@ -92,9 +98,13 @@ export class SessionsTab {
       write(facts, `${session.name === titleOf(session) ? "" : `${session.name} · `}${session.width} × ${session.height}${session.host == null ? "" : ` · ${session.host} · ${session.owner ?? ""}`}`);
       write(state, session.state === "live" ? words().live : words().waiting(session.waiting_for));
       state.classList.toggle("waiting", session.state !== "live");
+      gateway.hidden = this.here === null;
+      write(gateway, session.gateway);
       nobody.hidden = session.viewers.length > 0;
       terminate.hidden = session.host == null;
       for (const each of buttons) each.hidden = session.viewers.length === 0;
+      // Its user is asked by the gateway that has it.
+      if (this.here !== null && session.gateway !== this.here && buttons[0] !== undefined) buttons[0].hidden = true;
       viewers.show(session.viewers);
     };
     return { element: body, update };
@@ -136,7 +146,7 @@ export class SessionsTab {
       title: words().messageTo(whom),
       fields: [{ name: "text", label: words().messageLabel, kind: "area", most: MOST_MESSAGE, needed: true }],
       act: words().send,
-      run: async ({ text = "" }) => this.say(words().sent((await api.message(session.name, viewer, text)).viewers)),
+      run: async ({ text = "" }) => this.say(words().sent((await api.message(session, viewer, text)).viewers)),
     });
   }
 
@@ -149,7 +159,7 @@ export class SessionsTab {
       act: words().terminate,
       grave: true,
       run: async ({ reason = "" }) => {
-        await api.terminate(session.name, reason);
+        await api.terminate(session, reason);
         this.say(words().terminated);
         await this.load();
       },
@@ -164,7 +174,7 @@ export class SessionsTab {
       act: words().end,
       grave: true,
       run: async ({ reason = "" }) => {
-        this.say(words().endedCount((await api.end(session.name, viewer, reason)).viewers));
+        this.say(words().endedCount((await api.end(session, viewer, reason)).viewers));
         await this.load();
       },
     });

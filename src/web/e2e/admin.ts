@@ -126,3 +126,50 @@ export async function shadow({ page, say, args }: Run): Promise<void> {
   await until(tab, `globalThis.chevet?.state()?.exactness === "exact"`);
   say({ step: "watching", marks: await tab.evaluate("document.querySelectorAll('#stage .watermark').length"), url: tab.url() });
 }
+
+/** NAME PASSWORD VIEWER GATEWAY FOLDER: signs in at one of two gateways, ends a viewer of the other, empties that, and looks on without the database. */
+export async function several({ page, say, args, write }: Run): Promise<void> {
+  const [name = "", password = "", viewer = "", gateway = "", folder = ""] = args;
+  const picture = async (step: string): Promise<void> => {
+    write(`${folder}/${step}.png`, await page.screenshot({ type: "png" }));
+    say({ step, picture: `${folder}/${step}.png` });
+  };
+  const row = `[...document.querySelectorAll("#gateways-rows tr")].find((row) => row.querySelector(".strong").textContent === ${JSON.stringify(gateway)})`;
+  await until(page, `document.activeElement?.id === "admin-name"`);
+  await page.keyboard.type(name);
+  await page.keyboard.press("Tab");
+  await page.keyboard.type(password);
+  await page.keyboard.press("Enter");
+  await until(page, `[...document.querySelectorAll(".viewer")].some((row) => row.innerText.includes(${JSON.stringify(viewer)}))`);
+  await until(page, `document.querySelector(".head .chip")?.textContent === ${JSON.stringify(gateway)}`);
+  await picture("several-sessions");
+  await press(page, ".viewer .acts button:last-child");
+  await until(page, `document.activeElement?.name === "reason"`);
+  await page.keyboard.type("from elsewhere");
+  await page.keyboard.press("Enter");
+  await until(page, `document.querySelectorAll(".viewer").length === 0 && document.querySelector("dialog") === null`);
+  say({ step: "ended" });
+  await press(page, "#tab-hosts");
+  await until(page, `document.querySelectorAll("#certificates-rows tr").length === 1`);
+  await picture("several-certificates");
+  await press(page, "#certificates-rows .acts button");
+  await press(page, "dialog .grave");
+  await until(page, `document.querySelectorAll("#certificates-rows tr").length === 0 && document.querySelector("dialog") === null`);
+  await press(page, "#tab-sessions");
+  await page.keyboard.press("ArrowLeft");
+  await until(page, `document.querySelectorAll("#gateways-rows tr").length === 2 && ${row} !== undefined`);
+  await picture("several-gateways");
+  await page.evaluate(`${row}.querySelector("button").focus()`);
+  await page.keyboard.press("Enter");
+  await until(page, `document.activeElement?.className === "grave"`);
+  await picture("several-drain");
+  await page.keyboard.press("Enter");
+  await until(page, `${row} === undefined && document.querySelector("dialog") === null`);
+  say({ step: "drained" });
+  await until(page, `document.querySelector("#gateways-note").innerText !== ""`);
+  await picture("several-lost");
+  await press(page, "#tab-hosts");
+  await until(page, `document.querySelector("#hosts-note").innerText.match(/database|base de données/) !== null && document.querySelector("#certificates-note").innerText.match(/database|base de données/) !== null`);
+  await picture("several-lost-hosts");
+  say({ step: "lost", note: await page.evaluate(`document.querySelector("#gateways-note").innerText`), rows: await page.evaluate(`document.querySelectorAll("#gateways-rows tr").length`) });
+}

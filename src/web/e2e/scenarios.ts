@@ -1,7 +1,7 @@
 // What a run may do. Every scenario says its steps as JSON lines; files hold raw R, G, B, A bytes.
 
 import type { Page } from "puppeteer-core";
-import { administer, shadow } from "./admin.ts";
+import { administer, several, shadow } from "./admin.ts";
 import { replay } from "./replay.ts";
 import { kiosk } from "./kiosk.ts";
 import { pressAll } from "./typing.ts";
@@ -484,6 +484,7 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
   },
 
   administer,
+  several,
   shadow,
   replay,
 

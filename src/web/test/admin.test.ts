@@ -6,6 +6,7 @@ import { changeOf } from "../admin/people.ts";
 import { stateOf } from "../admin/hosts.ts";
 import { hostOf } from "../admin/remote-hosts.ts";
 import { type Row, Rows } from "../admin/rows.ts";
+import { loadOf } from "../admin/gateways.ts";
 import { filtered } from "../admin/sessions.ts";
 import { languages } from "../admin/words.ts";
 
@@ -13,7 +14,7 @@ const viewer = (id: number, title: string, seat: string): Viewer => ({
   id, title, seat, controls: true, road: "QUIC", round_trip_us: 0, exactness: "exact", bytes: 0, attached_ms: 0, silent_ms: 0,
 });
 const session = (name: string, viewers: Viewer[]): Session =>
-  ({ name, title: `Title of ${name}`, state: "live", waiting_for: "", width: 1, height: 1, viewers });
+  ({ name, gateway: "", title: `Title of ${name}`, state: "live", waiting_for: "", width: 1, height: 1, viewers });
 
 test("figures are written as each language writes them", () => {
   assert.equal(bytes(999, languages.en), "999 B");
@@ -94,7 +95,7 @@ test("rows stay the same elements, in the order of their values, behind what sta
 
 test("a host is away, draining or here", () => {
   const host = (connected: boolean, draining: boolean): Host => ({
-    name: "app-1", connected, draining, drained: draining, software: "", peer: "", seen_at: 0, sessions: 0, capacity: 1, cpu_per_mille: 0, memory_free_mib: 0, applications: [],
+    name: "app-1", connected, draining, drained: draining, software: "", peer: "", seen_at: 0, sessions: 0, capacity: 1, cpu_per_mille: 0, memory_free_mib: 0, applications: [], gateways: [],
   });
   assert.deepEqual([host(true, false), host(true, true), host(false, true)].map(stateOf), ["hostHere", "hostDraining", "hostAway"]);
 });
@@ -109,4 +110,10 @@ test("a host without chevet is what was typed, and what was not asked is as in a
   assert.equal(hostOf({ ...realm, protocol: "vnc" }, "a").kerberos, undefined);
   assert.equal(hostOf({ idle_minutes: "" }, "a").idle_minutes, null);
   assert.equal(hostOf({ idle_minutes: "soon" }, "a").idle_minutes, -1);
+});
+
+test("a gateway's sessions are told with the part of those that it can have", () => {
+  const gateway = (sessions: number, told_at: number | null, state: "there" | "gone" = "there"): string =>
+    loadOf({ name: "a", here: false, state, version: null, address: "", started_at: null, seen_at: 0, sessions, viewers: 0, hosts: 0, most_sessions: 4096, told_at });
+  assert.deepEqual([gateway(0, 1), gateway(3, 1), gateway(2048, 1), gateway(0, null), gateway(3, 1, "gone")], ["0 (0 %)", "3 (< 1 %)", "2048 (50 %)", "–", "3"]);
 });

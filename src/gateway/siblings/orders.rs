@@ -1,0 +1,195 @@
+//! What gateways tell administrators of themselves, and what administrators at one gateway ask of another: rows of the
+//! database, announced, and looked for at every beat.
+
+use super::super::Shared;
+use super::super::admin::{self, Act, Asker, Done, View};
+use super::{Address, LASTS, Siblings, Told, in_time};
+use crate::clock;
+use crate::identity::{Person, new_id};
+use crate::store::{GatewayRow, Order, Role};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+/// A gateway tells of itself when somebody looks, and so often in any case.
+const TELLS_EVERY: Duration = Duration::from_secs(15);
+/// What was told so recently is new.
+const NEW: Duration = Duration::from_millis(500);
+/// Whoever looks waits so long for what is new.
+const LOOKS_FOR: Duration = Duration::from_millis(700);
+/// A gateway that was asked has so long to answer, and to begin.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(6);
+const LOOK_AGAIN: Duration = Duration::from_millis(40);
+/// Bytes of what a gateway tells.
+const MOST_BYTES: usize = 4 << 20;
+
+/// What all gateways say of themselves.
+pub(in super::super) struct Views {
+    pub rows: Vec<Seen>,
+}
+
+/// A gateway, as the database has it.
+pub(in super::super) struct Seen {
+    pub name: String,
+    pub own: bool,
+    pub there: bool,
+    pub draining: bool,
+    /// As others reach it.
+    pub address: String,
+    pub silent_ms: i64,
+    /// What it said, so many milliseconds ago.
+    pub view: Option<View>,
+    pub view_ms: i64,
+}
+
+/// What came of something that was asked of another gateway.
+pub(in super::super) enum Ordered {
+    Done(Done),
+    NoGateway,
+    NoDatabase,
+    Silent { begun: bool },
+}
+
+/// Who asks what of another gateway.
+#[derive(Serialize, Deserialize)]
+struct Wish {
+    /// The gateway that was asked by an administrator.
+    at: String,
+    sign_in: String,
+    from: IpAddr,
+    act: Act,
+}
+
+impl Siblings {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// This gateway is to go.
+    pub fn ask_own_drain(&self) {
+        self.drain_asked.notify_one();
+    }
+
+    async fn rows(&self) -> Result<Vec<GatewayRow>, String> {
+        in_time(self.store.gateway_rows(LASTS.as_millis() as i64)).await
+    }
+
+    /// Asks the others to tell of themselves, and waits a little for it. `None`: the database does not answer.
+    pub async fn views(&self) -> Option<Views> {
+        in_time(self.tell(&Told::Look)).await.ok()?;
+        let end = Instant::now() + LOOKS_FOR;
+        loop {
+            let rows = self.rows().await.ok()?;
+            let old = |row: &GatewayRow| {
+                let there = row.silent_ms < LASTS.as_millis() as i64 && row.start_id != self.start_id;
+                there && !(0..NEW.as_millis() as i64).contains(&row.view_ms)
+            };
+            if Instant::now() >= end || !rows.iter().any(old) {
+                return Some(Views { rows: rows.into_iter().map(|row| self.seen(row)).collect() });
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn seen(&self, row: GatewayRow) -> Seen {
+        let address = serde_json::from_str::<Address>(&row.address);
+        Seen {
+            own: row.start_id == self.start_id,
+            there: row.silent_ms < LASTS.as_millis() as i64,
+            draining: row.draining != 0,
+            address: address.map(|it| format!("{}:{}", it.host, it.tcp_port)).unwrap_or_default(),
+            silent_ms: row.silent_ms,
+            view: serde_json::from_str(&row.view).ok(),
+            view_ms: row.view_ms,
+            name: row.name,
+        }
+    }
+
+    /// Has another gateway do something, and waits for what comes of it.
+    pub async fn order(&self, name: &str, asker: &Asker, act: &Act) -> Ordered {
+        let Ok(rows) = self.rows().await else { return Ordered::NoDatabase };
+        let there = |row: &&GatewayRow| row.name == name && row.silent_ms < LASTS.as_millis() as i64;
+        let Some(row) = rows.iter().find(there) else { return Ordered::NoGateway };
+        let sign_in = asker.person.sign_in.id.clone();
+        let wish = Wish { at: self.name.clone(), sign_in, from: asker.from, act: act.clone() };
+        let order = Order { id: new_id(), text: serde_json::to_string(&wish).unwrap_or_default() };
+        let asked = async {
+            self.store.order_gateway(&order, &row.start_id, ANSWERS_WITHIN.as_millis() as i64).await?;
+            self.tell(&Told::Orders(row.start_id.clone())).await
+        };
+        if in_time(asked).await.is_err() {
+            return Ordered::NoDatabase;
+        }
+        let end = Instant::now() + ANSWERS_WITHIN;
+        while Instant::now() < end {
+            let answer = in_time(self.store.order_answer(&order.id)).await.unwrap_or_default();
+            if let Ok(done) = serde_json::from_str(&answer) {
+                let _ = in_time(self.store.withdraw_order(&order.id)).await;
+                return Ordered::Done(done);
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        let begun = in_time(self.store.withdraw_order(&order.id)).await.unwrap_or(true);
+        Ordered::Silent { begun }
+    }
+
+    /// Somebody looks at this gateway from another one.
+    pub(super) fn is_looked_at(&self) {
+        self.looked_at.notify_one();
+    }
+}
+
+/// Tells of this gateway, for as long as it runs.
+pub(in super::super) async fn tell_of_itself(shared: Arc<Shared>, siblings: Arc<Siblings>) {
+    loop {
+        let mut view = admin::own_view(&shared).await;
+        let mut text = serde_json::to_string(&view).unwrap_or_default();
+        while text.len() > MOST_BYTES && !view.sessions.is_empty() {
+            view.sessions.truncate(view.sessions.len() / 2);
+            text = serde_json::to_string(&view).unwrap_or_default();
+        }
+        // That the database is away is told elsewhere.
+        let _ = in_time(siblings.store.keep_gateway_view(&siblings.name, &siblings.start_id, &text)).await;
+        tokio::select! {
+            () = siblings.looked_at.notified() => {}
+            () = sleep(TELLS_EVERY) => {}
+        }
+    }
+}
+
+/// Does what other gateways' administrators ask of this one: each once.
+pub(super) async fn obey(shared: &Arc<Shared>, siblings: &Arc<Siblings>) {
+    for order in in_time(siblings.store.take_orders(&siblings.start_id)).await.unwrap_or_default() {
+        let (shared, siblings) = (shared.clone(), siblings.clone());
+        tokio::spawn(async move {
+            let done = done(&shared, &order.text).await;
+            let text = serde_json::to_string(&done).unwrap_or_default();
+            if let Err(error) = in_time(siblings.store.answer_order(&order.id, &text)).await {
+                tracing::warn!(error, "another gateway could not be told what came of what it asked");
+            }
+        });
+    }
+}
+
+async fn done(shared: &Shared, text: &str) -> Done {
+    let Ok(Wish { at, sign_in, from, act }) = serde_json::from_str(text) else {
+        let reason = "this gateway does not know what is asked: it may be of another version";
+        return Done::refused(StatusCode::NOT_IMPLEMENTED, "unknown", reason);
+    };
+    // The other gateway's word is not enough: who asks must be signed in, and may still do so.
+    match administrator(shared, &sign_in).await {
+        Some(person) => admin::here(shared, &Asker { person, from, at: Some(at) }, act).await,
+        None => Done::refused(StatusCode::FORBIDDEN, "role", "your role does not allow this"),
+    }
+}
+
+async fn administrator(shared: &Shared, sign_in: &str) -> Option<Person> {
+    let identity = shared.people.as_ref()?.identity();
+    let now = clock::unix_ms();
+    let user = in_time(identity.still_there(sign_in, now)).await.ok()??;
+    let sign_in = in_time(identity.store().sign_in_by_id(sign_in, 0, now)).await.ok()??;
+    (user.role == Role::Administrator).then_some(Person { user, sign_in })
+}
