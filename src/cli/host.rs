@@ -25,6 +25,7 @@ use std::sync::Arc;
 ///   chevet host --display :1 --gateway gateway.example:4380 --name ward-3
 ///   chevet host --display :1 --gateway gw-1.example:4380 --gateway gw-2.example:4380 --name ward-3
 ///   chevet host --gateway gateway.example:4380 --name app-1 --offers record --offers imaging
+///   chevet host --gateway gw-1.example:4380 --gateway gw-2.example:4380 --name app-1 --offers record
 ///   chevet host --config /etc/chevet/host.toml
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
@@ -37,8 +38,8 @@ pub struct Host {
     /// The file with the display's cookie, as in XAUTHORITY
     #[arg(long, value_name = "FILE", requires = "display")]
     xauthority: Option<PathBuf>,
-    /// The gateway's address. With --display several may be given, of gateways that share a database: the session is at
-    /// the first one that can be had, and at another one when that is gone
+    /// The gateway's address. Several may be given, of gateways that share a database: a session is at one that can be
+    /// had, and at another one when that is gone
     #[arg(long, value_name = "HOST:PORT")]
     gateway: Vec<String>,
     /// What the session, or the host, is called: letters, digits, . - _
@@ -126,10 +127,9 @@ impl Host {
     async fn serve(self) -> Result<(), Failure> {
         let mut config = read(self.config.as_deref())?;
         let proxy = self.through.proxy()?;
-        if self.gateway.len() > 1 {
-            return Err("a host that starts applications has one gateway; give one --gateway".into());
+        if !self.gateway.is_empty() {
+            config.gateway = self.gateway;
         }
-        config.gateway = self.gateway.into_iter().next().unwrap_or(config.gateway);
         config.name = self.name.unwrap_or(config.name);
         config.offers.extend(self.offers);
         config.pin.extend(self.pin);
@@ -146,12 +146,13 @@ impl Host {
             std::future::pending::<()>().await;
         });
         let mut early = stop.clone();
-        let target = tokio::select! {
-            target = target(&config.gateway, &config.pin, &proxy) => target?,
+        let asked = config.gateway.iter().map(|gateway| target(gateway, &config.pin, &proxy));
+        let targets = tokio::select! {
+            targets = futures_util::future::try_join_all(asked) => targets?,
             _ = early.changed() => return Ok(()),
         };
         tracing::info!(name = config.name, key = key.text(), offers = ?config.offers, "this host");
-        let served = chevet::host::serve(config, target, key, stop).await;
+        let served = chevet::host::serve(config, targets, key, stop).await;
         drop(process);
         Ok(served?)
     }

@@ -1,4 +1,4 @@
-//! The host's own link to its gateway: what it offers, how busy it is, what it is ordered, what becomes of it. Sessions
+//! The host's own link to each of its gateways: what it offers, how busy it is, what it is ordered, what becomes of it. Sessions
 //! outlive this link; when it comes back they are announced, and those that the gateway does not want are ended.
 
 use super::config::{HostConfig, HostConfigError};
@@ -11,10 +11,10 @@ use crate::wire::{
     self, CloseCode, Control, EndReason, HostLoad, HostMessage, HostOffers, Role, Secret, Start,
 };
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -51,31 +51,44 @@ enum NoLink {
     Plain,
 }
 
-type Dialling = Pin<Box<dyn Future<Output = Result<(Link, Inbox), NoLink>> + Send>>;
+/// One of the gateways: all of them know this host and what it runs.
+struct Gateway {
+    target: Target,
+    link: Option<Link>,
+    /// Of its newest link.
+    number: u64,
+    heard_at: Instant,
+}
+
+/// What comes from a gateway.
+enum News {
+    Linked(Link),
+    Said(Incoming),
+    Lost(Closed),
+}
 
 struct Agent {
     config: Arc<HostConfig>,
-    target: Target,
+    gateways: Vec<Gateway>,
     key: HostKey,
     sessions: BTreeMap<String, Handle>,
     happened: mpsc::Sender<Happened>,
-    link: Option<Link>,
     /// Counts the links.
-    link_number: u64,
+    links: u64,
+    /// Since when there is no link to any gateway.
     linkless_since: Instant,
-    heard_at: Instant,
     draining_until: Option<Instant>,
     processors: Processors,
     cpu_per_mille: u32,
 }
 
-/// Offers applications to the gateway at `target` until it is asked to stop and no session is left.
+/// Offers applications to the gateways at `targets` until it is asked to stop and no session is left.
 ///
 /// # Errors
 /// When this machine cannot run sessions at all.
 pub async fn serve(
     config: HostConfig,
-    target: Target,
+    targets: Vec<Target>,
     key: HostKey,
     mut stop: watch::Receiver<Stop>,
 ) -> Result<(), ServeError> {
@@ -96,60 +109,38 @@ pub async fn serve(
     let (happened, mut happenings) = mpsc::channel(256);
     let mut agent = Agent {
         config: Arc::new(config),
-        target,
+        gateways: targets.into_iter().map(Gateway::new).collect(),
         key,
         sessions: BTreeMap::new(),
         happened,
-        link: None,
-        link_number: 0,
+        links: 0,
         linkless_since: Instant::now(),
-        heard_at: Instant::now(),
         draining_until: None,
         processors: Processors::now(),
         cpu_per_mille: 0,
     };
-    let mut inbox: Option<Inbox> = None;
-    let mut dialling: Option<Dialling> = None;
-    let mut pause = Duration::ZERO;
+    let (news, mut heard) = mpsc::channel(256);
+    let mut keeping = JoinSet::new();
+    for (at, gateway) in agent.gateways.iter().enumerate() {
+        keeping.spawn(keep_linked(at, gateway.target.clone(), news.clone()));
+    }
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         if agent.draining_until.is_some() && agent.sessions.is_empty() {
-            if let Some(link) = &agent.link {
+            keeping.abort_all();
+            for link in agent.gateways.iter().filter_map(|gateway| gateway.link.as_ref()) {
                 link.close(CloseCode::GOING_AWAY, "the host is going away");
-                // The farewell leaves.
-                sleep(Duration::from_millis(100)).await;
             }
+            // The farewell leaves.
+            sleep(Duration::from_millis(100)).await;
             return Ok(());
         }
-        if agent.link.is_none() && dialling.is_none() {
-            dialling = Some(Box::pin(dial_after(pause, agent.target.clone())));
-        }
         tokio::select! {
-            dialled = reached(&mut dialling) => {
-                dialling = None;
-                match dialled {
-                    Ok((link, messages)) => {
-                        agent.introduce(link);
-                        inbox = Some(messages);
-                    }
-                    Err(error) => {
-                        pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-                        tracing::warn!(%error, retry_in_ms = pause.as_millis() as u64, "no link to the gateway");
-                    }
-                }
-            }
-            message = heard(&mut inbox) => match message {
-                Ok(message) => {
-                    pause = Duration::ZERO;
-                    agent.on_message(message);
-                }
-                Err(closed) => {
-                    inbox = None;
-                    agent.lost(&closed);
-                    let refused = closed.by_peer && closed.code != CloseCode::GOING_AWAY;
-                    pause = if refused { LONGEST_PAUSE } else { (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE) };
-                }
+            Some((at, news)) = heard.recv() => match news {
+                News::Linked(link) => agent.introduce(at, link),
+                News::Said(message) => agent.on_message(at, message),
+                News::Lost(closed) => agent.lost(at, &closed),
             },
             Some(happened) = happenings.recv() => agent.on_happened(happened),
             _ = tick.tick() => agent.on_tick(),
@@ -162,25 +153,46 @@ pub async fn serve(
     }
 }
 
-async fn reached(dialling: &mut Option<Dialling>) -> Result<(Link, Inbox), NoLink> {
-    match dialling {
-        Some(dialling) => dialling.await,
-        None => std::future::pending().await,
+/// Keeps a link to one of the gateways, and passes on what comes from it.
+async fn keep_linked(at: usize, target: Target, news: mpsc::Sender<(usize, News)>) {
+    let mut pause = Duration::ZERO;
+    loop {
+        match dial_after(pause, &target).await {
+            Ok((link, mut inbox)) => {
+                if news.send((at, News::Linked(link))).await.is_err() {
+                    return;
+                }
+                let closed = loop {
+                    match inbox.next().await {
+                        Ok(message) => {
+                            pause = Duration::ZERO;
+                            if news.send((at, News::Said(message))).await.is_err() {
+                                return;
+                            }
+                        }
+                        Err(closed) => break closed,
+                    }
+                };
+                let refused = closed.by_peer && closed.code != CloseCode::GOING_AWAY;
+                pause = if refused { LONGEST_PAUSE } else { (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE) };
+                if news.send((at, News::Lost(closed))).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+                let gateway = target.host.as_str();
+                tracing::warn!(gateway, %error, retry_in_ms = pause.as_millis() as u64, "no link to the gateway");
+            }
+        }
     }
 }
 
-async fn heard(inbox: &mut Option<Inbox>) -> Result<Incoming, Closed> {
-    match inbox {
-        Some(inbox) => inbox.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn dial_after(pause: Duration, target: Target) -> Result<(Link, Inbox), NoLink> {
+async fn dial_after(pause: Duration, target: &Target) -> Result<(Link, Inbox), NoLink> {
     sleep(pause).await;
     let (link, inbox) = match target.tls {
-        true => dial_any(&target).await?,
-        false => dial(&target, Road::Quic).await?,
+        true => dial_any(target).await?,
+        false => dial(target, Road::Quic).await?,
     };
     if link.exporter().is_none() {
         link.close(CloseCode::DONE, "no TLS");
@@ -189,15 +201,35 @@ async fn dial_after(pause: Duration, target: Target) -> Result<(Link, Inbox), No
     Ok((link, inbox))
 }
 
-impl Agent {
+impl Gateway {
+    fn new(target: Target) -> Gateway {
+        Gateway { target, link: None, number: 0, heard_at: Instant::now() }
+    }
+
     fn tell(&self, message: HostMessage) {
         if let Some(link) = &self.link {
             link.control(&Control::Host(message));
         }
     }
+}
+
+impl Agent {
+    /// Tells all gateways.
+    fn tell_all(&self, message: &HostMessage) {
+        self.gateways.iter().for_each(|gateway| gateway.tell(message.clone()));
+    }
+
+    /// Whether the link on which something was ordered is still there.
+    fn has(&self, (at, number): (usize, u64)) -> bool {
+        self.gateways[at].number == number && self.gateways[at].link.is_some()
+    }
+
+    fn is_alone(&self) -> bool {
+        self.gateways.iter().all(|gateway| gateway.link.is_none())
+    }
 
     /// The first words on a new link.
-    fn introduce(&mut self, link: Link) {
+    fn introduce(&mut self, at: usize, link: Link) {
         let exporter = link.exporter().unwrap_or_default();
         let proof = self.key.prove(&exporter, &self.config.name);
         link.control(&Control::Hello {
@@ -206,49 +238,55 @@ impl Agent {
             role: Role::Host,
             software: software(),
         });
-        self.link_number += 1;
-        self.heard_at = Instant::now();
-        self.link = Some(link);
-        self.tell(HostMessage::Offers(HostOffers {
+        self.links += 1;
+        let offers = HostOffers {
             host: self.config.name.clone(),
             key: self.key.public(),
             proof: Secret(proof),
             capacity: self.config.capacity,
             applications: self.config.offers.clone(),
             running: self.sessions.values().filter(|it| it.up).map(|it| it.announced.clone()).collect(),
-        }));
-        self.tell_load();
+        };
+        let load = self.load();
+        let gateway = &mut self.gateways[at];
+        (gateway.number, gateway.heard_at, gateway.link) = (self.links, Instant::now(), Some(link));
+        gateway.tell(HostMessage::Offers(offers));
+        gateway.tell(HostMessage::Load(load));
     }
 
-    fn lost(&mut self, closed: &Closed) {
-        self.link = None;
-        self.linkless_since = Instant::now();
+    fn lost(&mut self, at: usize, closed: &Closed) {
+        self.gateways[at].link = None;
+        if self.is_alone() {
+            self.linkless_since = Instant::now();
+        }
+        let gateway = self.gateways[at].target.host.as_str();
         match closed.code {
             CloseCode::REFUSED => tracing::error!(
+                gateway,
                 reason = %closed,
                 "the gateway refuses this host; there: chevet hosts --config FILE add {} {}",
                 self.config.name,
                 self.key.text()
             ),
-            _ => tracing::warn!(reason = %closed, "the link to the gateway ended; dialling again"),
+            _ => tracing::warn!(gateway, reason = %closed, "the link to the gateway ended; dialling again"),
         }
     }
 
-    fn on_message(&mut self, message: Incoming) {
-        self.heard_at = Instant::now();
+    fn on_message(&mut self, at: usize, message: Incoming) {
+        self.gateways[at].heard_at = Instant::now();
         let Incoming::Control(message) = message else { return };
         match message {
             Control::Welcome { software, .. } => {
                 tracing::info!(software, host = self.config.name, "connected to the gateway");
             }
-            Control::Host(HostMessage::Start(order)) => self.on_order(*order),
+            Control::Host(HostMessage::Start(order)) => self.on_order(at, *order),
             Control::Host(HostMessage::End { session, reason }) => {
                 if let Some(handle) = self.sessions.get(&session) {
                     handle.end(reason);
                 }
             }
             Control::Ping { number, time_us } => {
-                if let Some(link) = &self.link {
+                if let Some(link) = &self.gateways[at].link {
                     let now = crate::clock::now_us();
                     link.control(&Control::Pong { number, ping_time_us: time_us, time_us: now });
                 }
@@ -257,7 +295,7 @@ impl Agent {
         }
     }
 
-    fn on_order(&mut self, order: Start) {
+    fn on_order(&mut self, at: usize, order: Start) {
         let refused = match () {
             () if self.draining_until.is_some() => Some("this host is being taken out of service"),
             () if self.sessions.len() >= self.config.capacity as usize => Some("this host is full"),
@@ -268,32 +306,37 @@ impl Agent {
             () => None,
         };
         if let Some(error) = refused {
-            return self.tell(HostMessage::Started { request: order.request, error: error.into() });
+            let refused = HostMessage::Started { request: order.request, error: error.into() };
+            return self.gateways[at].tell(refused);
         }
         let name = order.session.clone();
-        let (config, target) = (self.config.clone(), self.target.clone());
-        let handle = running::start(order, self.link_number, config, target, self.happened.clone());
+        // Whoever ordered it waits for it.
+        let mut targets: Vec<Target> = self.gateways.iter().map(|gateway| gateway.target.clone()).collect();
+        targets[..=at].rotate_right(1);
+        let ordered_on = (at, self.gateways[at].number);
+        let handle = running::start(order, ordered_on, self.config.clone(), targets, self.happened.clone());
         self.sessions.insert(name, handle);
     }
 
     fn on_happened(&mut self, happened: Happened) {
         match happened {
             Happened::Up { session } => {
-                let now = self.link_number;
                 let Some(handle) = self.sessions.get_mut(&session) else { return };
                 handle.up = true;
-                let request = handle.request;
-                if handle.ordered_on == now && self.link.is_some() {
-                    self.tell(HostMessage::Started { request, error: String::new() });
-                } else {
+                let (request, ordered_on) = (handle.request, handle.ordered_on);
+                if self.has(ordered_on) {
+                    let started = HostMessage::Started { request, error: String::new() };
+                    self.gateways[ordered_on.0].tell(started);
+                } else if let Some(handle) = self.sessions.get(&session) {
                     // Whoever ordered it does not wait any more.
                     handle.end(EndReason::Unwanted);
                 }
             }
             Happened::NotStarted { session, error } => {
                 let Some(handle) = self.sessions.get(&session) else { return };
-                if handle.ordered_on == self.link_number {
-                    self.tell(HostMessage::Started { request: handle.request, error });
+                if self.has(handle.ordered_on) {
+                    let failed = HostMessage::Started { request: handle.request, error };
+                    self.gateways[handle.ordered_on.0].tell(failed);
                 }
             }
             Happened::Ended { session, reason, text } => {
@@ -301,7 +344,7 @@ impl Agent {
                 if let Some(handle) = self.sessions.get_mut(&session) {
                     handle.up = false;
                 }
-                self.tell(HostMessage::Ended { session, reason, text });
+                self.tell_all(&HostMessage::Ended { session, reason, text });
             }
             Happened::Over { session } => {
                 self.sessions.remove(&session);
@@ -312,10 +355,12 @@ impl Agent {
 
     fn on_tick(&mut self) {
         let now = Instant::now();
-        if let Some(link) = self.link.as_ref().filter(|_| now - self.heard_at > SILENT) {
-            link.close(CloseCode::IDLE, "the gateway is silent");
+        for gateway in self.gateways.iter().filter(|gateway| now - gateway.heard_at > SILENT) {
+            if let Some(link) = &gateway.link {
+                link.close(CloseCode::IDLE, "the gateway is silent");
+            }
         }
-        if self.link.is_none() {
+        if self.is_alone() {
             let alone = now - self.linkless_since;
             for handle in
                 self.sessions.values().filter(|handle| handle.idle.is_some_and(|idle| alone >= idle))
@@ -331,18 +376,22 @@ impl Agent {
         self.processors = processors;
         self.tell_load();
         // The gateway's answer is its sign of life.
-        if let Some(link) = &self.link {
+        for link in self.gateways.iter().filter_map(|gateway| gateway.link.as_ref()) {
             link.control(&Control::Ping { number: 0, time_us: crate::clock::now_us() });
         }
     }
 
     fn tell_load(&self) {
-        self.tell(HostMessage::Load(HostLoad {
+        self.tell_all(&HostMessage::Load(self.load()));
+    }
+
+    fn load(&self) -> HostLoad {
+        HostLoad {
             running: self.sessions.len() as u32,
             cpu_per_mille: self.cpu_per_mille,
             memory_free_mib: memory_free_mib(),
             draining: self.draining_until.is_some(),
-        }));
+        }
     }
 
     fn on_stop(&mut self, asked: Stop) {

@@ -20,8 +20,9 @@ pub enum HostConfigError {
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct HostConfig {
-    /// HOST:PORT
-    pub gateway: String,
+    /// HOST:PORT, one or several that share a database.
+    #[serde(deserialize_with = "one_or_several")]
+    pub gateway: Vec<String>,
     pub pin: Vec<String>,
     pub name: String,
     /// The applications that it offers, by the gateway's names; what the gateway does not allow it is not given.
@@ -44,10 +45,23 @@ pub struct HostConfig {
     pub drain_minutes: f64,
 }
 
+fn one_or_several<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "an address HOST:PORT, or a list of such")]
+    enum Gateways {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Gateways::deserialize(from)? {
+        Gateways::One(gateway) => vec![gateway],
+        Gateways::Several(gateways) => gateways,
+    })
+}
+
 impl Default for HostConfig {
     fn default() -> Self {
         HostConfig {
-            gateway: String::new(),
+            gateway: Vec::new(),
             pin: Vec::new(),
             name: String::new(),
             offers: Vec::new(),
@@ -126,6 +140,8 @@ mod tests {
         assert!(wrong("gateway='a:1'\nname='a'").contains("--offers"));
         assert!(wrong("gateway='a:1'\nname='a/b'\noffers=['x']").contains("letters"));
         assert!(config("gateway='a:1'\nname='a'\noffers=['x']").check().is_ok());
+        let several = config("gateway=['a:1', 'b:1']\nname='a'\noffers=['x']");
+        assert_eq!((several.check().is_ok(), several.gateway), (true, vec!["a:1".into(), "b:1".into()]));
         assert!(toml::from_str::<HostConfig>("ofers = []").unwrap_err().to_string().contains("ofers"));
     }
 }

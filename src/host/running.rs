@@ -3,7 +3,8 @@
 use super::account::account_of;
 use super::config::HostConfig;
 use super::keeper::{Order, Word};
-use super::{command, offer, place};
+use super::offer::offer_to;
+use super::{command, place};
 use crate::broker::Limits;
 use crate::link::Target;
 use crate::screen::HashKey;
@@ -26,8 +27,8 @@ const END_PATIENCE: Duration = Duration::from_secs(15);
 /// What the agent knows of a session.
 pub struct Handle {
     pub announced: RunningSession,
-    /// On which link it was ordered: only that one may be answered.
-    pub ordered_on: u64,
+    /// By which gateway, and on which link: only that one may be answered.
+    pub ordered_on: (usize, u64),
     pub request: u64,
     pub up: bool,
     pub idle: Option<Duration>,
@@ -65,9 +66,9 @@ pub enum Happened {
 /// Starts a session, and tells what happens to it.
 pub fn start(
     order: Start,
-    ordered_on: u64,
+    ordered_on: (usize, u64),
     config: Arc<HostConfig>,
-    target: Target,
+    targets: Vec<Target>,
     happened: mpsc::Sender<Happened>,
 ) -> Handle {
     let (end, ended) = mpsc::channel(1);
@@ -81,7 +82,7 @@ pub fn start(
     let request = order.request;
     tokio::spawn(async move {
         let session = order.session.clone();
-        if let Err(error) = run(order, &config, &target, ended, &happened).await {
+        if let Err(error) = run(order, &config, targets, ended, &happened).await {
             tracing::warn!(session, error, "a session could not be started");
             let _ = happened.send(Happened::NotStarted { session: session.clone(), error }).await;
         }
@@ -138,7 +139,7 @@ impl Keeper {
 async fn run(
     order: Start,
     config: &Arc<HostConfig>,
-    target: &Target,
+    targets: Vec<Target>,
     mut ended: mpsc::Receiver<EndReason>,
     happened: &mpsc::Sender<Happened>,
 ) -> Result<(), String> {
@@ -173,9 +174,9 @@ async fn run(
     };
     let _ = happened.send(Happened::Up { session: order.session.clone() }).await;
     let offered = session.clone();
-    let (target, token) = (target.clone(), order.token.0.clone());
+    let token = order.token.0.clone();
     // Refused for good: what becomes of the session then is said on the host's own link.
-    let offering = tokio::spawn(async move { offer(&offered, &target, &token).await });
+    let offering = tokio::spawn(async move { offer_to(&offered, &targets, &token).await });
     let (reason, text) = tokio::select! {
         word = keeper.next() => match word {
             Some(Word::ProgramEnded(how)) => (EndReason::Program, how),

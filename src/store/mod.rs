@@ -19,6 +19,7 @@ mod identities;
 mod remote_hosts;
 mod seats;
 mod sign_ins;
+mod started;
 mod users;
 
 pub use accounts::{ASKED, AccountCopy, AccountRow, SitePulled, Visit};
@@ -35,6 +36,7 @@ pub use identities::ProviderSignIn;
 pub use remote_hosts::RemoteHostRow;
 pub use seats::{Seat, SeatCode, SeatMode};
 pub use sign_ins::SignIn;
+pub use started::StartedSession;
 pub use users::{Attempt, NewUser, Password, Role, User};
 
 use sqlx::any::AnyPoolOptions;

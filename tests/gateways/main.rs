@@ -1,6 +1,7 @@
 //! Several gateways that share one PostgreSQL: what becomes of those who work when one of them dies, stands still or goes.
 
 mod certificates;
+mod on_demand;
 mod outside;
 #[path = "../store/postgres.rs"]
 mod postgres;

@@ -188,8 +188,8 @@ impl Stage {
         settle("a gateway has the session", || self.holder(session).is_none().then(String::new));
     }
 
-    /// A host that starts an application for a user, at one of them.
-    pub fn offer(&mut self, name: &str, user: &str, application: &str, at: usize) {
+    /// A host that starts an application for a user, with links to these gateways.
+    pub fn offer(&mut self, name: &str, user: &str, application: &str, at: &[usize]) {
         use std::os::unix::fs::PermissionsExt;
         // Sessions' users pass through.
         std::fs::set_permissions(&self.folder, PermissionsExt::from_mode(0o755)).unwrap();
@@ -199,10 +199,11 @@ impl Stage {
             false => output(Command::new("id").arg("-un")),
         };
         let config = self.folder.join(format!("{name}.toml"));
+        let addresses = at.iter().map(|&at| format!("127.0.0.1:{}", self.gateways[at].port));
         let text = format!(
-            "gateway = \"127.0.0.1:{}\"\nname = {name:?}\noffers = [{application:?}]\nstate_directory = {:?}\n\
+            "gateway = {:?}\nname = {name:?}\noffers = [{application:?}]\nstate_directory = {:?}\n\
              runtime_directory = {:?}\n[users]\n{user} = \"{account}\"\n",
-            self.gateways[at].port,
+            addresses.collect::<Vec<_>>(),
             self.folder.join(format!("{name}.state")),
             self.folder.join(format!("{name}.run"))
         );
@@ -210,7 +211,9 @@ impl Stage {
         let mut asked = Command::new(env!("CARGO_BIN_EXE_chevet"));
         let key = output(asked.args(["host", "key", "--config"]).arg(&config));
         let mut adding = Command::new(env!("CARGO_BIN_EXE_chevet"));
-        output(adding.args(["hosts", "--config"]).arg(&self.gateways[at].config).args(["add", name, &key]));
+        output(
+            adding.args(["hosts", "--config"]).arg(&self.gateways[at[0]].config).args(["add", name, &key]),
+        );
         let arguments = ["host", "--config", config.to_str().unwrap()];
         self.hosts.push(Program::start(&self.folder, &format!("host-{name}"), &arguments));
     }

@@ -151,7 +151,7 @@ fn an_administrator_at_a_gateway_without_a_host_drains_it_and_ends_what_runs_on_
         let mut stage = Stage::set_with("hosts", 2, &format!("{EVERYBODY}{application}"));
         stage.add_user_who_is("boss", "administrator");
         stage.add_user("anne");
-        stage.offer("app-1", "anne", "record", 0);
+        stage.offer("app-1", "anne", "record", &[0]);
         let (boss, anne) = (stage.sign_in(1, "boss").await, stage.sign_in(0, "anne").await);
         let hosts = "/api/admin/hosts";
         until("the host is seen where it has no link", &boss, hosts, |told| {

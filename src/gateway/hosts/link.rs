@@ -8,6 +8,7 @@ use crate::broker::Running;
 use crate::clock;
 use crate::identity::is_proven;
 use crate::link::{Closed, Inbox, Incoming, Link};
+use crate::store::StartedSession;
 use crate::wire::{CloseCode, Control, EndReason, HostLoad, HostMessage, HostOffers};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -143,6 +144,10 @@ async fn take_up(shared: &Shared, offers: &HostOffers, link: &Link) {
             application.name == announced.application && application.may_run_on(&offers.host)
         });
         let wanted = ordered && application.is_some() && !hosts.ended().remove(session);
+        let wanted = match &shared.siblings {
+            Some(siblings) if wanted => !siblings.has_ended(session).await,
+            _ => wanted,
+        };
         // Who has been removed has no sessions; a store that does not answer takes none away.
         let user = match &shared.people {
             Some(people) if wanted => people.identity().store().user(&announced.user).await,
@@ -155,6 +160,26 @@ async fn take_up(shared: &Shared, offers: &HostOffers, link: &Link) {
         }
         if applications.running(session).is_none() {
             tracing::info!(session, host = offers.host, "a session from before the gateway's start goes on");
+            if let Some(siblings) = &shared.siblings {
+                let single = application.is_some_and(|application| application.single);
+                siblings
+                    .note_started(&StartedSession {
+                        session: session.clone(),
+                        application: announced.application.clone(),
+                        user_id: announced.user.clone(),
+                        title: user
+                            .as_ref()
+                            .ok()
+                            .and_then(Option::as_ref)
+                            .map_or("", |it| &it.title)
+                            .to_owned(),
+                        slot: if single { String::new() } else { session.clone() },
+                        host: offers.host.clone(),
+                        state: 1,
+                        reason: String::new(),
+                    })
+                    .await;
+            }
             applications.add(Running {
                 session: session.clone(),
                 application: announced.application.clone(),
@@ -169,7 +194,11 @@ async fn take_up(shared: &Shared, offers: &HostOffers, link: &Link) {
     }
     let announced = |session: &str| offers.running.iter().any(|running| running.session == session);
     for lost in applications.all_running() {
-        if lost.host == offers.host && !announced(&lost.session) {
+        // What has its own link here runs, whenever the host was asked what does.
+        if lost.host == offers.host
+            && !announced(&lost.session)
+            && !(shared.siblings.is_some() && shared.registry.is_connected(&lost.session))
+        {
             end(shared, &lost.session, EndReason::HostGone, "", None).await;
         }
     }
@@ -207,11 +236,23 @@ async fn hear(shared: &Shared, name: &str, inbox: &mut Inbox) -> Closed {
                     Some(_) => {
                         let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
                         let words = words(reason, &text);
+                        // All gateways hear it, and one of them records it.
+                        let records = match &shared.siblings {
+                            None => true,
+                            Some(siblings) => match siblings.finish(&session, &words, false).await {
+                                Ok(first) => first,
+                                Err(_) => {
+                                    shared.hosts.untold().insert(session.clone(), words.clone());
+                                    siblings.has_now(&session)
+                                }
+                            },
+                        };
                         if let Some(running) = shared.hosts.applications().finish(&session, &words) {
-                            forget(shared, &running, &words, None).await;
+                            forget(shared, &running, &words, None, records).await;
                         }
                     }
-                    None => stray += 1,
+                    // Another gateway may have ordered it.
+                    None => stray += u32::from(shared.siblings.is_none()),
                 }
             }
             Incoming::Control(Control::Ping { number, time_us }) => {

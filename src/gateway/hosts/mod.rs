@@ -7,6 +7,7 @@
 mod link;
 #[cfg(feature = "rdp")]
 mod remote;
+mod several;
 mod start;
 #[cfg(feature = "rdp")]
 mod tries;
@@ -15,6 +16,7 @@ mod watch;
 pub(super) use link::serve;
 #[cfg(feature = "rdp")]
 pub(super) use remote::{CredentialsAsked, Typed, give, restart, to_be_asked};
+pub(super) use several::learn;
 pub(super) use start::{OpenError, end_own, open};
 pub(super) use watch::{drain_told, sign_in_ended, watch};
 
@@ -121,6 +123,8 @@ pub(crate) struct Hosts {
     opening: Mutex<HashMap<(String, String), Turn>>,
     /// Sessions that have ended and whose hosts have not heard of it.
     ended: Mutex<HashSet<String>>,
+    /// Sessions that have ended and of which the database of several gateways has not heard, with the reasons.
+    untold: Mutex<HashMap<String, String>>,
     /// A host has brought a session.
     offered: Notify,
     numbers: AtomicU64,
@@ -136,6 +140,7 @@ impl Hosts {
             hosts: Mutex::default(),
             opening: Mutex::default(),
             ended: Mutex::default(),
+            untold: Mutex::default(),
             offered: Notify::new(),
             numbers: AtomicU64::new(1),
             #[cfg(feature = "rdp")]
@@ -149,6 +154,10 @@ impl Hosts {
 
     fn ended(&self) -> MutexGuard<'_, HashSet<String>> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn untold(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn applications(&self) -> &Applications {
@@ -269,17 +278,31 @@ pub(super) async fn end(
     person: Option<&Person>,
 ) -> bool {
     let words = words(reason, text);
-    let Some(running) = shared.hosts.applications.finish(session, &words) else { return false };
-    let told = shared.hosts.tell(&running.host, HostMessage::End { session: session.to_owned(), reason });
+    let Some(running) = shared.hosts.applications.running(session) else { return false };
     let application = shared.hosts.applications.named(&running.application);
     let remote = application.is_some_and(|application| application.is_remote());
+    if let Some(siblings) = shared.siblings.as_ref().filter(|_| !remote) {
+        // Nobody may end by policy what is at another gateway.
+        let by_policy = matches!(reason, EndReason::Idle | EndReason::Maintenance | EndReason::HostGone);
+        match siblings.finish(session, &words, by_policy).await {
+            Ok(true) => {}
+            Ok(false) => return false,
+            // Policies wait until the database answers.
+            Err(_) if by_policy => return false,
+            Err(_) => {
+                shared.hosts.untold().insert(session.to_owned(), words.clone());
+            }
+        }
+    }
+    let Some(running) = shared.hosts.applications.finish(session, &words) else { return false };
+    let told = shared.hosts.tell(&running.host, HostMessage::End { session: session.to_owned(), reason });
     if !told && !remote {
         let mut ended = shared.hosts.ended();
         if ended.len() < MOST_ENDED {
             ended.insert(session.to_owned());
         }
     }
-    forget(shared, &running, &words, person).await;
+    forget(shared, &running, &words, person, true).await;
     true
 }
 
@@ -292,12 +315,20 @@ fn words(reason: EndReason, text: &str) -> String {
 }
 
 /// A session is over: whoever looks is told, and it is recorded.
-async fn forget(shared: &Shared, running: &Running, words: &str, person: Option<&Person>) {
+///
+/// `records`: this gateway, of several, records it.
+async fn forget(shared: &Shared, running: &Running, words: &str, person: Option<&Person>, records: bool) {
+    if let Some(siblings) = &shared.siblings {
+        siblings.forgets(&running.session).await;
+    }
     if let Some(session) = shared.registry.remove(&running.session) {
         session.end(Whom::All, CloseCode::ENDED, words).await;
     }
     #[cfg(feature = "rdp")]
     shared.registry.rdp().sign_ins().forget(&running.session);
+    if !records {
+        return;
+    }
     let record = Record::new(Event::SessionEnded { reason: words.into() });
     let record = record.session(running.session.as_str()).application(running.application.as_str());
     shared.audit.record(by(record.host(running.host.as_str()), person));

@@ -1,14 +1,16 @@
 //! Gives somebody a session of an application: the one that they have, or a new one on the least loaded host.
 
 use super::super::Shared;
+use super::super::siblings::Siblings;
 use super::{Hosts, Turn, by, end};
 use crate::audit::{Event, Record};
 use crate::broker::{Application, Running, order};
 use crate::clock;
 use crate::identity::{Person, new_id};
+use crate::store::StartedSession;
 use crate::wire::{EndReason, HostMessage, Secret, Start};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -16,6 +18,8 @@ use tokio::sync::oneshot;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// For the session's own link, once it is started.
 const LINK_PATIENCE: Duration = Duration::from_secs(5);
+/// What another gateway does is looked for this often.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// Hosts that are tried for one wish.
 const MOST_HOSTS: usize = 3;
 /// A host where a start failed is asked last for this long.
@@ -88,6 +92,71 @@ async fn one_at_a_time(
     if let Some(settings) = &application.rdp {
         return super::remote::start(shared, person, application, settings, None).await;
     }
+    let claimed = match &shared.siblings {
+        None => None,
+        Some(siblings) => match claim(siblings, person, application).await? {
+            Claimed::Ours(name) => Some((siblings.clone(), name)),
+            Claimed::Theirs(session) => {
+                super::learn(shared).await;
+                return Ok(session);
+            }
+        },
+    };
+    let opened = on_hosts(shared, person, application, claimed.as_ref()).await;
+    if let (Err(_), Some((siblings, name))) = (&opened, &claimed) {
+        let last = lock(name).clone();
+        siblings.start_failed(&last).await;
+    }
+    opened
+}
+
+/// Who starts what somebody asked for at one of several gateways.
+enum Claimed {
+    /// This gateway; the session's name so far.
+    Ours(Mutex<String>),
+    /// Another one has.
+    Theirs(String),
+}
+
+/// Takes the right to start, or waits for what another gateway is starting.
+async fn claim(
+    siblings: &Siblings,
+    person: &Person,
+    application: &Application,
+) -> Result<Claimed, OpenError> {
+    let failed =
+        |reason: String| OpenError::Failed { application: application.title.english().into(), reason };
+    let session = format!("{}.{}", application.name, new_id());
+    let row = StartedSession {
+        session: session.clone(),
+        application: application.name.clone(),
+        user_id: person.user.id.clone(),
+        title: person.user.title.clone(),
+        slot: if application.single { String::new() } else { session.clone() },
+        host: String::new(),
+        state: 0,
+        reason: String::new(),
+    };
+    let end = Instant::now() + (PATIENCE + LINK_PATIENCE) * MOST_HOSTS as u32;
+    loop {
+        let claimed = siblings.claim_start(&row).await;
+        match claimed.map_err(|error| failed(format!("the gateways' database: {error}")))? {
+            None => return Ok(Claimed::Ours(Mutex::new(session))),
+            Some(other) if other.state == 1 => return Ok(Claimed::Theirs(other.session)),
+            Some(_) if Instant::now() > end => return Err(failed("another gateway is starting it".into())),
+            Some(_) => tokio::time::sleep(ASK_AGAIN).await,
+        }
+    }
+}
+
+/// Starts a session on one of the hosts that can.
+async fn on_hosts(
+    shared: &Shared,
+    person: &Person,
+    application: &Application,
+    claimed: Option<&(Arc<Siblings>, Mutex<String>)>,
+) -> Result<String, OpenError> {
+    let hosts = &shared.hosts;
     let began = Instant::now();
     let record = |event, host: &str, session: &str| {
         let record = Record::new(event).application(application.name.as_str()).host(host).session(session);
@@ -96,7 +165,22 @@ async fn one_at_a_time(
     let mut last = None;
     for host in hosts.in_turn(application)?.into_iter().take(MOST_HOSTS) {
         let session = format!("{}.{}", application.name, new_id());
-        match on_host(shared, person, application, &host, &session).await {
+        let started = async {
+            if let Some((siblings, name)) = claimed {
+                let before = std::mem::replace(&mut *lock(name), session.clone());
+                siblings.order_start(&before, &session, &host).await?;
+            }
+            on_host(shared, person, application, &host, &session).await?;
+            if let Some((siblings, _)) = claimed
+                && let Err(reason) = siblings.start_done(&session).await
+            {
+                give_up(shared, &host, &session);
+                return Err(reason);
+            }
+            Ok(())
+        };
+        let started: Result<(), String> = started.await;
+        match started {
             Ok(()) => {
                 let took_ms = began.elapsed().as_millis() as u64;
                 tracing::info!(session, host, took_ms, "a session is started");
@@ -183,18 +267,26 @@ async fn on_host(
             if let Some(host) = hosts.lock().get_mut(host) {
                 host.waiting.remove(&request);
             }
-            // Should it come up all the same, it is not wanted. It was never anybody's: there is no record of its end.
-            if hosts.applications().remove(session).is_some() {
-                let (session, reason) = (session.to_owned(), EndReason::Unwanted);
-                hosts.tell(host, HostMessage::End { session, reason });
-            }
-            drop(shared.registry.remove(session));
+            give_up(shared, host, session);
         }
     }
     started
 }
 
-/// Waits until a host has brought a session.
+/// Should a session come up all the same, it is not wanted. It was never anybody's: there is no record of its end.
+fn give_up(shared: &Shared, host: &str, session: &str) {
+    if shared.hosts.applications().remove(session).is_some() {
+        let (session, reason) = (session.to_owned(), EndReason::Unwanted);
+        shared.hosts.tell(host, HostMessage::End { session, reason });
+    }
+    drop(shared.registry.remove(session));
+}
+
+fn lock(name: &Mutex<String>) -> MutexGuard<'_, String> {
+    name.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until a host has brought a session, here or to another gateway.
 async fn brought(shared: &Shared, session: &str) {
     loop {
         let next = shared.hosts.offered.notified();
@@ -203,7 +295,13 @@ async fn brought(shared: &Shared, session: &str) {
         if shared.registry.session(session).is_some() {
             return;
         }
-        next.await;
+        let Some(siblings) = &shared.siblings else {
+            next.await;
+            continue;
+        };
+        if tokio::time::timeout(ASK_AGAIN, next).await.is_err() && siblings.is_elsewhere(session).await {
+            return;
+        }
     }
 }
 

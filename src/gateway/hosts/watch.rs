@@ -56,6 +56,13 @@ fn reason_to_end(shared: &Shared, running: &Running) -> Option<EndReason> {
     if gone {
         return Some(EndReason::HostGone);
     }
+    // Of several gateways the one that has the session sees who looks.
+    if let Some(siblings) = shared.siblings.as_ref().filter(|_| !application.is_remote())
+        && !siblings.has_now(&running.session)
+    {
+        shared.hosts.applications().note(&running.session, |running| running.unwatched_since = None);
+        return None;
+    }
     #[cfg(feature = "rdp")]
     if shared.registry.is_over(&running.session) {
         return Some(EndReason::Program);

@@ -6,6 +6,7 @@
 mod fence;
 mod hold;
 mod orders;
+mod started;
 
 pub(super) use fence::{Fence, Fenced};
 pub(super) use hold::{OPENS_AGAIN, hold};
@@ -79,6 +80,8 @@ enum Told {
     Drain(String),
     /// A session has another gateway.
     Session(String),
+    /// A session that a host started runs, or has ended.
+    Started,
     /// A host that an administrator added, changed or removed.
     RemoteHosts,
     /// An administrator looks at all gateways.
@@ -556,6 +559,7 @@ pub(super) async fn beat(shared: Arc<Shared>, siblings: Arc<Siblings>, tcp_port:
             let _ = in_time(siblings.store.forget_tickets()).await;
             let _ = in_time(siblings.store.forget_gateways(SHOWN_GONE_MS)).await;
             look_at_drained(&shared, &siblings).await;
+            let _ = in_time(siblings.store.forget_started()).await;
         }
         sleep(BEAT).await;
     }
@@ -564,6 +568,7 @@ pub(super) async fn beat(shared: Arc<Shared>, siblings: Arc<Siblings>, tcp_port:
 /// What the database says of the other gateways, and of who has which session.
 async fn look(shared: &Arc<Shared>, siblings: &Arc<Siblings>) {
     siblings.look_for_others().await;
+    hosts::learn(shared).await;
     let Ok(leases) = in_time(siblings.store.leases()).await else { return };
     let holder = |session: &str| leases.iter().find(|lease| lease.session == session);
     let held: Vec<(String, Held)> =
@@ -601,6 +606,7 @@ async fn on_told(shared: &Arc<Shared>, siblings: &Arc<Siblings>, told: Told) {
         Told::Gateways => siblings.look_for_others().await,
         Told::Drain(name) if name == siblings.name => siblings.drain_asked.notify_one(),
         Told::Drain(_) => {}
+        Told::Started => hosts::learn(shared).await,
         Told::RemoteHosts => siblings.news.notify_waiters(),
         Told::Look => siblings.is_looked_at(),
         Told::Orders(start_id) if start_id == siblings.start_id => orders::obey(shared, siblings).await,
