@@ -65,7 +65,7 @@ impl RdpHosts {
         RdpConfig { settings, keyring, known: self.known.clone(), size, notify }
     }
 
-    /// Whether a session's user has signed out on its host since this was asked last.
+    /// Whether a session's user has signed out on its host, or closed its application, since this was asked last.
     pub(super) fn is_over(&self, session: &str) -> bool {
         self.over.lock().unwrap_or_else(PoisonError::into_inner).remove(session)
     }
@@ -82,7 +82,7 @@ impl RdpHosts {
             if let Some(verdict) = verdict_of(&notice) {
                 sign_ins.tell(&session, source, verdict);
             }
-            if matches!(notice, Notice::SignedOut) {
+            if matches!(notice, Notice::SignedOut | Notice::Closed) {
                 over.lock().unwrap_or_else(PoisonError::into_inner).insert(session.clone());
             }
             let Some(audit) = &audit else { return };
@@ -93,7 +93,7 @@ impl RdpHosts {
                 Notice::Distrusted { host, reason } => {
                     (host, Event::CertificateRefused { reason: reason.into() })
                 }
-                Notice::SignedOut | Notice::NotReached => return,
+                Notice::SignedOut | Notice::Closed | Notice::NotReached => return,
                 Notice::SignedIn { host, user } => (host, Event::HostSignedIn { host_user: user.into() }),
                 Notice::SignInRefused { host, user, reason } => {
                     // What was typed, and is no user's name there, may be a password in the wrong field.
@@ -116,6 +116,10 @@ fn verdict_of(notice: &Notice) -> Option<Verdict> {
         Notice::SignedIn { .. } => Some(Verdict::LetIn),
         Notice::SignInRefused { reason, .. } => Some(Verdict::Refused(reason.clone())),
         Notice::Distrusted { .. } | Notice::NotReached => Some(Verdict::Unsettled),
-        Notice::Trusted { .. } | Notice::Lost { .. } | Notice::NoRemoteApp { .. } | Notice::SignedOut => None,
+        Notice::Trusted { .. }
+        | Notice::Lost { .. }
+        | Notice::NoRemoteApp { .. }
+        | Notice::SignedOut
+        | Notice::Closed => None,
     }
 }

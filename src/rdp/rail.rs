@@ -19,6 +19,9 @@ const EXEC_RESULT: u16 = 0x0080;
 const EXPAND_DIRECTORY: u16 = 0x0001;
 const EXPAND_ARGUMENTS: u16 = 0x0008;
 
+/// Ends at once, and shows nothing.
+const NOTHING: &str = "true";
+
 /// Bytes of an order's type and length (2.2.2.1).
 const HEADER: usize = 4;
 /// As Windows 10 says it.
@@ -85,6 +88,14 @@ fn exec(launch: &Launch) -> Vec<u8> {
     order(EXEC, &[body, texts.concat()].concat())
 }
 
+/// For a host that greets only after it was asked, as xrdp does. That one takes the length of the program's name for one in
+/// characters, reads on behind it, and knows no directory and no arguments.
+fn exec_by_name(program: &str) -> Vec<u8> {
+    let mut order = exec(&Launch { program: program.to_owned(), ..Launch::default() });
+    order.resize(2 * order.len(), 0);
+    order
+}
+
 /// The work area is the whole screen, and the host draws and moves windows itself (2.2.2.2.2, 2.2.2.4.1).
 fn work_area((width, height): (u16, u16)) -> Vec<u8> {
     const SET_WORK_AREA: u32 = 0x2f;
@@ -119,6 +130,8 @@ pub struct Rail {
     size: (u16, u16),
     /// Whether the application runs already, as far as is known: then nothing is started unless it is asked for.
     resumes: bool,
+    /// Whether the host did not greet by itself.
+    woken: bool,
     greeted: bool,
     asked: bool,
     result: Option<(u16, u32)>,
@@ -129,7 +142,7 @@ impl_as_any!(Rail);
 impl Rail {
     /// For a screen of this size in pixels.
     pub fn new(launch: Launch, size: (u16, u16), resumes: bool) -> Self {
-        Rail { launch, size, resumes, greeted: false, asked: false, result: None }
+        Rail { launch, size, resumes, woken: false, greeted: false, asked: false, result: None }
     }
 
     /// Whether the application may run there already.
@@ -152,8 +165,19 @@ impl Rail {
         self.result
     }
 
-    /// Greets a host that has not greeted.
-    pub fn greet(&mut self) -> Vec<SvcMessage> {
+    /// Whether the host was made to greet.
+    pub fn is_woken(&self) -> bool {
+        self.woken
+    }
+
+    /// Makes a host greet that waits to be asked, without starting the application again. xrdp's end of the channel is ready only
+    /// once it was asked to start something: what else it is told before breaks it, and it tells of its windows when it was greeted.
+    pub fn wake(&mut self) -> Vec<SvcMessage> {
+        self.woken = true;
+        vec![message(exec_by_name(NOTHING))]
+    }
+
+    fn greet(&mut self) -> Vec<SvcMessage> {
         self.greeted = true;
         greeting(self.size)
     }
@@ -161,13 +185,10 @@ impl Rail {
     /// Asks the host to start the application.
     pub fn ask(&mut self) -> Vec<SvcMessage> {
         self.asked = true;
-        if self.greeted {
-            return vec![message(exec(&self.launch))];
-        }
-        // xrdp greets only after it was asked. It takes the length of the program's name for one in characters, reads on behind it,
-        // and knows no directory and no arguments.
-        let mut order = exec(&Launch { program: self.launch.program.clone(), ..Launch::default() });
-        order.resize(2 * order.len(), 0);
+        let order = match self.greeted && !self.woken {
+            true => exec(&self.launch),
+            false => exec_by_name(&self.launch.program),
+        };
         vec![message(order)]
     }
 
@@ -252,6 +273,18 @@ mod tests {
         assert_eq!(rail.process(&[0x13, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap().len(), 4);
         assert!(rail.is_greeted() && !rail.is_asked());
         assert_eq!(bytes(&rail.ask())[0][0], 1);
+    }
+
+    #[test]
+    fn a_host_that_is_woken_is_told_nothing_else_until_it_greets_and_starts_nothing_that_is_seen() {
+        let mut rail = rail(true);
+        let woken = bytes(&rail.wake());
+        assert_eq!(woken.len(), 1);
+        assert_eq!(&woken[0][12..20], [b't', 0, b'r', 0, b'u', 0, b'e', 0]);
+        assert!(rail.is_woken() && !rail.is_greeted() && !rail.is_asked());
+        assert_eq!(rail.process(&[5, 0, 8, 0, 1, 0, 0, 0]).unwrap().len(), 4, "greeted, and not asked");
+        let asked = bytes(&rail.ask());
+        assert_eq!((asked[0][0], asked[0].len()), (1, 36), "in the form that it reads");
     }
 
     #[test]

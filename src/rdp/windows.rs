@@ -10,6 +10,10 @@ const MOST: usize = 1_024;
 #[derive(Debug, Default)]
 pub struct Windows {
     known: Vec<Window>,
+    /// The last of them was closed, and not only taken out of sight with the host's desktop.
+    left: bool,
+    /// What programs without a window show of themselves beside the clock: window and number.
+    icons: Vec<(u32, u32)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +59,14 @@ impl Windows {
         match order {
             WindowingOrder::Window(order) => match &order.body {
                 WindowOrderBody::State(state) => self.update(order.window_id, order.is_new, state),
-                WindowOrderBody::Deleted => self.known.retain(|window| window.id != order.window_id),
+                WindowOrderBody::Deleted => self.close(order.window_id),
                 WindowOrderBody::Icon(_) => {}
             },
             WindowingOrder::Desktop(order) => {
                 if order.resets_windows() {
                     self.known.clear();
+                    self.icons.clear();
+                    self.left = false;
                 }
                 if let DesktopOrder::ActivelyMonitored(desktop) = order
                     && let Some(highest_first) = &desktop.z_order
@@ -70,7 +76,13 @@ impl Windows {
                         .sort_by_cached_key(|window| std::cmp::Reverse(place(window).unwrap_or(usize::MAX)));
                 }
             }
-            WindowingOrder::NotifyIcon(_) => {}
+            WindowingOrder::NotifyIcon(order) => {
+                let icon = (order.window_id, order.notify_icon_id);
+                self.icons.retain(|known| *known != icon);
+                if order.state.is_some() && self.icons.len() < MOST {
+                    self.icons.push(icon);
+                }
+            }
         }
     }
 
@@ -82,9 +94,22 @@ impl Windows {
                 let mut window = Window { id, hidden: false, corner: (0, 0), size: (0, 0) };
                 window.update(state);
                 self.known.push(window);
+                self.left = false;
             }
             None => {}
         }
+    }
+
+    fn close(&mut self, id: u32) {
+        let before = self.known.len();
+        self.known.retain(|window| window.id != id);
+        self.left |= self.known.is_empty() && before > 0;
+    }
+
+    /// Whether all were closed. Those of a locked or lost desktop are not: they come again with it. Nor are those of a program
+    /// that still shows an icon.
+    pub fn are_closed(&self) -> bool {
+        self.left && self.icons.is_empty()
     }
 
     /// Whether any is to be seen.
@@ -129,7 +154,7 @@ impl Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ironrdp_pdu::window::{MonitoredDesktop, WindowOrder, WindowPoint, WindowSize};
+    use ironrdp_pdu::window::{MonitoredDesktop, NotifyIconOrder, WindowOrder, WindowPoint, WindowSize};
     use proptest::prelude::*;
 
     fn window(id: u32, x: i32, y: i32, width: u32, height: u32) -> WindowingOrder {
@@ -181,6 +206,44 @@ mod tests {
         assert_eq!(windows.at(6, 6), Some(2));
         windows.apply(&[WindowingOrder::Desktop(DesktopOrder::NonMonitored)]);
         assert_eq!(windows.at(6, 6), None);
+    }
+
+    #[test]
+    fn windows_are_closed_when_the_last_one_is_and_not_when_their_desktop_is_locked() {
+        let mut windows = Windows::default();
+        windows.apply(&[order(1, WindowOrderBody::Deleted)]);
+        assert!(!windows.are_closed(), "there was none");
+        windows.apply(&[window(1, 0, 0, 5, 5), window(2, 0, 0, 5, 5), order(1, WindowOrderBody::Deleted)]);
+        assert!(!windows.are_closed());
+        windows.apply(&[order(2, WindowOrderBody::Deleted)]);
+        assert!(windows.are_closed());
+        windows.apply(&[window(3, 0, 0, 5, 5)]);
+        assert!(!windows.are_closed(), "another one has opened");
+        windows.apply(&[WindowingOrder::Desktop(DesktopOrder::NonMonitored)]);
+        assert!(!windows.are_closed() && !windows.any());
+        windows.apply(&[order(3, WindowOrderBody::Deleted)]);
+        assert!(!windows.are_closed());
+    }
+
+    #[test]
+    fn a_program_that_shows_an_icon_beside_the_clock_has_not_ended_with_its_last_window() {
+        let icon = |state| {
+            WindowingOrder::NotifyIcon(NotifyIconOrder {
+                window_id: 1,
+                notify_icon_id: 7,
+                is_new: true,
+                state,
+            })
+        };
+        let mut windows = Windows::default();
+        windows.apply(&[
+            window(1, 0, 0, 5, 5),
+            icon(Some(Box::default())),
+            order(1, WindowOrderBody::Deleted),
+        ]);
+        assert!(!windows.are_closed());
+        windows.apply(&[icon(None)]);
+        assert!(windows.are_closed());
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! One application of a host instead of its desktop (RemoteApp), where the host has that; else the session is one without.
 
-use crate::peers::{Channels, Desktop, Shadow, XorgSession, Xrdp, screen};
+use crate::peers::{Channels, Desktop, Folder, Shadow, XorgSession, Xrdp, screen};
 use crate::server::{Program, Server};
-use crate::session::scribble;
+use crate::session::{keys, scribble, symbol};
 use crate::{Shown, eventually, nla_settings, show, xrdp_settings};
+use chevet::source::Source;
 use chevet::source::rdp::{Notice, RdpSettings};
+use chevet::wire::{Button, InputEvent};
+use std::os::unix::fs::PermissionsExt as _;
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{ConnectionExt as _, MapState};
 use x11rb::rust_connection::RustConnection;
@@ -62,6 +65,158 @@ fn an_application_of_an_xrdp_session_is_shown_alone() {
     scribble(&session.display, 32, 60);
     expect_alone(&shown, &session.display);
     assert_eq!(reason(&shown), None);
+}
+
+/// A program whose whole window has the colour of what was done last: `r` and `y` are typed, clicks are left or right in it, `q`
+/// closes it. Each start is written down.
+struct Painter(Folder);
+
+const AT_FIRST: u32 = 0x0010_1080;
+const TYPED_R: u32 = 0x00c0_1010;
+const TYPED_Y: u32 = 0x00c0_c010;
+const CLICKED_LEFT: u32 = 0x0010_a010;
+const CLICKED_RIGHT: u32 = 0x0010_a0a0;
+/// Physical keys, by their USB HID usage.
+const KEY_R: u16 = 0x15;
+const KEY_Y: u16 = 0x1c;
+const KEY_Q: u16 = 0x14;
+
+impl Painter {
+    fn new(name: &str) -> Painter {
+        let folder = Folder::new(&format!("painter-{name}"));
+        let path = folder.path().display();
+        // The terminal tells of a press as ESC [ < button ; column ; row M, of a release with m.
+        folder.write(
+            "paint",
+            &format!(
+                "stty raw -echo\nfill() {{ printf '\\033[%sm\\033[2J' $1; }}\n\
+                 printf '\\033[?1000h\\033[?1006h\\033[?25l'\nfill 44\necho >> {path}/started\n\
+                 while :; do\n key=$(dd bs=1 count=1 2>/dev/null)\n case $key in\n\
+                 r) fill 41;;\n y) fill 43;;\n q|'') exit;;\n '<') place=;;\n m) ;;\n\
+                 M) place=${{place#*;}}; if [ ${{place%;*}} -le 20 ]; then fill 42; else fill 46; fi;;\n\
+                 *) place=$place$key;;\n esac\ndone\n"
+            ),
+        );
+        let colours = [(1, TYPED_R), (2, CLICKED_LEFT), (3, TYPED_Y), (4, AT_FIRST), (6, CLICKED_RIGHT)];
+        let colours = colours.map(|(number, colour)| format!("-xrm 'XTerm*color{number}: #{colour:06x}' "));
+        let program =
+            format!("#!/bin/sh\nexec xterm {}-geometry 40x12+150+100 -e sh {path}/paint\n", colours.concat());
+        let program = folder.write("painter", &program);
+        std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Painter(folder)
+    }
+
+    fn settings(&self, port: u16) -> RdpSettings {
+        let remote_app = self.0.path().join("painter").to_str().unwrap().to_owned();
+        RdpSettings { remote_app, ..xrdp_settings(port) }
+    }
+
+    fn starts(&self) -> usize {
+        std::fs::read_to_string(self.0.path().join("started")).unwrap_or_default().lines().count()
+    }
+}
+
+/// Waits until the viewer sees this colour in nearly all of the only window.
+fn expect_colour(shown: &Shown, display: &str, colour: u32) {
+    eventually(&format!("the window is {colour:06x}"), || {
+        let [(left, top, width, height)] = windows(display)[..] else { return false };
+        let (w, h, here) = shown.pixels();
+        let of_row = |y: u32| (left..(left + width).min(w)).map(move |x| (y * w + x) as usize);
+        let inside = (top..(top + height).min(h)).flat_map(of_row);
+        let painted = inside.filter(|&at| here[at] == colour).count() as u32;
+        painted * 10 > width * height * 9
+    });
+}
+
+fn click(shown: &Shown, x: u16, y: u16) {
+    shown.source.input(InputEvent::PointerMove { x, y });
+    for down in [true, false] {
+        shown.source.input(InputEvent::PointerButton { button: Button::Left, down, x, y });
+    }
+}
+
+/// Clicks on the left or right half of the only window.
+fn click_half(shown: &Shown, display: &str, right: bool) {
+    let (x, y, width, height) = windows(display)[0];
+    let x = x + if right { width * 3 / 4 } else { width / 4 };
+    click(shown, x as u16, (y + height / 2) as u16);
+}
+
+#[test]
+fn keys_and_clicks_reach_the_application_that_is_shown_alone() {
+    let session = XorgSession::start(800, 600);
+    let channels = Channels::start(&session.display);
+    let xrdp = Xrdp::start_before_xorg_and(&session, &channels);
+    let painter = Painter::new("input");
+    let mut shown = show(painter.settings(xrdp.port), "any", (800, 600));
+    shown.wait_live();
+    expect_colour(&shown, &session.display, AT_FIRST);
+    click_half(&shown, &session.display, false);
+    expect_colour(&shown, &session.display, CLICKED_LEFT);
+    keys(&shown.source, &[(KEY_R, symbol('r'))]);
+    expect_colour(&shown, &session.display, TYPED_R);
+    click_half(&shown, &session.display, true);
+    expect_colour(&shown, &session.display, CLICKED_RIGHT);
+    keys(&shown.source, &[(KEY_Y, symbol('y'))]);
+    expect_colour(&shown, &session.display, TYPED_Y);
+    expect_alone(&shown, &session.display);
+    assert_eq!((reason(&shown), painter.starts()), (None, 1));
+}
+
+#[test]
+fn a_session_whose_connection_was_lost_comes_back_to_the_same_application() {
+    let session = XorgSession::start(800, 600);
+    let channels = Channels::start(&session.display);
+    let mut xrdp = Xrdp::start_before_xorg_and(&session, &channels);
+    let painter = Painter::new("lost");
+    let mut shown = show(painter.settings(xrdp.port), "any", (800, 600));
+    shown.wait_live();
+    expect_colour(&shown, &session.display, AT_FIRST);
+    click_half(&shown, &session.display, false);
+    expect_colour(&shown, &session.display, CLICKED_LEFT);
+    xrdp.stop();
+    let lost = shown.wait_reason();
+    assert!(lost.contains("trying again"), "{lost}");
+    // What is drawn beside it while nobody looks is not shown afterwards.
+    scribble(&session.display, 35, 60);
+    xrdp.restart();
+    shown.wait_live();
+    expect_alone(&shown, &session.display);
+    expect_colour(&shown, &session.display, CLICKED_LEFT);
+    keys(&shown.source, &[(KEY_R, symbol('r'))]);
+    expect_colour(&shown, &session.display, TYPED_R);
+    click_half(&shown, &session.display, true);
+    expect_colour(&shown, &session.display, CLICKED_RIGHT);
+    expect_alone(&shown, &session.display);
+    assert_eq!((reason(&shown), painter.starts()), (None, 1));
+}
+
+#[test]
+fn a_user_who_closes_the_application_is_told_so_and_has_it_again_by_a_click() {
+    let session = XorgSession::start(800, 600);
+    let channels = Channels::start(&session.display);
+    let xrdp = Xrdp::start_before_xorg_and(&session, &channels);
+    let painter = Painter::new("closed");
+    let mut shown = show(painter.settings(xrdp.port), "any", (800, 600));
+    shown.wait_live();
+    expect_colour(&shown, &session.display, AT_FIRST);
+    click_half(&shown, &session.display, false);
+    expect_colour(&shown, &session.display, CLICKED_LEFT);
+    keys(&shown.source, &[(KEY_Q, symbol('q'))]);
+    let closed = shown.wait_reason();
+    assert!(closed.contains("the application on localhost") && closed.contains("was closed"), "{closed}");
+    let told = |shown: &Shown| {
+        let notices = shown.notices.lock().unwrap();
+        let closed = notices.iter().filter(|notice| matches!(notice, Notice::Closed)).count();
+        (closed, notices.iter().any(|notice| matches!(notice, Notice::Lost { .. })))
+    };
+    assert_eq!(told(&shown), (1, false));
+    assert!(windows(&session.display).is_empty());
+    click(&shown, 300, 200);
+    shown.wait_live();
+    expect_colour(&shown, &session.display, AT_FIRST);
+    expect_alone(&shown, &session.display);
+    assert_eq!((reason(&shown), painter.starts()), (None, 2));
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub enum Failure {
     TakenOver,
     /// Its user signed out there, or closed it. Opened again only when a viewer asks for it.
     SignedOut,
+    /// Its user closed the application that was shown alone. Opened again only when a viewer asks for it.
+    Closed,
     /// It does not show this application alone (RemoteApp): to be connected to once without.
     NoRemoteApp(String),
     /// A farm says which host has the session.
@@ -75,6 +77,9 @@ impl Failure {
             }
             Failure::SignedOut => {
                 format!("this session on {host} was signed out of; press a key or click to sign in again")
+            }
+            Failure::Closed => {
+                format!("the application on {host} was closed; press a key or click to open it again")
             }
             Failure::NoRemoteApp(reason) => {
                 format!(

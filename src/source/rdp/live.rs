@@ -164,7 +164,7 @@ impl<'a> Live<'a> {
             () if !self.shown => Duration::from_millis(500),
             () if self.wanted.is_some() => BETWEEN_SIZES,
             () if self.mending.is_stale() => mending::ANSWER,
-            () if self.app.as_ref().is_some_and(|app| !app.has_come()) => Duration::from_millis(500),
+            () if self.app.as_ref().is_some_and(RemoteApp::is_awaited) => Duration::from_millis(500),
             () => Duration::from_secs(60),
         }
     }

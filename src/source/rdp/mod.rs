@@ -100,6 +100,8 @@ pub enum Notice {
     },
     /// The session on the host is over: its user has signed out there.
     SignedOut,
+    /// The application that was shown alone is over: its user has closed it.
+    Closed,
 }
 
 pub type Notify = Arc<dyn Fn(Notice) + Send + Sync>;
@@ -264,7 +266,17 @@ fn run(shared: &Shared, runtime: &tokio::runtime::Runtime) {
 
 /// Whether a host is gone by this although nobody wanted that.
 fn is_loss(failure: &Failure) -> bool {
-    !matches!(failure, Failure::SignedOut | Failure::Redirected(_) | Failure::NoRemoteApp(_))
+    !is_over(failure) && !matches!(failure, Failure::Redirected(_) | Failure::NoRemoteApp(_))
+}
+
+/// Whether its user has ended it.
+fn is_over(failure: &Failure) -> bool {
+    matches!(failure, Failure::SignedOut | Failure::Closed)
+}
+
+/// Whether it goes on only when a viewer asks for it.
+fn waits_for_viewer(failure: &Failure) -> bool {
+    is_over(failure) || *failure == Failure::TakenOver
 }
 
 /// Connects and stays connected as long as it goes.
@@ -352,9 +364,11 @@ async fn after(shared: &Shared, memory: &mut Memory, failure: Failure) {
     };
     memory.target = None;
     memory.hops = 0;
-    if failure == Failure::SignedOut {
+    if is_over(&failure) {
         memory.cookie = None;
-        (shared.config.notify)(Notice::SignedOut);
+        memory.app_came = false;
+        let closed = failure == Failure::Closed;
+        (shared.config.notify)(if closed { Notice::Closed } else { Notice::SignedOut });
     }
     let text = failure.text(&shared.host);
     tracing::info!(host = shared.host, "{text}");
@@ -366,7 +380,8 @@ async fn after(shared: &Shared, memory: &mut Memory, failure: Failure) {
     let until = Instant::now() + pause;
     loop {
         let left = match &failure {
-            Failure::Credentials(_) | Failure::TakenOver | Failure::SignedOut => LOOK_AGAIN,
+            Failure::Credentials(_) => LOOK_AGAIN,
+            failure if waits_for_viewer(failure) => LOOK_AGAIN,
             _ => until.saturating_duration_since(Instant::now()),
         };
         let rung = tokio::time::timeout(left, shared.inbox.rung()).await.is_ok();
@@ -381,8 +396,11 @@ async fn after(shared: &Shared, memory: &mut Memory, failure: Failure) {
                     return;
                 }
             }
-            Failure::TakenOver | Failure::SignedOut if asked => return,
-            Failure::TakenOver | Failure::SignedOut => {}
+            failure if waits_for_viewer(failure) => {
+                if asked {
+                    return;
+                }
+            }
             _ if Instant::now() >= until => return,
             _ => {}
         }

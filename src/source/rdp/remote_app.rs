@@ -12,17 +12,28 @@ const GREETING: Duration = Duration::from_secs(3);
 /// A host that says nothing and shows nothing for so long after it was asked has no such application.
 const START: Duration = Duration::from_secs(20);
 
+/// An application whose last window was closed is over if it opens none within this: some show their first one, and load the next.
+const NEXT_WINDOW: Duration = Duration::from_secs(10);
+
 pub struct RemoteApp {
     pub windows: Windows,
     begun: Instant,
     asked: Option<Instant>,
     came: bool,
+    closed: Option<Instant>,
     active: Option<u32>,
 }
 
 impl RemoteApp {
     pub fn new(now: Instant) -> RemoteApp {
-        RemoteApp { windows: Windows::default(), begun: now, asked: None, came: false, active: None }
+        RemoteApp {
+            windows: Windows::default(),
+            begun: now,
+            asked: None,
+            came: false,
+            closed: None,
+            active: None,
+        }
     }
 
     /// Whether the application has been seen to run.
@@ -30,10 +41,15 @@ impl RemoteApp {
         self.came
     }
 
+    /// Whether it is waited for: to come, or to open another window.
+    pub fn is_awaited(&self) -> bool {
+        !self.came || self.windows.are_closed()
+    }
+
     /// What the host is to be told now.
     ///
     /// # Errors
-    /// When there will be no application.
+    /// When there will be no application, or it is over.
     pub fn due(&mut self, rail: &mut Rail, now: Instant) -> Result<Vec<SvcMessage>, Failure> {
         if let Some((code, raw)) = rail.result().filter(|_| !self.came) {
             if let Some(reason) = refusal(code) {
@@ -43,7 +59,7 @@ impl RemoteApp {
         }
         self.came |= self.windows.any();
         if self.came {
-            return Ok(Vec::new());
+            return self.look_for_end(now).map(|()| Vec::new());
         }
         if rail.is_asked() {
             let asked = *self.asked.get_or_insert(now);
@@ -55,11 +71,22 @@ impl RemoteApp {
         if now.duration_since(self.begun) < GREETING {
             return Ok(Vec::new());
         }
-        if rail.resumes() && !rail.is_greeted() {
+        if rail.resumes() && !rail.is_greeted() && !rail.is_woken() {
             self.begun = now;
-            return Ok(rail.greet());
+            return Ok(rail.wake());
         }
         Ok(rail.ask())
+    }
+
+    fn look_for_end(&mut self, now: Instant) -> Result<(), Failure> {
+        if !self.windows.are_closed() {
+            self.closed = None;
+            return Ok(());
+        }
+        match now.duration_since(*self.closed.get_or_insert(now)) < NEXT_WINDOW {
+            true => Ok(()),
+            false => Err(Failure::Closed),
+        }
     }
 
     /// What the host is told before it is clicked at this pixel: which window that is, as it does not look by itself.
@@ -77,6 +104,7 @@ impl RemoteApp {
 mod tests {
     use super::*;
     use crate::rdp::rail::Launch;
+    use ironrdp_pdu::window::{WindowOrder, WindowOrderBody, WindowSize, WindowState, WindowingOrder};
     use ironrdp_svc::SvcProcessor as _;
 
     fn both(resumes: bool) -> (RemoteApp, Rail, Instant) {
@@ -99,12 +127,34 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_already_is_greeted_before_it_is_started_again() {
+    fn a_host_is_woken_for_what_runs_already_before_that_is_started_again() {
         let (mut app, mut rail, now) = both(true);
-        assert_eq!(app.due(&mut rail, after(4, now)).unwrap().len(), 4);
+        assert_eq!(app.due(&mut rail, after(4, now)).unwrap().len(), 1);
+        assert!(rail.is_woken() && !rail.is_asked());
         assert!(app.due(&mut rail, after(5, now)).unwrap().is_empty());
         assert_eq!(app.due(&mut rail, after(8, now)).unwrap().len(), 1);
         assert!(rail.is_asked());
+    }
+
+    #[test]
+    fn an_application_is_over_when_no_window_follows_its_last_one() {
+        let (mut app, mut rail, now) = both(false);
+        let window = |id, body| WindowingOrder::Window(WindowOrder { window_id: id, is_new: true, body });
+        let size = Some(WindowSize { width: 5, height: 5 });
+        let open = |id| {
+            let state = WindowState { window_size: size, ..WindowState::default() };
+            window(id, WindowOrderBody::State(Box::new(state)))
+        };
+        app.windows.apply(&[open(1)]);
+        assert!(app.due(&mut rail, after(1, now)).is_ok() && app.has_come() && !app.is_awaited());
+        app.windows.apply(&[window(1, WindowOrderBody::Deleted)]);
+        assert!(app.due(&mut rail, after(100, now)).is_ok() && app.is_awaited());
+        app.windows.apply(&[open(2)]);
+        assert!(app.due(&mut rail, after(105, now)).is_ok() && !app.is_awaited());
+        app.windows.apply(&[window(2, WindowOrderBody::Deleted)]);
+        assert!(app.due(&mut rail, after(200, now)).is_ok());
+        assert!(app.due(&mut rail, after(209, now)).is_ok());
+        assert_eq!(app.due(&mut rail, after(211, now)).err(), Some(Failure::Closed));
     }
 
     #[test]
