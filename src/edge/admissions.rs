@@ -11,50 +11,63 @@ const MOST: usize = 65_536;
 /// The longest that a gateway may admit an address for.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
+/// Gateways that a household's addresses may be let in by at the same time.
+const MOST_GATEWAYS: usize = 8;
+
+/// Of each household, what each gateway has said of it; the last one that did comes last.
 #[derive(Default)]
-pub(super) struct Admissions(HashMap<IpAddr, Admission>);
+pub(super) struct Admissions(HashMap<IpAddr, Vec<Admission>>);
 
 struct Admission {
     gateway: [u8; 32],
     until: Instant,
 }
 
+/// When a household is let in no more.
+fn end(admissions: &[Admission]) -> Option<Instant> {
+    admissions.iter().map(|admission| admission.until).max()
+}
+
 impl Admissions {
-    /// A gateway lets an address in from `now` on. The last gateway that did has it.
+    /// A gateway lets an address in from `now` on. Of several gateways the one that does so the longest has it, or the last
+    /// one: a gateway that comes back says again whom it let in before they went to another one.
     pub(super) fn admit(&mut self, gateway: [u8; 32], address: IpAddr, lasting: Duration, now: Instant) {
         let (household, until) = (household(address), now + lasting.min(LONGEST));
-        if let Some(other) = self.0.get(&household)
-            && other.gateway != gateway
-            && other.until > until
-        {
-            // A gateway that comes back says again whom it let in before they went to another one.
-            return;
-        }
         if self.0.len() >= MOST && !self.0.contains_key(&household) {
             self.make_room();
         }
-        self.0.insert(household, Admission { gateway, until });
+        let admissions = self.0.entry(household).or_default();
+        admissions.retain(|admission| admission.gateway != gateway && admission.until > now);
+        admissions.push(Admission { gateway, until });
+        if admissions.len() > MOST_GATEWAYS {
+            let soonest = admissions.iter().enumerate().min_by_key(|(_, admission)| admission.until);
+            soonest.map(|(at, _)| at).map(|at| admissions.remove(at));
+        }
     }
 
-    /// A gateway knows nobody at an address any more. What another one has let in since stays.
+    /// A gateway knows nobody at an address any more. That others let it in stays.
     pub(super) fn withdraw(&mut self, gateway: [u8; 32], address: IpAddr) {
         let household = household(address);
-        if self.0.get(&household).is_some_and(|admission| admission.gateway == gateway) {
-            self.0.remove(&household);
+        if let Some(admissions) = self.0.get_mut(&household) {
+            admissions.retain(|admission| admission.gateway != gateway);
+            if admissions.is_empty() {
+                self.0.remove(&household);
+            }
         }
     }
 
     /// Those that end soonest go.
     fn make_room(&mut self) {
-        let mut ends: Vec<Instant> = self.0.values().map(|admission| admission.until).collect();
-        let (_, end, _) = ends.select_nth_unstable(MOST / 8);
-        let end = *end;
-        self.0.retain(|_, admission| admission.until > end);
+        let mut ends: Vec<Option<Instant>> = self.0.values().map(|admissions| end(admissions)).collect();
+        let (_, soon, _) = ends.select_nth_unstable(MOST / 8);
+        let soon = *soon;
+        self.0.retain(|_, admissions| end(admissions) > soon);
     }
 
     /// The gateway that an address was let in by.
     pub(super) fn gateway_of(&self, address: IpAddr, now: Instant) -> Option<[u8; 32]> {
-        let admission = self.0.get(&household(address))?;
+        // Of several that are equally long, the last.
+        let admission = self.0.get(&household(address))?.iter().max_by_key(|admission| admission.until)?;
         (admission.until > now).then_some(admission.gateway)
     }
 }
@@ -108,6 +121,35 @@ mod tests {
         assert_eq!(admissions.gateway_of(address("192.0.2.7"), now), Some([1; 32]));
         admissions.withdraw([1; 32], address("192.0.2.7"));
         assert_eq!(admissions.gateway_of(address("192.0.2.7"), now), None);
+    }
+
+    #[test]
+    fn whom_several_gateways_let_in_stays_until_the_last_one_lets_them_out() {
+        let (mut admissions, now) = (Admissions::default(), Instant::now());
+        let (at_home, beside) = (address("2001:db8:1:2::3"), address("2001:db8:1:2::4"));
+        admissions.admit([1; 32], at_home, Duration::from_secs(600), now);
+        admissions.admit([2; 32], beside, Duration::from_secs(900), now);
+        admissions.withdraw([2; 32], beside);
+        assert_eq!(admissions.gateway_of(at_home, now), Some([1; 32]));
+        admissions.admit([2; 32], beside, Duration::from_secs(300), now);
+        admissions.withdraw([1; 32], at_home);
+        assert_eq!(admissions.gateway_of(at_home, now), Some([2; 32]));
+        admissions.withdraw([2; 32], beside);
+        assert_eq!(admissions.gateway_of(at_home, now), None);
+        assert!(admissions.0.is_empty());
+    }
+
+    #[test]
+    fn a_household_is_let_in_by_only_so_many_gateways_and_those_that_let_it_in_longest_are_known() {
+        let (mut admissions, now) = (Admissions::default(), Instant::now());
+        for gateway in 0..100 {
+            let lasting = Duration::from_secs(60 + u64::from(gateway));
+            admissions.admit([gateway; 32], address("192.0.2.7"), lasting, now);
+            assert!(admissions.0.values().all(|each| each.len() <= MOST_GATEWAYS));
+        }
+        assert_eq!(admissions.gateway_of(address("192.0.2.7"), now), Some([99; 32]));
+        admissions.withdraw([99; 32], address("192.0.2.7"));
+        assert_eq!(admissions.gateway_of(address("192.0.2.7"), now), Some([98; 32]));
     }
 
     #[test]

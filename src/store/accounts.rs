@@ -62,13 +62,42 @@ pub struct Visit {
     pub there: String,
 }
 
+/// Changes whose marks are kept: a site that is further behind hears all anew.
+const MARKS_KEPT: i64 = 10_000;
+
 /// The number of the next change of an account. Until the transaction ends nobody else gets one, so that whoever has seen a
-/// number has seen all lower ones.
+/// number has seen all lower ones. The change gets a random mark, too: a database that was put back to an earlier state gives
+/// the same numbers again, and other marks. The marks are in the rows below 0.
 pub(super) async fn next_version(change: &mut Transaction<'_, Any>) -> Result<i64, StoreError> {
-    sqlx::query_scalar("UPDATE account_versions SET version = version + 1 WHERE id = 1 RETURNING version")
-        .fetch_one(&mut **change)
+    let doing = "counting a change of an account";
+    let version: i64 = sqlx::query_scalar(
+        "UPDATE account_versions SET version = version + 1 WHERE id = 1 RETURNING version",
+    )
+    .fetch_one(&mut **change)
+    .await
+    .map_err(failed(doing))?;
+    let mark = random_number();
+    sqlx::query(
+        "INSERT INTO account_versions (id, version) VALUES ($1, $2) \
+         ON CONFLICT (id) DO UPDATE SET version = excluded.version",
+    )
+    .bind(-version)
+    .bind(mark)
+    .execute(&mut **change)
+    .await
+    .map_err(failed(doing))?;
+    sqlx::query("DELETE FROM account_versions WHERE id = $1")
+        .bind(MARKS_KEPT.saturating_sub(version).min(0))
+        .execute(&mut **change)
         .await
-        .map_err(failed("counting a change of an account"))
+        .map_err(failed(doing))?;
+    Ok(version)
+}
+
+fn random_number() -> i64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("a running Linux gives random numbers");
+    i64::from_le_bytes(bytes) & i64::MAX
 }
 
 /// Notes that an account of this site changes. One of another site is not changed here.
@@ -124,6 +153,18 @@ impl Store {
             all.push((row, groups));
         }
         Ok((newest, all))
+    }
+
+    /// The mark of a change: the same number in another history of this database has another one. `None`: it is not kept.
+    pub async fn account_mark(&self, version: i64) -> Result<Option<i64>, StoreError> {
+        if version <= 0 {
+            return Ok(None);
+        }
+        sqlx::query_scalar("SELECT version FROM account_versions WHERE id = $1")
+            .bind(-version)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed("reading the mark of a change of accounts"))
     }
 
     /// The copy of another site's account, and the hash of its password.
@@ -236,13 +277,20 @@ impl Store {
         .map_err(failed("reading which one-time codes were used"))
     }
 
-    /// Those of another site's accounts that are known here because somebody signed in, and are not copied.
-    pub async fn asked_accounts(&self, home: &str, most: u32) -> Result<Vec<String>, StoreError> {
+    /// Those of another site's accounts that are known here because somebody signed in, and are not copied: at most `most`
+    /// ids there that come after one.
+    pub async fn asked_accounts(
+        &self,
+        home: &str,
+        after: &str,
+        most: u32,
+    ) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar(
-            "SELECT home_id FROM users WHERE home = $1 AND version = $2 ORDER BY home_id LIMIT $3",
+            "SELECT home_id FROM users WHERE home = $1 AND version = $2 AND home_id > $3 ORDER BY home_id LIMIT $4",
         )
         .bind(home)
         .bind(ASKED)
+        .bind(after)
         .bind(i64::from(most))
         .fetch_all(&self.pool)
         .await

@@ -1,6 +1,7 @@
 //! Two sites with databases of their own: people roam between them, are cut off, and what was decided meanwhile takes effect.
 
 mod hostile;
+mod mended;
 #[path = "../store/postgres.rs"]
 mod postgres;
 #[path = "../x11_source/server.rs"]

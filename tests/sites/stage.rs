@@ -33,6 +33,8 @@ pub struct Plan<'a> {
     pub of_north: &'a str,
     /// Of the second site: how long copies are believed.
     pub believe_minutes: u32,
+    /// Whether the second site has a second gateway, and its sections.
+    pub south_too: Option<&'a str>,
 }
 
 pub struct Place {
@@ -47,6 +49,8 @@ pub struct Place {
 pub struct Stage {
     pub north: Place,
     pub south: Place,
+    /// The second site's second gateway, if there is one.
+    pub south_too: Option<Place>,
     folder: PathBuf,
     /// Of the second site's database.
     pub url: String,
@@ -61,28 +65,46 @@ impl Stage {
         let postgres = Postgres::start();
         let mut north = Place::new(&folder, "north");
         let mut south = Place::new(&folder, "south");
+        let mut south_too = plan.south_too.map(|sections| (Place::new(&folder, "south-too"), sections));
+        let url = postgres.database("south");
+        let secret = folder.join("secret");
+        std::fs::write(&secret, "of all gateways of the second site, and long enough\n").unwrap();
+        let shared = |name: &str| {
+            let together =
+                format!("[gateways]\nname = {name:?}\naddress = \"127.0.0.1\"\nsecret_file = {secret:?}\n");
+            let together = if plan.south_too.is_some() { together } else { String::new() };
+            format!("[store]\nurl = {url:?}\n{together}")
+        };
         // The keys are made with the state directories, before there are peers.
         north.write("", "");
-        south.write("", "");
+        south.write("", &shared("south"));
         let (north_key, south_key) = (north.key(), south.key());
-        let peer = |of: &Place, key: &str, more: &str| {
-            format!(
-                "[[site.peer]]\nname = {:?}\nkey = {key:?}\ngateways = [\"https://127.0.0.1:{}\"]\n{more}\n",
-                of.name, of.port
-            )
+        let peer = |name: &str, of: &[&Place], key: &str, more: &str| {
+            let gateways: Vec<String> =
+                of.iter().map(|place| format!("https://127.0.0.1:{}", place.port)).collect();
+            format!("[[site.peer]]\nname = {name:?}\nkey = {key:?}\ngateways = {gateways:?}\n{more}\n")
         };
-        let url = postgres.database("south");
-        let north_site = format!("[site]\nname = \"north\"\n{}", peer(&south, &south_key, plan.of_south));
+        let mut of_south = vec![&south];
+        of_south.extend(south_too.iter().map(|(place, _)| place));
+        let north_site =
+            format!("[site]\nname = \"north\"\n{}", peer("south", &of_south, &south_key, plan.of_south));
         let south_site = format!(
-            "[site]\nname = \"south\"\nbelieve_copies_minutes = {}\n{}[store]\nurl = {url:?}\n",
+            "[site]\nname = \"south\"\nbelieve_copies_minutes = {}\n{}",
             plan.believe_minutes,
-            peer(&north, &north_key, plan.of_north)
+            peer("north", &[&north], &north_key, plan.of_north)
         );
         north.write(&north_site, plan.north);
-        south.write(&south_site, plan.south);
+        south.write(&format!("{south_site}{}", shared("south")), plan.south);
+        if let Some((place, sections)) = &mut south_too {
+            place.write(&format!("{south_site}{}", shared("south-too")), sections);
+        }
         north.start();
         south.start();
-        Stage { north, south, folder, url, _postgres: postgres }
+        let south_too = south_too.map(|(mut place, _)| {
+            place.start();
+            place
+        });
+        Stage { north, south, south_too, folder, url, _postgres: postgres }
     }
 }
 
@@ -90,8 +112,10 @@ impl Drop for Stage {
     fn drop(&mut self) {
         self.north.stop();
         self.south.stop();
+        self.south_too.iter_mut().for_each(Place::stop);
         if std::thread::panicking() {
             eprintln!("--- north\n{}\n--- south\n{}", self.north.log(), self.south.log());
+            self.south_too.iter().for_each(|place| eprintln!("--- south, too\n{}", place.log()));
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
@@ -152,6 +176,27 @@ impl Place {
     /// The keys of this site, for what is sealed in its store.
     pub fn keys(&self) -> chevet::identity::Keys {
         chevet::gateway::kept_keys(&chevet::gateway::Config::read(&self.config).unwrap()).unwrap()
+    }
+
+    /// The files of the SQLite store, and what is in them. The gateway does not run.
+    pub fn backup(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        assert!(self.gateway.is_none());
+        self.store_files().into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+    }
+
+    /// Puts the store back as it was.
+    pub fn restore(&self, backup: &[(PathBuf, Vec<u8>)]) {
+        assert!(self.gateway.is_none());
+        self.store_files().iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        backup.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+    }
+
+    fn store_files(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.state()).unwrap().map(|entry| entry.unwrap().path());
+        let is_store = |path: &PathBuf| path.to_string_lossy().contains(".db");
+        let files: Vec<PathBuf> = entries.filter(is_store).collect();
+        assert!(!files.is_empty());
+        files
     }
 
     /// The SQLite store, unless the site has another one.

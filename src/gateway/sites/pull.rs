@@ -14,6 +14,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const PULL_EVERY: Duration = Duration::from_secs(4);
+/// The same while there are more asked accounts to look at than are asked for at once.
+const LOOK_ON: Duration = Duration::from_secs(1);
 /// Pages that are read at a stretch; a site that has more to tell waits until the next time.
 const MOST_PAGES: usize = 512;
 /// A site's accounts are at most so many here.
@@ -31,12 +33,14 @@ pub(in crate::gateway) async fn follow(shared: Arc<Shared>, sites: Arc<Sites>, a
     let Some(peer) = sites.peers.get(at).cloned() else { return };
     let site = peer.config.name.as_str();
     let (mut is_cut, mut round, puller) = (None, 0u32, new_id());
+    // Up to which one all asked accounts were looked at.
+    let mut looked_at = String::new();
     loop {
         if round.is_multiple_of(LOOK_AT_ALL) && peer.config.gateways.len() > 1 {
             look_at_all(&peer).await;
         }
         round = round.wrapping_add(1);
-        let pulled = pull(&shared, &sites, &peer, &puller).await;
+        let pulled = pull(&shared, &sites, &peer, &puller, &mut looked_at).await;
         if is_cut != Some(pulled.is_err()) {
             match &pulled {
                 Ok(()) => tracing::info!(site, "the site is heard"),
@@ -44,8 +48,9 @@ pub(in crate::gateway) async fn follow(shared: Arc<Shared>, sites: Arc<Sites>, a
             }
             is_cut = Some(pulled.is_err());
         }
+        let pause = if pulled.is_ok() && !looked_at.is_empty() { LOOK_ON } else { PULL_EVERY };
         tokio::select! {
-            () = tokio::time::sleep(PULL_EVERY) => {}
+            () = tokio::time::sleep(pause) => {}
             () = peer.ended.notified() => {}
         }
     }
@@ -60,7 +65,15 @@ async fn look_at_all(peer: &Peer) {
     }
 }
 
-async fn pull(shared: &Arc<Shared>, sites: &Sites, peer: &Peer, puller: &str) -> Result<(), Problem> {
+/// Hears what changed since the last time, and how some of the accounts are that are asked for: those after `looked_at`, which
+/// is then where to go on, or empty.
+async fn pull(
+    shared: &Arc<Shared>,
+    sites: &Sites,
+    peer: &Peer,
+    puller: &str,
+    looked_at: &mut String,
+) -> Result<(), Problem> {
     let Some(people) = &shared.people else { return Ok(()) };
     let store = people.identity().store();
     let site = peer.config.name.as_str();
@@ -77,10 +90,12 @@ async fn pull(shared: &Arc<Shared>, sites: &Sites, peer: &Peer, puller: &str) ->
     let recent = clock::unix_ms() / STEP_MS - CODES_LAST;
     let used = store.codes_used_by(site, recent, MOST_CODES as u32).await?;
     let used = used.into_iter().map(|(id, step)| UsedCode { id, step }).collect();
-    let asked = store.asked_accounts(site, MOST_CODES as u32).await?;
+    let asked = store.asked_accounts(site, looked_at, MOST_CODES as u32).await?;
+    let look_on = asked.last().filter(|_| asked.len() == MOST_CODES).cloned().unwrap_or_default();
     let mut wish = AskPage { since: before.version, terms, used, asked };
     // What is heard from the beginning counts once all of it was: then what was not among it is gone.
     let mut anew = before.version == 0;
+    let mut looks = true;
     for _ in 0..MOST_PAGES {
         let begun = clock::unix_ms();
         let is_mine = store.take_turn(site, puller, begun, begun + TURN_MS).await?;
@@ -89,6 +104,7 @@ async fn pull(shared: &Arc<Shared>, sites: &Sites, peer: &Peer, puller: &str) ->
         peer.wants_to_be_asked.store(page.ask, Ordering::Relaxed);
         // Another gateway on this database hears the site: all that is told is in there soon.
         if !is_mine {
+            looked_at.clear();
             return Ok(());
         }
         let terms = format!("{}/{}", page.terms, &ours[..16]);
@@ -97,7 +113,7 @@ async fn pull(shared: &Arc<Shared>, sites: &Sites, peer: &Peer, puller: &str) ->
                 return Err(Problem::Absurd("it begins anew again and again".into()));
             }
             store.forget_site_version(site).await?;
-            anew = true;
+            (anew, looks) = (true, false);
             wish = AskPage { since: 0, terms: page.terms, ..AskPage::default() };
             continue;
         }
@@ -107,16 +123,19 @@ async fn pull(shared: &Arc<Shared>, sites: &Sites, peer: &Peer, puller: &str) ->
         for change in &page.asked {
             take(shared, sites, peer, change, true).await?;
         }
-        if !anew || !page.more {
-            store.note_pulled(site, upto, (!page.more).then_some(begun), &terms).await?;
+        if looks {
+            looked_at.clone_from(&look_on);
+            looks = false;
         }
-        if !page.more && !anew {
-            return Ok(());
-        }
-        if !page.more {
+        if anew && !page.more {
             for id in store.copies_not_heard_of(site).await? {
                 take(shared, sites, peer, &Change { version: upto, id, account: None }, false).await?;
             }
+        }
+        if !anew || !page.more {
+            store.note_pulled(site, upto, (!page.more).then_some(begun), &terms).await?;
+        }
+        if !page.more {
             return Ok(());
         }
         wish = AskPage { since: upto, terms: page.terms, ..AskPage::default() };

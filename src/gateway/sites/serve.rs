@@ -12,7 +12,7 @@ use crate::identity::{TotpSecret, sha256_hex, user_name};
 use crate::site::{
     Account, AskPage, Change, MOST_BYTES, MOST_CHANGES, MOST_CODES, Page, SPEAKER, STATEMENT, message, proven,
 };
-use crate::store::{AccountRow, StoreError, User};
+use crate::store::{AccountRow, Store, StoreError, User};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Extension, State};
@@ -135,9 +135,12 @@ async fn accounts(
     if config.accounts != Accounts::Copy {
         rows.clear();
     }
-    let mut page = Page { terms, ask: config.accounts == Accounts::Ask, ..Page::default() };
-    if page.terms != wish.terms || wish.since > newest {
-        page.restarted = true;
+    let mut page = Page { ask: config.accounts == Accounts::Ask, ..Page::default() };
+    // A number that is told again after the database was put back is another change's, and has another mark.
+    let (told_terms, told_mark) = wish.terms.split_once('.').unwrap_or((&wish.terms, ""));
+    let is_known = wish.since <= 0 || told_mark == mark(store, wish.since).await?;
+    if told_terms != terms || wish.since > newest || !is_known {
+        (page.restarted, page.terms) = (true, terms);
         return Ok(answer(json!(page)));
     }
     let mut weight = 0;
@@ -151,6 +154,8 @@ async fn accounts(
         }
         page.changes.push(Change { version: row.version, id: row.id, account });
     }
+    let upto = page.changes.last().map_or(wish.since, |change| change.version);
+    page.terms = format!("{terms}.{}", mark(store, upto).await?);
     if config.accounts == Accounts::Ask {
         for id in &wish.asked {
             let user = store.user(id).await.map_err(broken)?.filter(|user| asked.peer.is_told_of(user));
@@ -158,6 +163,12 @@ async fn accounts(
         }
     }
     Ok(answer(json!(page)))
+}
+
+/// The mark of a change as it is told; empty for one that has none, as those before the first do.
+async fn mark(store: &Store, version: i64) -> Result<String, Response> {
+    let mark = store.account_mark(version).await.map_err(broken)?;
+    Ok(mark.map(|mark| format!("{mark:016x}")).unwrap_or_default())
 }
 
 impl Asked<'_> {
