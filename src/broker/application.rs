@@ -90,7 +90,7 @@ pub struct Limits {
 }
 
 /// Where the credentials come from that a user signs in with on a host without chevet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CredentialPolicy {
     /// Those that are kept for the user. Nobody is asked.

@@ -226,6 +226,55 @@ async fn two_users_of_an_rdp_host_that_an_administrator_added_are_there_as_thems
     expect_nowhere(&stage, "other-1");
 }
 
+#[cfg(feature = "rdp")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_says_whether_users_of_an_rdp_host_are_asked_and_may_have_it_kept() {
+    use crate::peers::{Desktop, Shadow};
+    use chevet::client::HostLogin;
+    let desktop = Desktop::start(640, 480);
+    paint(&desktop.display);
+    let shadow = Shadow::start_for(&desktop.display, "aroy:::fff1399e403bf6c698c9f38e19a3c196:::\n");
+    let stage = Stage::open().await;
+    let boss = stage.sign_in("boss").await;
+    let by = |policy: &str| {
+        json!({"host": {
+            "name": "ts", "protocol": "rdp", "address": format!("localhost:{}", shadow.port), "credentials": "own",
+            "own_credentials": policy, "groups": ["nurses"]
+        }})
+    };
+    let change = async |policy: &str| {
+        let changed = boss.send("PUT", "/api/admin/remote-hosts/ts", &by(policy)).await;
+        assert_eq!(changed.status, 204, "{}", changed.body);
+        assert_eq!(one(&boss.get(PATH).await.json, "ts")["host"]["own_credentials"], json!(policy));
+    };
+    assert_eq!(boss.send("POST", PATH, &by("stored")).await.status, 201);
+    let anne = sign_in(&stage, "anne").await;
+    match anne.address("ts").await {
+        Err(SignInFailed::Refused(reason)) => assert!(reason.contains("no credential"), "{reason}"),
+        other => panic!("{:?}", other.map(drop)),
+    }
+    for (policy, remember) in [("ask", false), ("ask-and-remember", true)] {
+        change(policy).await;
+        match anne.address("ts").await {
+            Err(SignInFailed::Credentials { asks, .. }) => assert_eq!(asks.remember, remember, "{policy}"),
+            other => panic!("{policy}: {:?}", other.map(drop)),
+        }
+    }
+    let login = HostLogin {
+        user: "aroy".into(),
+        domain: String::new(),
+        password: "right".to_owned().into(),
+        remember: true,
+    };
+    anne.give("ts", &login).await.unwrap();
+    // What was kept does where nobody is asked.
+    change("stored").await;
+    let mut viewer = view_session(&stage, "anne", "ts").await;
+    viewer.sees("Anne's screen of the host", |event| matches!(event, Event::Exact), (0, 0)).await;
+    let journal = stage.journal().await;
+    assert_eq!(journal.matches(r#""event":"credentials_stored""#).count(), 1, "{journal}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_configuration_has_is_shown_and_not_changed_and_nonsense_is_refused_clearly() {
     let server = Server::tigervnc(320, 240);
@@ -250,6 +299,7 @@ async fn what_the_configuration_has_is_shown_and_not_changed_and_nonsense_is_ref
         (json!({"name": "a.b"}), "letters"),
         (json!({"credentials": "shared"}), "password"),
         (json!({"credentials": "own"}), "one screen"),
+        (json!({"own_credentials": "stored"}), "as themselves"),
         (json!({"encryption": "required", "certificate": "pinned", "fingerprint": "abc"}), "64"),
         (json!({"encryption": "required", "certificate": "authority", "authority": "abc"}), "PEM"),
         (json!({"idle_minutes": 5}), "idle"),
@@ -259,7 +309,12 @@ async fn what_the_configuration_has_is_shown_and_not_changed_and_nonsense_is_ref
         assert_eq!(refused.status, 400, "{more}: {}", refused.body);
         assert!(refused.json["reason"].as_str().unwrap().contains(word), "{more}: {}", refused.body);
     }
-    for more in [json!({"protocol": "ssh"}), json!({"password_file": "/etc/shadow"}), json!({"address": 7})] {
+    for more in [
+        json!({"protocol": "ssh"}),
+        json!({"password_file": "/etc/shadow"}),
+        json!({"address": 7}),
+        json!({"own_credentials": "never"}),
+    ] {
         let refused = boss.send("POST", PATH, &json!({"host": with(open.clone(), more.clone())})).await;
         assert_eq!(refused.status, 422, "{more}: {}", refused.body);
     }

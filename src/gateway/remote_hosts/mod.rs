@@ -419,6 +419,7 @@ fn configured(config: &Config) -> Vec<(RemoteHost, bool)> {
         let host = RemoteHost {
             title: application.title.english().to_owned(),
             credentials: Credentials::Own,
+            own_credentials: application.credentials,
             groups: application.groups.clone(),
             idle_minutes: application.end_when_idle_minutes,
             ..of_rdp(&application.name, rdp)
@@ -435,6 +436,7 @@ fn blank(name: &str, protocol: Protocol, address: &str) -> RemoteHost {
         protocol,
         address: address.to_owned(),
         credentials: Credentials::None,
+        own_credentials: None,
         user: String::new(),
         domain: String::new(),
         encryption: Encryption::Required,

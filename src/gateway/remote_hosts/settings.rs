@@ -1,6 +1,7 @@
 //! A host without chevet as an administrator describes it, and what the gateway makes of that.
 
 use super::super::SessionConfig;
+use crate::broker::CredentialPolicy;
 use crate::identity::is_title;
 use crate::link::parse_fingerprint;
 use crate::source::rfb::{Tls, VncConfig};
@@ -29,6 +30,9 @@ pub struct RemoteHost {
     pub address: String,
     #[serde(default)]
     pub credentials: Credentials,
+    /// Of `own` credentials: where they come from; without it, who has none is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_credentials: Option<CredentialPolicy>,
     /// Of `shared` credentials.
     #[serde(default)]
     pub user: String,
@@ -184,6 +188,9 @@ impl RemoteHost {
             Credentials::Own if self.protocol == Protocol::Vnc => {
                 "a VNC server shows everybody one screen: its credentials are shared or none"
             }
+            Credentials::None | Credentials::Shared if self.own_credentials.is_some() => {
+                "`own_credentials` is for people who sign in there as themselves: leave it out, or choose those"
+            }
             _ => return None,
         };
         Some(text.into())
@@ -307,7 +314,7 @@ impl RemoteHost {
             environment: std::collections::BTreeMap::default(),
             hosts: Vec::new(),
             rdp: Some(self.rdp(authority)),
-            credentials: None,
+            credentials: self.own_credentials,
             groups: self.groups.clone(),
             users: Vec::new(),
             width: 1_280,
@@ -341,6 +348,7 @@ mod tests {
         assert!(fault(json!({"credentials": "shared"})).contains("password"));
         assert!(fault(json!({"credentials": "own"})).contains("one screen"));
         assert!(fault(json!({"user": "x"})).contains("shared"));
+        assert!(fault(json!({"own_credentials": "stored"})).contains("as themselves"));
         assert!(fault(json!({"certificate": "pinned", "fingerprint": "ab"})).contains("64"));
         assert!(fault(json!({"certificate": "authority", "authority": "x"})).contains("PEM"));
         assert!(fault(json!({"idle_minutes": 5.0})).contains("idle"));
@@ -364,6 +372,16 @@ mod tests {
         assert_eq!(own.fault(false), None);
         let application = own.application(None);
         assert_eq!((application.fault(), application.single), (None, true));
+        assert!(application.credentials() == CredentialPolicy::Ask && own.own_credentials.is_none());
+        for (policy, text) in [
+            (CredentialPolicy::Stored, "stored"),
+            (CredentialPolicy::Ask, "ask"),
+            (CredentialPolicy::AskAndRemember, "ask-and-remember"),
+        ] {
+            let host = rdp(json!({"credentials": "own", "own_credentials": text}));
+            assert_eq!((host.fault(false), host.application(None).credentials()), (None, policy));
+            assert_eq!(serde_json::to_value(&host).unwrap()["own_credentials"], json!(text));
+        }
         let kerberos = |kdc| json!({"realm": "CLINIC.EXAMPLE", "kdc": kdc});
         let by = |kdc| rdp(json!({"credentials": "own", "kerberos": kerberos(kdc)}));
         assert_eq!(by("dc1.clinic.example").fault(false), None);

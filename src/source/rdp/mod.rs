@@ -396,11 +396,8 @@ async fn after(shared: &Shared, memory: &mut Memory, failure: Failure) {
                     return;
                 }
             }
-            failure if waits_for_viewer(failure) => {
-                if asked {
-                    return;
-                }
-            }
+            failure if waits_for_viewer(failure) && asked => return,
+            failure if waits_for_viewer(failure) => {}
             _ if Instant::now() >= until => return,
             _ => {}
         }

@@ -71,6 +71,7 @@ export interface RemoteHost {
   protocol: "vnc" | "rdp";
   address: string;
   credentials: "none" | "shared" | "own";
+  own_credentials?: "stored" | "ask" | "ask-and-remember";
   user: string;
   domain: string;
   encryption: "required" | "if-offered" | "never";

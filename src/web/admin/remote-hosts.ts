@@ -16,6 +16,7 @@ const BLANK: RemoteHost = {
 type Values = Record<string, string>;
 const isRdp = (values: Values): boolean => values["protocol"] === "rdp";
 const isShared = (values: Values): boolean => values["credentials"] === "shared";
+const isOwn = (values: Values): boolean => values["credentials"] === "own";
 const isEncrypted = (values: Values): boolean => isRdp(values) || values["encryption"] !== "never";
 const hasRealm = (values: Values): boolean => isRdp(values) && (values["realm"] ?? "").trim() !== "";
 const by = (policy: string) => (values: Values): boolean => isEncrypted(values) && values["certificate"] === policy;
@@ -24,6 +25,7 @@ const by = (policy: string) => (values: Values): boolean => isEncrypted(values) 
 export function hostOf(values: Values, name: string): RemoteHost {
   const text = (field: string): string => (values[field] ?? "").trim();
   const idle = text("idle_minutes").replace(",", ".");
+  const policy = (values["own_credentials"] ?? "ask") as NonNullable<RemoteHost["own_credentials"]>;
   const kerberos = { realm: text("realm"), kdc: text("kdc"), ntlm: values["ntlm"] === "true" };
   return {
     ...BLANK,
@@ -32,6 +34,8 @@ export function hostOf(values: Values, name: string): RemoteHost {
     protocol: isRdp(values) ? "rdp" : "vnc",
     address: text("address"),
     credentials: (values["credentials"] ?? BLANK.credentials) as RemoteHost["credentials"],
+    // Who is not told otherwise asks.
+    ...(isOwn(values) && policy !== "ask" ? { own_credentials: policy } : {}),
     user: text("user"),
     domain: text("domain"),
     encryption: (values["encryption"] ?? BLANK.encryption) as RemoteHost["encryption"],
@@ -62,6 +66,10 @@ function fieldsOf(host: RemoteHost, known: boolean, hasPassword: boolean): Field
       name: "credentials", label: all.credentials, kind: "choice", value: host.credentials,
       choices: [["none", all.credentialsNone], ["shared", all.credentialsShared], ["own", all.credentialsOwn]],
     },
+    {
+      name: "own_credentials", label: all.ownCredentials, kind: "choice", value: host.own_credentials ?? "ask", shown: isOwn,
+      choices: [["stored", all.ownStored], ["ask", all.ownAsk], ["ask-and-remember", all.ownRemember]],
+    },
     { name: "user", label: all.name, kind: "text", value: host.user, most: 256, shown: isShared },
     { name: "domain", label: all.domain, kind: "text", value: host.domain, most: 256, shown: (values) => isShared(values) && isRdp(values) },
     { name: "password", label: all.password, kind: "password", most: 256, shown: isShared, ...(hasPassword ? { hint: all.passwordKept } : {}) },
@@ -86,9 +94,18 @@ function fieldsOf(host: RemoteHost, known: boolean, hasPassword: boolean): Field
     { name: "groups", label: all.groups, kind: "text", value: host.groups.join(", "), most: 1024, hint: all.groupsHint },
     {
       name: "idle_minutes", label: all.idleMinutes, kind: "text", value: host.idle_minutes === null ? "" : String(host.idle_minutes), most: 8,
-      hint: all.idleHint, shown: (values) => values["credentials"] === "own",
+      hint: all.idleHint, shown: isOwn,
     },
   ];
+}
+
+/** Who signs in there, and with what. */
+export function credentialsOf(host: RemoteHost): string {
+  const all = words();
+  const who = { none: all.credentialsNone, shared: all.credentialsShared, own: all.credentialsOwn }[host.credentials];
+  if (host.credentials !== "own") return who;
+  const whence = { stored: all.ownStored, ask: all.ownAsk, "ask-and-remember": all.ownRemember }[host.own_credentials ?? "ask"];
+  return `${who} · ${whence}`;
 }
 
 function told(test: RemoteHostTest): string {
@@ -155,7 +172,7 @@ export class RemoteHostsList {
       write(state, { live: all.stateLive, waiting: all.stateWaiting, elsewhere: all.stateElsewhere, none: all.stateNone }[shown.state]);
       state.classList.toggle("waiting", shown.state === "waiting");
       write(why, shown.problem ?? shown.waiting_for);
-      write(credentials, { none: all.credentialsNone, shared: all.credentialsShared, own: all.credentialsOwn }[host.credentials]);
+      write(credentials, credentialsOf(host));
       write(groups, host.groups.join(", "));
       write(sessions, String(shown.sessions));
       for (const [each, word] of [[test, all.test], [change, all.change], [remove, all.removeIt]] as const) write(each, word);

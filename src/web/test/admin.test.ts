@@ -112,6 +112,13 @@ test("a host without chevet is what was typed, and what was not asked is as in a
   assert.equal(hostOf({ idle_minutes: "soon" }, "a").idle_minutes, -1);
 });
 
+test("a host on which everybody is themselves keeps, asks or asks and remembers, and another host is not told", () => {
+  const policyOf = (credentials: string, own_credentials: string): unknown =>
+    hostOf({ protocol: "rdp", credentials, own_credentials }, "a").own_credentials;
+  assert.deepEqual(["stored", "ask", "ask-and-remember"].map((policy) => policyOf("own", policy)), ["stored", undefined, "ask-and-remember"]);
+  assert.deepEqual([policyOf("shared", "stored"), policyOf("none", "ask-and-remember")], [undefined, undefined]);
+});
+
 test("a gateway's sessions are told with the part of those that it can have", () => {
   const gateway = (sessions: number, told_at: number | null, state: "there" | "gone" = "there"): string =>
     loadOf({ name: "a", here: false, state, version: null, address: "", started_at: null, seen_at: 0, sessions, viewers: 0, hosts: 0, most_sessions: 4096, told_at });
