@@ -277,6 +277,9 @@ impl<'a> Wish<'a> {
         if let Err(error) = bring(shared, people, session, &person.user.id, application, settings) {
             return Err(self.failed(error.to_string(), session));
         }
+        if let_go_if_over(shared, session) {
+            return Err(self.failed("the session has ended meanwhile".into(), session));
+        }
         if !application.credentials().asks() {
             return Ok(());
         }
@@ -356,7 +359,19 @@ pub(in super::super) async fn restart(shared: &Shared, application: &Application
             let reason = error.to_string();
             super::end(shared, session, EndReason::Administrator, &reason, None).await;
         }
+        let_go_if_over(shared, session);
     }
+}
+
+/// Whoever ends a session takes it from what runs before it lets go of all that belongs to it. What was brought after that, and with
+/// what was typed, nobody else would let go of.
+fn let_go_if_over(shared: &Shared, session: &str) -> bool {
+    let over = shared.hosts.applications().running(session).is_none();
+    if over {
+        drop(shared.registry.remove(session));
+        shared.registry.rdp().sign_ins().forget(session);
+    }
+    over
 }
 
 /// Starts the source and the session, with the credentials that this user has for the host by then.
