@@ -24,7 +24,7 @@ const MOST_LANES: u32 = 4;
 #[serde(deny_unknown_fields)]
 pub struct AskPage {
     pub since: i64,
-    /// The terms of what is known up to then; others: it is told anew from the beginning.
+    /// The terms of what is known up to then, as they were told with it; others: it is told anew from the beginning.
     #[serde(default)]
     pub terms: String,
     #[serde(default)]

@@ -137,9 +137,13 @@ impl Store {
         done.map(drop).map_err(failed("forgetting who had a session"))
     }
 
+    /// Forgets what ended long ago, and what gateways began to start that are not there any more.
     pub async fn forget_started(&self) -> Result<(), StoreError> {
-        let text =
-            format!("DELETE FROM started_sessions WHERE state = 2 AND ended_at <= {NOW} - {REMEMBERED_MS}");
+        let text = format!(
+            "DELETE FROM started_sessions WHERE (state = 2 AND ended_at <= {NOW} - {REMEMBERED_MS}) OR (state = 0 \
+             AND NOT EXISTS (SELECT 1 FROM gateways WHERE gateways.start_id = started_sessions.start_id \
+             AND gateways.until > {NOW}))"
+        );
         let done = sqlx::query(sqlx::AssertSqlSafe(text)).execute(&self.pool).await;
         done.map(drop).map_err(failed("forgetting sessions"))
     }

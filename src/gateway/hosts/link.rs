@@ -242,7 +242,7 @@ async fn hear(shared: &Shared, name: &str, inbox: &mut Inbox) -> Closed {
                             Some(siblings) => match siblings.finish(&session, &words, false).await {
                                 Ok(first) => first,
                                 Err(_) => {
-                                    shared.hosts.untold().insert(session.clone(), words.clone());
+                                    shared.hosts.note_untold(&session, &words);
                                     siblings.has_now(&session)
                                 }
                             },

@@ -160,6 +160,14 @@ impl Hosts {
         self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The database is to hear of an end later.
+    fn note_untold(&self, session: &str, words: &str) {
+        let mut untold = self.untold();
+        if untold.len() < MOST_ENDED {
+            untold.insert(session.to_owned(), words.to_owned());
+        }
+    }
+
     pub fn applications(&self) -> &Applications {
         &self.applications
     }
@@ -290,7 +298,7 @@ pub(super) async fn end(
             // Policies wait until the database answers.
             Err(_) if by_policy => return false,
             Err(_) => {
-                shared.hosts.untold().insert(session.to_owned(), words.clone());
+                shared.hosts.note_untold(session, &words);
             }
         }
     }

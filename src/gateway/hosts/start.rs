@@ -137,7 +137,8 @@ async fn claim(
         state: 0,
         reason: String::new(),
     };
-    let end = Instant::now() + (PATIENCE + LINK_PATIENCE) * MOST_HOSTS as u32;
+    // For one host's try: whoever asked waits for what comes after that, too.
+    let end = Instant::now() + PATIENCE + LINK_PATIENCE;
     loop {
         let claimed = siblings.claim_start(&row).await;
         match claimed.map_err(|error| failed(format!("the gateways' database: {error}")))? {
