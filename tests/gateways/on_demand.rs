@@ -115,7 +115,8 @@ fn without_the_database_what_runs_goes_on_and_nothing_new_is_started() {
         until_exact(&mut client).await;
         stage.postgres.stop();
         for anne in &annes {
-            let opening = anne.ask(Method::POST, "/api/applications/record/open", Some(&json!({})));
+            let nothing = json!({});
+            let opening = anne.ask(Method::POST, "/api/applications/record/open", Some(&nothing));
             let refused = opening.await.unwrap_err();
             assert!(refused.to_string().contains("database"), "{refused}");
         }
