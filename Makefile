@@ -14,8 +14,6 @@ WEB = src/web
 TEST_PROVIDER = tests/oidc/provider
 # The collector of traces of the tests.
 TEST_COLLECTOR = tests/end_to_end/collector
-# Most tests wait for servers most of the time: one more at once than there are processors.
-export RUST_TEST_THREADS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 # Folders too: a file that has gone is a change of its folder.
 WEB_SOURCES = $(shell find $(WEB) -mindepth 1 \( -name node_modules -o -name dist -o -name .test \) -prune \
 	-o -print 2>/dev/null)

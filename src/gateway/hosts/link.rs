@@ -233,21 +233,23 @@ async fn hear(shared: &Shared, name: &str, inbox: &mut Inbox) -> Closed {
             Incoming::Control(Control::Host(HostMessage::Ended { session, reason, text })) => {
                 let theirs = shared.hosts.applications().running(&session);
                 match theirs.filter(|running| running.host == name) {
-                    Some(_) => {
+                    Some(running) => {
                         let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
                         let words = words(reason, &text);
                         // All gateways hear it, and one of them records it.
-                        let records = match &shared.siblings {
-                            None => true,
+                        let (records, decided) = match &shared.siblings {
+                            None => (true, false),
                             Some(siblings) => match siblings.finish(&session, &words, false).await {
-                                Ok(first) => first,
+                                Ok(first) => (first, first),
                                 Err(_) => {
                                     shared.hosts.note_untold(&session, &words);
-                                    siblings.has_now(&session)
+                                    (siblings.has_now(&session), false)
                                 }
                             },
                         };
-                        if let Some(running) = shared.hosts.applications().finish(&session, &words) {
+                        // This gateway may have learnt from the database meanwhile what it decided itself.
+                        let finished = shared.hosts.applications().finish(&session, &words);
+                        if let Some(running) = finished.or(decided.then_some(running)) {
                             forget(shared, &running, &words, None, records).await;
                         }
                     }

@@ -289,11 +289,12 @@ pub(super) async fn end(
     let Some(running) = shared.hosts.applications.running(session) else { return false };
     let application = shared.hosts.applications.named(&running.application);
     let remote = application.is_some_and(|application| application.is_remote());
+    let mut decided = false;
     if let Some(siblings) = shared.siblings.as_ref().filter(|_| !remote) {
         // Nobody may end by policy what is at another gateway.
         let by_policy = matches!(reason, EndReason::Idle | EndReason::Maintenance | EndReason::HostGone);
         match siblings.finish(session, &words, by_policy).await {
-            Ok(true) => {}
+            Ok(true) => decided = true,
             Ok(false) => return false,
             // Policies wait until the database answers.
             Err(_) if by_policy => return false,
@@ -302,7 +303,12 @@ pub(super) async fn end(
             }
         }
     }
-    let Some(running) = shared.hosts.applications.finish(session, &words) else { return false };
+    let running = match shared.hosts.applications.finish(session, &words) {
+        Some(running) => running,
+        // This gateway has learnt from the database meanwhile what it decided itself.
+        None if decided => running,
+        None => return false,
+    };
     let told = shared.hosts.tell(&running.host, HostMessage::End { session: session.to_owned(), reason });
     if !told && !remote {
         let mut ended = shared.hosts.ended();
