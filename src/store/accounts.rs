@@ -76,7 +76,7 @@ pub(super) async fn next_version(change: &mut Transaction<'_, Any>) -> Result<i6
     .fetch_one(&mut **change)
     .await
     .map_err(failed(doing))?;
-    let mark = random_number();
+    let mark = random_number(doing)?;
     sqlx::query(
         "INSERT INTO account_versions (id, version) VALUES ($1, $2) \
          ON CONFLICT (id) DO UPDATE SET version = excluded.version",
@@ -94,10 +94,11 @@ pub(super) async fn next_version(change: &mut Transaction<'_, Any>) -> Result<i6
     Ok(version)
 }
 
-fn random_number() -> i64 {
+fn random_number(doing: &'static str) -> Result<i64, StoreError> {
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).expect("a running Linux gives random numbers");
-    i64::from_le_bytes(bytes) & i64::MAX
+    getrandom::fill(&mut bytes)
+        .map_err(|error| failed(doing)(sqlx::Error::Io(std::io::Error::other(error))))?;
+    Ok(i64::from_le_bytes(bytes) & i64::MAX)
 }
 
 /// Notes that an account of this site changes. One of another site is not changed here.

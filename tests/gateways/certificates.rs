@@ -1,13 +1,11 @@
 //! The certificate that a host without chevet showed at first use, at one of several gateways.
 
-use crate::stage::{SOON, Stage};
+use crate::stage::{Stage, until};
 use crate::vnc::{Vnc, free_port, hidden};
 use crate::{alone, run};
-use chevet::client::SignedIn;
 use hyper::Method;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 const CERTIFICATES: &str = "/api/admin/certificates";
 const SESSIONS: &str = "/api/admin/sessions";
@@ -31,19 +29,6 @@ fn server(port: u16, folder: &Path, (certificate, key, _): &(PathBuf, PathBuf, S
     let arguments = ["-SecurityTypes", "X509Vnc", "-PasswordFile", file.to_str().unwrap(), "-X509Cert"];
     let of = [certificate.to_str().unwrap(), "-X509Key", key.to_str().unwrap()];
     Vnc::start_at(port, "320x240", &[&arguments[..], &of].concat())
-}
-
-/// Asks until the answer is as wished.
-async fn until(what: &str, person: &SignedIn, path: &str, wished: impl Fn(&Value) -> bool) -> Value {
-    let end = Instant::now() + SOON;
-    loop {
-        let told = person.ask(Method::GET, path, None).await.unwrap();
-        if wished(&told) {
-            return told;
-        }
-        assert!(Instant::now() < end, "{what}: {told}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
 }
 
 fn session<'a>(told: &'a Value, name: &str) -> Option<&'a Value> {

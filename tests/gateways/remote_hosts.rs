@@ -1,10 +1,10 @@
 //! Hosts without chevet that administrators add at one of several gateways.
 
-use crate::stage::{SOON, Stage};
+use crate::stage::{SOON, Stage, until};
 use crate::typist::{Typist, until_exact};
 use crate::vnc::{Vnc, hidden};
 use crate::{alone, run};
-use chevet::client::{Client, SignedIn};
+use chevet::client::Client;
 use hyper::Method;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -18,19 +18,6 @@ fn vnc(server: &Vnc) -> Value {
         "name": "ward", "title": "Ward PC", "protocol": "vnc", "address": format!("127.0.0.1:{}", server.port),
         "credentials": "shared", "encryption": "never", "groups": ["nurses"]
     })
-}
-
-/// Asks until the answer is as wished.
-async fn until(what: &str, person: &SignedIn, path: &str, wished: impl Fn(&Value) -> bool) -> Value {
-    let end = Instant::now() + SOON;
-    loop {
-        let told = person.ask(Method::GET, path, None).await.unwrap();
-        if wished(&told) {
-            return told;
-        }
-        assert!(Instant::now() < end, "{what}: {told}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 fn named<'a>(told: &'a Value, list: &str, name: impl Fn(&Value) -> &Value) -> Vec<&'a Value> {

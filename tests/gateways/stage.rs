@@ -2,6 +2,7 @@
 
 use crate::postgres::Postgres;
 use chevet::client::{Address, Client, SignedIn, Site};
+use hyper::Method;
 use serde_json::Value;
 use std::fs::File;
 use std::io::Write;
@@ -308,5 +309,18 @@ fn free_port() -> u16 {
         if std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
+    }
+}
+
+/// Asks until the answer is as wished.
+pub async fn until(what: &str, person: &SignedIn, path: &str, wished: impl Fn(&Value) -> bool) -> Value {
+    let end = Instant::now() + SOON;
+    loop {
+        let told = person.ask(Method::GET, path, None).await.unwrap();
+        if wished(&told) {
+            return told;
+        }
+        assert!(Instant::now() < end, "{what}: {told}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,27 +1,13 @@
 //! What an administrator sees of all gateways at one of them, and does at another.
 
-use crate::stage::{SOON, Stage};
+use crate::stage::{SOON, Stage, until};
 use crate::typist::{Terminal, until_exact};
 use crate::{alone, run};
-use chevet::client::{Client, SignedIn};
+use chevet::client::Client;
 use hyper::Method;
 use serde_json::{Value, json};
-use std::time::Instant;
 
 const EVERYBODY: &str = "[sign_in]\n[[publish]]\nsession = \"*\"\ngroups = [\"nurses\"]\n";
-
-/// Asks until the answer is as wished.
-async fn until(what: &str, person: &SignedIn, path: &str, wished: impl Fn(&Value) -> bool) -> Value {
-    let end = Instant::now() + SOON;
-    loop {
-        let told = person.ask(Method::GET, path, None).await.unwrap();
-        if wished(&told) {
-            return told;
-        }
-        assert!(Instant::now() < end, "{what}: {told}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-}
 
 fn state<'a>(told: &'a Value, gateway: &str) -> &'a str {
     let listed = told["gateways"].as_array().unwrap().iter();

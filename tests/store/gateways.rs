@@ -8,6 +8,10 @@ fn seen(fingerprint: &str, gateway: &str) -> KnownCertificate {
     KnownCertificate { protocol, host, fingerprint: fingerprint.into(), first_at: 7, gateway: gateway.into() }
 }
 
+fn gateway(name: &str) -> SharedGateway {
+    SharedGateway { name: name.into(), start_id: format!("{name}-1"), address: "{}".into(), draining: 0 }
+}
+
 pub async fn of_gateways_that_see_a_host_at_the_same_time_the_first_ones_certificate_is_kept(store: &Store) {
     let meet = |number: usize| {
         let (store, shown) = (store.clone(), seen(&format!("{number:064x}"), &format!("gateway-{number}")));
@@ -35,12 +39,6 @@ pub async fn of_gateways_that_see_a_host_at_the_same_time_the_first_ones_certifi
 async fn what_is_asked_of_a_gateway_is_taken_once_and_one_that_is_gone_is_told_of_until_it_is_forgotten() {
     let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
     let store = Store::open(&postgres.database("chevet")).await.unwrap();
-    let gateway = |name: &str| SharedGateway {
-        name: name.into(),
-        start_id: format!("{name}-1"),
-        address: "{}".into(),
-        draining: 0,
-    };
     store.gateway_is_there(&gateway("a"), 60_000).await.unwrap();
     store.gateway_is_there(&gateway("b"), -5_000).await.unwrap();
     store.keep_gateway_view("a", "a-1", "{\"of\": 1}").await.unwrap();
@@ -73,12 +71,6 @@ async fn what_is_asked_of_a_gateway_is_taken_once_and_one_that_is_gone_is_told_o
 async fn of_gateways_one_starts_a_session_until_it_is_gone_and_who_ends_it_is_told_so_once() {
     let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
     let store = Store::open(&postgres.database("chevet")).await.unwrap();
-    let gateway = |name: &str| SharedGateway {
-        name: name.into(),
-        start_id: format!("{name}-1"),
-        address: "{}".into(),
-        draining: 0,
-    };
     let wish = |session: &str, slot: &str| StartedSession {
         session: session.into(),
         application: "record".into(),

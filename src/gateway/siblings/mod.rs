@@ -4,27 +4,33 @@
 //! sessions, viewers and hosts go on.
 
 mod fence;
+mod hear;
 mod hold;
+mod lose;
 mod orders;
 mod started;
 
 pub(super) use fence::{Fence, Fenced};
+pub(super) use hear::{listen, tell_dismissals};
 pub(super) use hold::{OPENS_AGAIN, hold};
 pub(super) use orders::{Ordered, Views, tell_of_itself};
 
+use hear::look_at_drained;
+use lose::lost;
+
 use super::config::SiblingsConfig;
+use super::hosts;
 use super::people::People;
 use super::registry::Dismissed;
 use super::{SessionConfig, Shared};
-use super::{certificates, hosts};
 use crate::clock;
 use crate::identity::new_id;
 use crate::identity::ticket::Claims;
 use crate::link::{Certificate, Link};
-use crate::session::{Session, Whom};
+use crate::session::Session;
 use crate::store::{Lease, SharedGateway, Store, StoreError};
 use crate::wire::limits::MAX_GATEWAYS;
-use crate::wire::{CloseCode, Control, GatewayAddress, features};
+use crate::wire::{Control, GatewayAddress, features};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -49,15 +55,10 @@ const DRAINS_WITHIN: Duration = Duration::from_secs(30);
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// A gateway that is gone is shown for so long.
 const SHOWN_GONE_MS: i64 = 24 * 3_600_000;
-/// The viewers of a session that has gone elsewhere have this long to follow it.
-const FOLLOW_WITHIN: Duration = Duration::from_secs(10);
-/// After edges were asked to bring somebody elsewhere, it takes so long until they do.
-const EDGES_KNOW_AFTER: Duration = Duration::from_millis(30);
 /// Tickets by which a client dials by several roads at the same time.
 const ROADS_WITHIN_MS: i64 = 10_000;
 /// What one database query may take before a viewer is let in without it.
 const PATIENCE: Duration = Duration::from_secs(2);
-const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// How others reach a gateway, as it stands in the database.
 #[derive(Serialize, Deserialize)]
@@ -580,137 +581,6 @@ async fn look(shared: &Arc<Shared>, siblings: &Arc<Siblings>) {
             // The host's word counts: it brought the session here while the database was away.
             _ if shared.registry.is_connected(&session) => siblings.take(&session, &held.title).await,
             _ => {}
-        }
-    }
-}
-
-/// Hears what the others tell, for as long as the gateway runs.
-pub(super) async fn listen(shared: Arc<Shared>, siblings: Arc<Siblings>) {
-    loop {
-        if let Ok(mut heard) = in_time(siblings.store.hear_gateways()).await {
-            // What was told before is looked up.
-            look(&shared, &siblings).await;
-            while let Ok(Some(text)) = heard.next().await {
-                match serde_json::from_str(&text) {
-                    Ok(told) => on_told(&shared, &siblings, told).await,
-                    Err(error) => tracing::warn!(%error, "another gateway tells what this one does not know"),
-                }
-            }
-        }
-        sleep(LISTEN_AGAIN).await;
-    }
-}
-
-async fn on_told(shared: &Arc<Shared>, siblings: &Arc<Siblings>, told: Told) {
-    match told {
-        Told::Gateways => siblings.look_for_others().await,
-        Told::Drain(name) if name == siblings.name => siblings.drain_asked.notify_one(),
-        Told::Drain(_) => {}
-        Told::Started => hosts::learn(shared).await,
-        Told::RemoteHosts => siblings.news.notify_waiters(),
-        Told::Look => siblings.is_looked_at(),
-        Told::Orders(start_id) if start_id == siblings.start_id => orders::obey(shared, siblings).await,
-        Told::Orders(_) => {}
-        Told::CertificateForgotten { protocol, host } => certificates::forget_here(shared, &protocol, &host),
-        Told::HostDrained { host, drained } => drain_host(shared, &host, drained).await,
-        Told::Session(session) => {
-            siblings.news.notify_waiters();
-            let told = siblings.held().get(&session).is_some_and(|held| held.told);
-            if told && let Some(holder) = siblings.holder(&session).await {
-                lost(shared, siblings, &session, &holder);
-            }
-        }
-        Told::Dismissed { by, sign_in, code, reason } if by != siblings.start_id => {
-            if let Some(people) = &shared.people {
-                people.broker().sign_in_ended(&sign_in, clock::unix_ms());
-            }
-            shared.registry.dismiss_here(&sign_in, CloseCode(code), &reason).await;
-        }
-        Told::Dismissed { .. } => {}
-        Told::Outside { from, holder, sign_in } if holder == siblings.start_id => {
-            if let Some(edges) = shared.edges.get() {
-                edges.admit_anew(from, sign_in.as_deref());
-            }
-        }
-        Told::Outside { .. } => {}
-    }
-}
-
-/// A host is given no new sessions at any gateway, or some again.
-async fn drain_host(shared: &Shared, host: &str, drained: bool) {
-    shared.hosts.drain(host, drained);
-    hosts::drain_told(shared, host).await;
-}
-
-/// Takes in which hosts are drained, for whom was not told.
-async fn look_at_drained(shared: &Shared, siblings: &Siblings) {
-    for host in in_time(siblings.store.hosts()).await.unwrap_or_default() {
-        drain_host(shared, &host.name, host.drained != 0).await;
-    }
-}
-
-/// Another gateway has a session from now on: its viewers are told to go there.
-fn lost(shared: &Arc<Shared>, siblings: &Arc<Siblings>, session: &str, holder: &str) {
-    if siblings.held().remove(session).is_none() {
-        return;
-    }
-    let Some(gone) = shared.registry.session(session) else { return };
-    tracing::info!(session, "another gateway has the session; its viewers are told");
-    let (shared, siblings) = (shared.clone(), siblings.clone());
-    let gateways = siblings.list(Some(holder));
-    let holder = holder.to_owned();
-    let brought = shared.registry.is_brought(session);
-    if !brought {
-        // The other gateway has opened the host anew: this one has no business there any more.
-        drop(shared.registry.remove(session));
-    }
-    tokio::spawn(async move {
-        gone.tell_to_move(gateways).await;
-        bring_outside(&siblings, gone.name(), &holder, brought).await;
-        if !brought {
-            return;
-        }
-        let end = Instant::now() + FOLLOW_WITHIN;
-        while gone.status().viewers > 0 && Instant::now() < end {
-            sleep(LOOK_AGAIN).await;
-        }
-        // Its host may have come back meanwhile.
-        if !siblings.has_now(gone.name()) {
-            drop(shared.registry.remove(gone.name()));
-            gone.end(Whom::All, CloseCode::GOING_AWAY, "another gateway has the session").await;
-        }
-    });
-}
-
-/// The edges bring whoever shows a session from outside to the gateway that has it. If the session is still shown here, they
-/// go there by a second link; else they dial anew.
-async fn bring_outside(siblings: &Siblings, session: &str, holder: &str, still_shown: bool) {
-    let outside: Vec<Outsider> =
-        siblings.outsiders().extract_if(.., |outsider| outsider.session == session).collect();
-    for Outsider { from, sign_in, .. } in &outside {
-        // Before it dials.
-        siblings.send_outside(*from, sign_in.clone(), holder).await;
-    }
-    if !outside.is_empty() {
-        sleep(EDGES_KNOW_AFTER).await;
-    }
-    for Outsider { link, moves, .. } in outside {
-        if moves && still_shown {
-            link.control(&Control::Move);
-        } else {
-            link.close(CloseCode::GOING_AWAY, "another gateway has the session");
-        }
-    }
-}
-
-/// Tells the other gateways whose viewers must go, for as long as the gateway runs.
-pub(super) async fn tell_dismissals(siblings: Arc<Siblings>) {
-    let dismissed = siblings.dismissed.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(mut dismissed) = dismissed else { return };
-    while let Some(Dismissed { sign_in, code, reason }) = dismissed.recv().await {
-        let told = Told::Dismissed { by: siblings.start_id.clone(), sign_in, code: code.0, reason };
-        if let Err(error) = in_time(siblings.tell(&told)).await {
-            tracing::warn!(error, "other gateways could not be told that a sign-in has ended");
         }
     }
 }
