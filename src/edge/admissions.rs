@@ -64,11 +64,13 @@ impl Admissions {
         self.0.retain(|_, admissions| end(admissions) > soon);
     }
 
-    /// The gateway that an address was let in by.
-    pub(super) fn gateway_of(&self, address: IpAddr, now: Instant) -> Option<[u8; 32]> {
-        // Of several that are equally long, the last.
-        let admission = self.0.get(&household(address))?.iter().max_by_key(|admission| admission.until)?;
-        (admission.until > now).then_some(admission.gateway)
+    /// The gateways that let an address in, the one that does so the longest first; of several that are equally long, the last.
+    pub(super) fn gateways_of(&self, address: IpAddr, now: Instant) -> Vec<[u8; 32]> {
+        let all = self.0.get(&household(address)).map(Vec::as_slice).unwrap_or_default();
+        let mut lasting: Vec<&Admission> =
+            all.iter().rev().filter(|admission| admission.until > now).collect();
+        lasting.sort_by_key(|admission| std::cmp::Reverse(admission.until));
+        lasting.into_iter().map(|admission| admission.gateway).collect()
     }
 }
 
@@ -78,6 +80,12 @@ mod tests {
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
+    }
+
+    impl Admissions {
+        fn gateway_of(&self, address: IpAddr, now: Instant) -> Option<[u8; 32]> {
+            self.gateways_of(address, now).first().copied()
+        }
     }
 
     #[test]
@@ -162,5 +170,18 @@ mod tests {
         assert_eq!(admissions.gateway_of(address("192.0.2.7"), now), Some([2; 32]));
         admissions.admit([1; 32], address("192.0.2.7"), 60 * minute, now);
         assert_eq!(admissions.gateway_of(address("192.0.2.7"), now), Some([1; 32]));
+    }
+
+    #[test]
+    fn the_gateways_of_an_address_are_known_in_the_order_in_which_they_let_it_in_longest() {
+        let (mut admissions, now) = (Admissions::default(), Instant::now());
+        let (home, minute) = (address("2001:db8:1:2::3"), Duration::from_secs(60));
+        for (gateway, minutes) in [(1, 10), (2, 30), (3, 20), (4, 30)] {
+            admissions.admit([gateway; 32], home, minutes * minute, now);
+        }
+        let gateways = |after| admissions.gateways_of(address("2001:db8:1:2::4"), now + after);
+        assert_eq!(gateways(Duration::ZERO), [[4; 32], [2; 32], [3; 32], [1; 32]]);
+        assert_eq!(gateways(15 * minute), [[4; 32], [2; 32], [3; 32]]);
+        assert!(gateways(30 * minute).is_empty());
     }
 }

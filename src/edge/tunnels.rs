@@ -44,11 +44,20 @@ impl Tunnels {
         self.all.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// For QUIC from an address: the gateway that let it in.
+    /// For QUIC from an address: of the gateways that let it in, the first one that is there.
     pub(super) fn of_admitted(&self, address: IpAddr, now: Instant) -> Option<Arc<Tunnel>> {
-        let gateway =
-            self.admissions.lock().unwrap_or_else(PoisonError::into_inner).gateway_of(address, now)?;
-        self.find(|tunnel| tunnel.gateway == gateway)
+        self.of_admitted_if(address, now, |_| true)
+    }
+
+    fn of_admitted_if(
+        &self,
+        address: IpAddr,
+        now: Instant,
+        may: impl Fn(&Tunnel) -> bool,
+    ) -> Option<Arc<Tunnel>> {
+        let gateways =
+            self.admissions.lock().unwrap_or_else(PoisonError::into_inner).gateways_of(address, now);
+        gateways.into_iter().find_map(|gateway| self.find(|tunnel| tunnel.gateway == gateway && may(tunnel)))
     }
 
     /// The gateway that made a connection id.
@@ -58,9 +67,8 @@ impl Tunnels {
 
     /// For a TCP connection: the gateway that let its address in, or always the same one for the same address.
     pub(super) fn for_connection_of(&self, address: IpAddr) -> Option<Arc<Tunnel>> {
-        let admitted = self.of_admitted(address, Instant::now());
-        let staying = |tunnel: &&Arc<Tunnel>| !tunnel.leaving.load(Ordering::Relaxed);
-        if let Some(tunnel) = admitted.filter(|tunnel| staying(&tunnel)) {
+        let stays = |tunnel: &Tunnel| !tunnel.leaving.load(Ordering::Relaxed);
+        if let Some(tunnel) = self.of_admitted_if(address, Instant::now(), stays) {
             return Some(tunnel);
         }
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
@@ -69,7 +77,7 @@ impl Tunnels {
             (household(address), tunnel.gateway).hash(&mut hasher);
             hasher.finish()
         };
-        let chosen = all.iter().filter(staying).max_by_key(weight);
+        let chosen = all.iter().filter(|tunnel| stays(tunnel)).max_by_key(weight);
         chosen.or_else(|| all.iter().max_by_key(weight)).cloned()
     }
 

@@ -253,6 +253,19 @@ mod tests {
     }
 
     #[test]
+    fn a_household_s_addresses_are_forgotten_together_with_the_last_who_is_known_at_any_of_them() {
+        let (mut addresses, now) = (Addresses::default(), Instant::now());
+        let (one, other) = (address("2001:db8:1:2::3"), address("2001:db8:1:2::4"));
+        assert!(addresses.admit(one, Some("a"), false, now));
+        assert!(!addresses.admit(other, Some("b"), false, now), "the edges let the whole household in");
+        assert!(addresses.admit(address("2001:db8:1:3::3"), Some("a"), false, now), "which ends here");
+        assert_eq!(addresses.forget("a", now), [address("2001:db8:1:3::")], "b is known in the other one");
+        assert_eq!(addresses.admitted(now).count(), 1);
+        assert_eq!(addresses.forget("b", now), [household(one)]);
+        assert_eq!(addresses.admitted(now).count(), 0);
+    }
+
+    #[test]
     fn an_address_stays_where_somebody_came_by_the_ticket_that_all_share_or_more_than_are_remembered() {
         let (mut addresses, now) = (Addresses::default(), Instant::now());
         addresses.admit(address("192.0.2.7"), None, false, now);

@@ -215,15 +215,27 @@ async fn an_edge_with_two_gateways_keeps_each_viewer_where_it_is_known() {
     let theirs = chevet::client::Address::parse(&gateway.native_url("pattern")).unwrap();
     address.target.pins.extend(theirs.target.pins);
     let first = view(address.clone(), Roads::OnlyWebSocket).await.unwrap();
-    let second = view(address, Roads::OnlyQuic).await.unwrap();
+    let second = view(address.clone(), Roads::OnlyQuic).await.unwrap();
     let viewers =
         |gateway: &chevet::gateway::Gateway| gateway.registry().session("pattern").unwrap().status().viewers;
     let (here, there) = (viewers(&stage.gateway), viewers(&gateway));
     assert!((here, there) == (2, 0) || (here, there) == (0, 2), "{here} and {there}");
     first.close().await;
     second.close().await;
-    gateway.stop().await;
-    stage.close().await;
+    // When that one is gone the other one has the viewer, and when it is gone, too, the one that came back.
+    let Stage { folder: _folder, config: ours, edge, gateway: one, .. } = stage;
+    let edge = edge.unwrap();
+    let (known, known_config, left) = if here == 2 { (one, ours, gateway) } else { (gateway, config, one) };
+    known.stop().await;
+    until("one tunnel is left", || edge.gateways() == 1).await;
+    view(address.clone(), Roads::OnlyWebSocket).await.unwrap().close().await;
+    view(address.clone(), Roads::OnlyQuic).await.unwrap().close().await;
+    let known = chevet::gateway::Gateway::start(&known_config).await.unwrap();
+    until("both have a tunnel", || edge.gateways() == 2).await;
+    left.stop().await;
+    until("one tunnel is left", || edge.gateways() == 1).await;
+    view(address, Roads::OnlyQuic).await.unwrap().close().await;
+    known.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
