@@ -11,6 +11,7 @@ mod statement;
 pub use belief::{Belief, FRESH_MS, believe};
 pub use nearest::Nearest;
 pub use pages::{
-    Account, AskPage, Change, MOST_BYTES, MOST_CHANGES, MOST_CODES, Page, PageError, UsedCode, copy_name,
+    Account, AskPage, Change, MOST_BYTES, MOST_CHANGES, MOST_CODES, Page, PageError, Room, UsedCode,
+    copy_name,
 };
 pub use statement::{SPEAKER, STATEMENT, is_site_key, message, proven};

@@ -58,7 +58,7 @@ pub struct Page {
     /// Whether the site is asked whenever one of its people signs in elsewhere.
     #[serde(default)]
     pub ask: bool,
-    /// The accounts that were asked for, as they are; their versions mean nothing.
+    /// The accounts that were asked for, as they are, from the first one on as many as have room; their versions mean nothing.
     #[serde(default)]
     pub asked: Vec<Change>,
 }
@@ -110,14 +110,30 @@ pub enum PageError {
     Account(&'static str),
 }
 
-impl Account {
-    /// About how long it is when it is told, in bytes.
-    pub fn weight(&self) -> usize {
-        let texts = [&self.password, &self.totp].into_iter().flatten().map(String::len).sum::<usize>();
-        let groups = self.groups.iter().map(|group| group.len() + 8).sum::<usize>();
-        256 + self.name.len() + self.title.len() + texts + groups
+/// What a page holds besides its accounts, in bytes.
+const FRAME: usize = 1 << 10;
+
+/// What still has room on a page.
+pub struct Room {
+    left: usize,
+}
+
+impl Room {
+    pub fn of_page() -> Room {
+        Room { left: MOST_BYTES - FRAME }
     }
 
+    /// Whether a change goes on the page, after which there is less room. A page takes many of the largest accounts that
+    /// can be: the first one always has room.
+    pub fn takes(&mut self, change: &Change) -> bool {
+        let bytes = serde_json::to_vec(change).map_or(usize::MAX, |text| text.len() + 1);
+        let left = self.left.checked_sub(bytes);
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
+    }
+}
+
+impl Account {
     pub fn fault(&self) -> Option<&'static str> {
         match () {
             () if user_name(&self.name).as_deref() != Some(&self.name) => Some("its name"),
@@ -200,6 +216,7 @@ pub fn copy_name(name: &str, home: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::MAX_TITLE;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -245,6 +262,32 @@ mod tests {
             let refused = page(vec![change(1, "a", Some(absurd))], false).check(0);
             assert!(matches!(refused, Err(PageError::Account(_))));
         }
+    }
+
+    #[test]
+    fn a_page_of_the_largest_accounts_that_can_be_is_no_longer_than_an_answer_may_be() {
+        let largest = Account {
+            name: "é".repeat(MAX_USER_NAME / 2),
+            // Nothing takes more bytes than what is escaped.
+            title: "\"".repeat(MAX_TITLE),
+            groups: vec!["\\".repeat(MAX_TITLE); MOST_GROUPS],
+            password: Some(format!("{}{}", "$argon2id$v=19$m=19456,t=2,p=1$", "\"".repeat(480))),
+            totp: Some("\"".repeat(MOST_VERIFIER)),
+            totp_step: i64::MAX,
+            enabled: false,
+        };
+        assert_eq!(largest.fault(), None);
+        let (mut page, mut room) =
+            (Page { terms: "\"".repeat(MOST_TERMS), ..Page::default() }, Room::of_page());
+        let id = "\"".repeat(MOST_ID);
+        page.changes.extend(
+            (1..).map(|n| change(i64::MAX - n, &id, Some(largest.clone()))).take_while(|it| room.takes(it)),
+        );
+        assert!(page.changes.len() > 20, "{} on a page", page.changes.len());
+        // Smaller ones have what room is left.
+        page.asked.extend((1..).map(|n| change(n, &id, None)).take_while(|it| room.takes(it)));
+        let bytes = serde_json::to_vec(&page).unwrap().len();
+        assert!((MOST_BYTES - 2 * FRAME..=MOST_BYTES).contains(&bytes), "{bytes}");
     }
 
     proptest! {

@@ -45,9 +45,13 @@ fn of_a_site_that_is_asked_more_people_are_looked_after_than_are_asked_for_at_on
         let home = Store::open(&stage.north.url()).await.unwrap();
         let away = Store::open(&stage.url).await.unwrap();
         let groups = ["nurses".to_owned()];
+        // As many as there may be, and as long.
+        let mut many = groups.to_vec();
+        many.extend((0..63).map(|n| format!("{n:0>128}")));
         for n in 0..1_100 {
             let (id, name) = (format!("id-{n:04}"), format!("user-{n:04}"));
-            let user = NewUser { id: &id, name: &name, title: &name, role: Role::User, groups: &groups };
+            let has = if (500..600).contains(&n) { &many[..] } else { &groups };
+            let user = NewUser { id: &id, name: &name, title: &name, role: Role::User, groups: has };
             home.add_user(&user, 5).await.unwrap();
             let copy = AccountCopy {
                 id: &format!("copy-{n:04}"),
@@ -65,6 +69,9 @@ fn of_a_site_that_is_asked_more_people_are_looked_after_than_are_asked_for_at_on
             };
             away.keep_copy(&copy, 5).await.unwrap();
         }
+        // And one of whom no site can be told.
+        many.push("one too many".into());
+        home.set_groups("id-0300", &many).await.unwrap();
         for n in ["0001", "0600", "1099"] {
             home.enable_user(&format!("id-{n}"), false).await.unwrap();
         }
@@ -76,6 +83,7 @@ fn of_a_site_that_is_asked_more_people_are_looked_after_than_are_asked_for_at_on
             }
         }
         assert!(away.user("copy-0700").await.unwrap().unwrap().enabled);
+        assert!(away.user("copy-0300").await.unwrap().is_none());
     });
 }
 

@@ -124,7 +124,10 @@ async fn pull(
             take(shared, sites, peer, change, true).await?;
         }
         if looks {
-            looked_at.clone_from(&look_on);
+            // It is told of as many as have room on the page; of none, if it does not want to be asked.
+            let is_cut = (1..wish.asked.len()).contains(&page.asked.len());
+            let last = wish.asked.get(page.asked.len().wrapping_sub(1)).filter(|_| is_cut);
+            looked_at.clone_from(last.unwrap_or(&look_on));
             looks = false;
         }
         if anew && !page.more {

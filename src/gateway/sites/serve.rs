@@ -10,7 +10,7 @@ use crate::gateway::people::People;
 use crate::gateway::{Place, Shared};
 use crate::identity::{TotpSecret, sha256_hex, user_name};
 use crate::site::{
-    Account, AskPage, Change, MOST_BYTES, MOST_CHANGES, MOST_CODES, Page, SPEAKER, STATEMENT, message, proven,
+    Account, AskPage, Change, MOST_CHANGES, MOST_CODES, Page, Room, SPEAKER, STATEMENT, message, proven,
 };
 use crate::store::{AccountRow, Store, StoreError, User};
 use axum::Router;
@@ -143,23 +143,28 @@ async fn accounts(
         (page.restarted, page.terms) = (true, terms);
         return Ok(answer(json!(page)));
     }
-    let mut weight = 0;
+    let mut room = Room::of_page();
     for (row, groups) in rows {
-        let account = asked.told(&row, groups);
-        weight += 128 + account.as_ref().map_or(0, Account::weight);
-        page.more =
-            page.changes.len() == MOST_CHANGES || (weight > MOST_BYTES / 2 && !page.changes.is_empty());
+        let account = asked.told(&row, groups).filter(is_taken);
+        let change = Change { version: row.version, id: row.id, account };
+        page.more = page.changes.len() == MOST_CHANGES || !room.takes(&change);
         if page.more {
             break;
         }
-        page.changes.push(Change { version: row.version, id: row.id, account });
+        page.changes.push(change);
     }
     let upto = page.changes.last().map_or(wish.since, |change| change.version);
     page.terms = format!("{terms}.{}", mark(store, upto).await?);
     if config.accounts == Accounts::Ask {
         for id in &wish.asked {
             let user = store.user(id).await.map_err(broken)?.filter(|user| asked.peer.is_told_of(user));
-            page.asked.push(Change { version: 0, id: id.clone(), account: user.map(|user| shown(&user)) });
+            let account = user.map(|user| shown(&user)).filter(is_taken);
+            let change = Change { version: 0, id: id.clone(), account };
+            // The rest is asked for again.
+            if !room.takes(&change) {
+                break;
+            }
+            page.asked.push(change);
         }
     }
     Ok(answer(json!(page)))
@@ -209,6 +214,15 @@ impl Asked<'_> {
             totp_step: row.totp_step,
         })
     }
+}
+
+/// Whether the other site takes an account: one that it does not would cost it the whole page.
+fn is_taken(account: &Account) -> bool {
+    let fault = account.fault();
+    if let Some(fault) = fault {
+        tracing::warn!(user = account.name, fault, "other sites are not told of an account");
+    }
+    fault.is_none()
 }
 
 /// A user without anything that proves who they are.
