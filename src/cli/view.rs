@@ -1,10 +1,11 @@
 use super::proxy::Through;
 use super::{Failure, interrupted};
 use chevet::client::{
-    Address, CardChoice, CardProblem, DeviceCode, Headless, HostAsks, HostLogin, PinFrom, Roads, SYNTAX,
-    Script, SignInFailed, SignedIn, SmartCard, page_of, run_headless,
+    Address, AddressError, CardChoice, CardProblem, DeviceCode, Headless, HostAsks, HostLogin, PinFrom,
+    Roads, SYNTAX, Script, SignInFailed, SignedIn, Site, SmartCard, page_of, run_headless,
 };
-use chevet::link::parse_fingerprint;
+use chevet::link::{Target, parse_fingerprint};
+use futures_util::future::join_all;
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,12 +23,14 @@ use std::time::Duration;
 ///   chevet view --headless --sign-in clinic https://gateway.example/#session=desk
 ///   chevet view --headless --card --screenshot now.png https://gateway.example/#session=desk
 ///   chevet view --headless --mirror /dev/shm/desk ADDRESS    keep the pixels where other programs can read them
+///   chevet view --headless --user anne https://gw-1.example/#session=desk https://gw-2.example/#session=desk
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment, after_long_help = SYNTAX)]
 pub struct View {
-    /// Where the session is
-    #[arg(value_name = "URL")]
-    url: String,
+    /// Where the session is. Several, of gateways that share a database or of edges: the nearest one that answers is dialled, and
+    /// another one when that is lost
+    #[arg(value_name = "URL", required = true)]
+    url: Vec<String>,
     /// Without a window: measure, mirror, type by script, take a picture
     #[arg(long, required = true)]
     headless: bool,
@@ -94,9 +97,9 @@ pub struct View {
     /// Watch the session of whoever told this code, once they have agreed
     #[arg(long, value_name = "CODE", requires = "person")]
     watch: Option<String>,
-    /// SHA-256 of the gateway's certificate, if no public authority signed it
+    /// SHA-256 of the gateway's certificate, if no public authority signed it; may be given several times, for several gateways
     #[arg(long, value_name = "SHA256", requires = "person")]
-    pin: Option<String>,
+    pin: Vec<String>,
     #[command(flatten)]
     through: Through,
 }
@@ -117,12 +120,11 @@ impl View {
             None => None,
         };
         let script = self.input.as_deref().map(Script::read).transpose()?;
-        let (address, with_card) = match self.user.is_some() || self.sign_in.is_some() || self.card {
+        let (address, spares, with_card) = match self.user.is_some() || self.sign_in.is_some() || self.card {
             true => self.as_somebody().await?,
             false => {
-                let mut address = Address::find(&self.url).await?;
-                address.target.proxy = self.through.proxy()?;
-                (address, None)
+                let (address, spares) = self.with_ticket().await?;
+                (address, spares, None)
             }
         };
         let left =
@@ -142,6 +144,7 @@ impl View {
             script,
             duration,
             stats: self.stats.is_some(),
+            spares,
         };
         let viewing = run_headless(address, job, interrupted());
         let Some((card, person)) = with_card.filter(|_| self.card_removed == "lock") else {
@@ -159,11 +162,57 @@ impl View {
         }
     }
 
-    /// The session's address for whoever signs in; and their card, if it was by one.
-    async fn as_somebody(&self) -> Result<(Address, Option<(SmartCard, SignedIn)>), Failure> {
-        let pin = self.pin.as_deref().map(|pin| parse_fingerprint(pin).ok_or("--pin is not a SHA-256"));
-        let (mut site, session) = page_of(&self.url, pin.transpose()?.into_iter().collect())?;
-        site.proxy = self.through.proxy()?;
+    /// The session's address as it is written, with its ticket, at the nearest of several gateways; and where else it is.
+    async fn with_ticket(&self) -> Result<(Address, Vec<Target>), Failure> {
+        let (mut addresses, mut failure) = (Vec::new(), None);
+        for found in join_all(self.url.iter().map(|url| Address::find(url))).await {
+            match found {
+                Ok(mut address) => {
+                    address.target.proxy = self.through.proxy()?;
+                    addresses.push(address);
+                }
+                // Others may be there.
+                Err(error @ AddressError::Ask { .. }) => failure = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if let [first, others @ ..] = &addresses[..]
+            && others.iter().any(|other| other.session != first.session)
+        {
+            return Err("the addresses are of different sessions; give those of one".into());
+        }
+        match (Address::nearest(addresses).await, failure) {
+            (Some(found), _) => Ok(found),
+            (None, Some(error)) => Err(error.into()),
+            (None, None) => Err("no address was given".into()),
+        }
+    }
+
+    /// The pages of the gateways that were given, the nearest first, and the session that is asked for.
+    async fn sites(&self) -> Result<(Vec<Site>, Option<String>), Failure> {
+        let pins = self.pin.iter().map(|pin| parse_fingerprint(pin).ok_or("--pin is not a SHA-256"));
+        let (pins, proxy) = (pins.collect::<Result<Vec<_>, _>>()?, self.through.proxy()?);
+        let (mut sites, mut session) = (Vec::new(), None);
+        for url in &self.url {
+            let (site, asked) = page_of(url, pins.clone())?;
+            if asked.is_some() && session.is_some() && asked != session {
+                return Err("the addresses are of different sessions; give those of one".into());
+            }
+            session = session.or(asked);
+            sites.push(Site { proxy: proxy.clone(), ..site });
+        }
+        // An invitation is one gateway's own.
+        let sites = if self.watch.is_some() { sites } else { Site::by_distance(sites).await };
+        Ok((sites, session))
+    }
+
+    /// The session's address for whoever signs in, and where else it is to be had; and their card, if it was by one.
+    async fn as_somebody(&self) -> Result<(Address, Vec<Target>, Option<(SmartCard, SignedIn)>), Failure> {
+        let (sites, session) = self.sites().await?;
+        let mut sites = sites.into_iter();
+        let site = sites.next().ok_or("no address was given")?;
+        let others: Vec<Site> = sites.collect();
+        let place = (site.host.clone(), Some(site.port));
         let mut card = None;
         let person = match (&self.sign_in, &self.user) {
             _ if self.card => {
@@ -185,6 +234,7 @@ impl View {
                 SignedIn::with_password(site, user, &password, code, &self.seat).await?
             }
         };
+        let person = person.also_at(others.clone());
         let address = if let Some(code) = &self.watch {
             eprintln!("Waiting for the user's answer");
             person.watch(code).await?
@@ -201,7 +251,10 @@ impl View {
                 address => address?,
             }
         };
-        Ok((address, card.map(|card| (card, person))))
+        // A session of another site is not to be had here.
+        let is_own = (address.target.host.clone(), address.target.tcp_port) == place;
+        let spares = if is_own { Site::targets(&others).await } else { Vec::new() };
+        Ok((address, spares, card.map(|card| (card, person))))
     }
 
     fn open_card(&self) -> Result<SmartCard, CardProblem> {

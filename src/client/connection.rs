@@ -54,6 +54,8 @@ pub struct Client {
     link: Option<(Link, Inbox)>,
     /// Other gateways that may have the session, the likeliest first.
     others: Vec<Target>,
+    /// Where else the session was said to be had, if no gateway tells of others.
+    spares: Vec<Target>,
     elsewhere_at: Option<Micros>,
     /// Since when there has been input that is not answered.
     waits_since: Option<Micros>,
@@ -97,6 +99,7 @@ impl Client {
             attachment: Attachment::new(viewer, Identity::default(), now),
             link: None,
             others: Vec::new(),
+            spares: Vec::new(),
             elsewhere_at: None,
             waits_since: None,
             moving: false,
@@ -143,6 +146,11 @@ impl Client {
                 return Err(ClientError::Unreachable(failure.unwrap_or(DialError::NoAddress { host })));
             }
         }
+    }
+
+    /// Where else the session is to be had when it is lost: at other edges, for instance, of which no gateway tells.
+    pub fn spare(&mut self, spares: Vec<Target>) {
+        self.spares = spares;
     }
 
     /// Goes on by this link, with all that is known from earlier ones.

@@ -4,6 +4,7 @@ use super::script::Act;
 use super::wave::{Wave, WaveError};
 use super::{Address, Client, ClientError, Event, Mirror, MirrorError, Report, Roads, Script};
 use crate::clock;
+use crate::link::Target;
 use crate::screen::Framebuffer;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -34,6 +35,8 @@ pub struct Headless {
     pub duration: Option<Duration>,
     /// Whether to print a JSON object a second, and one at the end.
     pub stats: bool,
+    /// Where else the session is to be had when it is lost.
+    pub spares: Vec<Target>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +65,7 @@ pub async fn run_headless(
     let mut report = Report::new(clock::now_us());
     let mut mirror = job.mirror.as_deref().map(Mirror::create).transpose()?;
     let mut client = Client::connect_by(address, job.roads, job.size).await?;
+    client.spare(job.spares);
     let mut wave = job.sound.as_deref().map(Wave::create).transpose()?;
     client.hear(wave.is_some());
     let script = job.script.as_ref().map_or(&[][..], Script::acts);

@@ -54,6 +54,8 @@ pub struct SignedIn {
     site: Site,
     target: Target,
     secret: String,
+    /// Where it holds, too.
+    others: Vec<Site>,
     distances: Distances,
 }
 
@@ -93,7 +95,13 @@ impl SignedIn {
     }
 
     pub(super) fn shown(site: Site, target: Target, secret: String) -> SignedIn {
-        SignedIn { site, target, secret, distances: Distances::default() }
+        SignedIn { site, target, secret, others: Vec::new(), distances: Distances::default() }
+    }
+
+    /// The sign-in holds at these sites, too, of gateways that share a database: they are asked when its own does not answer.
+    pub fn also_at(mut self, others: Vec<Site>) -> SignedIn {
+        self.others = others;
+        self
     }
 
     /// A session's address with a ticket that opens it once, on a connection of this process alone.
@@ -171,7 +179,15 @@ impl SignedIn {
 
     /// Asks the gateway's API as this person.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, SignInFailed> {
-        ask(&self.site, method, path, Some(&self.secret), body).await
+        let secret = Some(self.secret.as_str());
+        let mut answer = ask(&self.site, method.clone(), path, secret, body).await;
+        for other in &self.others {
+            if !matches!(answer, Err(SignInFailed::Unreachable { .. })) {
+                break;
+            }
+            answer = ask(other, method.clone(), path, secret, body).await;
+        }
+        answer
     }
 }
 

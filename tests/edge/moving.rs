@@ -1,7 +1,7 @@
 //! A client whose packets come from another address, or through another edge, from one moment to the next.
 
 use super::stage::{Folder, SOON, Stage, until, view};
-use chevet::client::{Client, Event, Roads};
+use chevet::client::{Address, Client, Event, Roads};
 use chevet::edge::Edge;
 use chevet::gateway::{Config, EdgeConfig};
 use chevet::link::{Identity, Road, fingerprint_text};
@@ -84,8 +84,8 @@ async fn goes_on(client: &mut Client, updates: usize) {
     tokio::time::timeout(SOON, seeing).await.expect("the viewer goes on");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_keeps_its_link_when_its_address_changes_and_when_another_edge_serves_it() {
+/// A gateway with two edges, the second one in a folder of its own.
+async fn two_edges() -> (Stage, Edge, Folder) {
     let other = Folder::new();
     let theirs = Identity::kept(&other.0.join("edge/tunnel.pem")).unwrap();
     let stage = Stage::open().await.ready().await;
@@ -108,6 +108,12 @@ async fn a_client_keeps_its_link_when_its_address_changes_and_when_another_edge_
     let stage = Stage { folder, settings, config, edge, gateway };
     let first = stage.edge.as_ref().unwrap();
     until("both edges have a tunnel", || first.gateways() == 1 && second.gateways() == 1).await;
+    (stage, second, other)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_keeps_its_link_when_its_address_changes_and_when_another_edge_serves_it() {
+    let (stage, second, _folder) = two_edges().await;
     view(stage.address("pattern"), Roads::OnlyWebSocket).await.unwrap().close().await;
 
     let mut network = Network::to(stage.outside()).await;
@@ -125,4 +131,39 @@ async fn a_client_keeps_its_link_when_its_address_changes_and_when_another_edge_
     client.close().await;
     stage.close().await;
     second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_was_given_two_edges_goes_on_by_the_other_one_when_its_own_is_gone() {
+    let (mut stage, second, _folder) = two_edges().await;
+    let address = stage.address("pattern");
+    let mut other = address.clone();
+    (other.target.udp_port, other.target.tcp_port) =
+        (Some(second.addresses()[0].port()), Some(second.addresses()[0].port()));
+    let (nearest, spares) = Address::nearest(vec![address, other]).await.unwrap();
+    assert_eq!(spares.len(), 1);
+    let first_port = nearest.target.tcp_port;
+    let mut client = view(nearest, Roads::All).await.unwrap();
+    client.spare(spares);
+    let (first, left) = (stage.edge.take().unwrap(), second);
+    let (gone, left) =
+        if first.addresses()[0].port() == first_port.unwrap() { (first, left) } else { (left, first) };
+    gone.stop().await;
+    let returning = async {
+        let (mut silent, mut attached) = (false, false);
+        loop {
+            match client.next().await.expect("the client stays") {
+                Event::Silent(_) => silent = true,
+                Event::Attached { .. } => attached = silent,
+                Event::Exact if attached => return,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(SOON, returning).await.expect("the viewer goes on");
+    assert_eq!(client.address().target.tcp_port, Some(left.addresses()[0].port()));
+    assert_eq!(client.mismatches(), 0);
+    client.close().await;
+    stage.close().await;
+    left.stop().await;
 }

@@ -56,8 +56,9 @@ impl Client {
         if self.moving && self.others.is_empty() {
             return self.dial_beside(now);
         }
-        for at in 0..self.others.len().min(MAX_CANDIDATES) {
-            self.dial_other(at, now);
+        let known = if self.others.is_empty() { &self.spares } else { &self.others };
+        for target in known.clone().into_iter().take(MAX_CANDIDATES) {
+            self.dial_other(target, now);
         }
     }
 
@@ -82,8 +83,13 @@ impl Client {
         }
     }
 
-    fn dial_other(&mut self, at: usize, now: Micros) {
-        let Some(target) = self.others.get(at).cloned() else { return };
+    fn dial_first_other(&mut self) {
+        if let Some(target) = self.others.first().cloned() {
+            self.dial_other(target, clock::now_us());
+        }
+    }
+
+    fn dial_other(&mut self, target: Target, now: Micros) {
         self.elsewhere_at = Some(now);
         if self.candidates.iter().any(|candidate| candidate.target == target) {
             return;
@@ -112,14 +118,14 @@ impl Client {
                 self.others = known.filter(|target| *target != self.address.target).collect();
                 if shown && !self.attachment.is_attached() {
                     // It does not have the session: the first one does, as far as it knows.
-                    self.dial_other(0, clock::now_us());
+                    self.dial_first_other();
                 }
             }
             Incoming::Control(Control::Move) if shown => {
                 self.moving = true;
                 match self.others.is_empty() {
                     true => self.dial_beside(clock::now_us()),
-                    false => self.dial_other(0, clock::now_us()),
+                    false => self.dial_first_other(),
                 }
             }
             _ => {}
@@ -131,8 +137,12 @@ impl Client {
         self.moving = false;
         if target != self.address.target {
             self.others.retain(|other| *other != target);
-            let before = std::mem::replace(&mut self.address.target, target);
-            self.others.push(before);
+            let before = std::mem::replace(&mut self.address.target, target.clone());
+            match self.spares.iter_mut().find(|spare| **spare == target) {
+                // No gateway has told of others: the one before is spare, too.
+                Some(spare) if self.others.is_empty() => *spare = before,
+                _ => self.others.push(before),
+            }
         }
     }
 
