@@ -1,7 +1,6 @@
 use super::proxy::Through;
 use super::{Failure, interrupted};
-use chevet::client::ask_target;
-use chevet::host::{HostConfig, Stop};
+use chevet::host::{GatewayAt, HostConfig, Stop};
 use chevet::identity::HostKey;
 use chevet::link::{Proxy, Target, parse_fingerprint};
 use chevet::screen::HashKey;
@@ -104,8 +103,7 @@ impl Host {
             return Err("--display needs its --gateway HOST:PORT".into());
         }
         let proxy = self.through.proxy()?;
-        let asked = self.gateway.iter().map(|gateway| target(gateway, &self.pin, &proxy));
-        let targets = futures_util::future::try_join_all(asked).await?;
+        let gateways = gateways(&self.gateway, &self.pin, &proxy)?;
         let mut random = [0; 8];
         getrandom::fill(&mut random)
             .map_err(|error| format!("the system gives no random numbers: {error}"))?;
@@ -118,7 +116,7 @@ impl Host {
         let key = HashKey(u64::from_le_bytes(random));
         let session = Session::start(&name, title, key, self.policy, canvas, source, to_session)?;
         tokio::select! {
-            refused = chevet::host::offer_to(&session, &targets, &secret) => Err(refused.into()),
+            refused = chevet::host::offer_to(&session, &gateways, &secret) => Err(refused.into()),
             () = interrupted() => Ok(()),
         }
     }
@@ -145,14 +143,9 @@ impl Host {
             // Whoever drops the sender asks for the end, too.
             std::future::pending::<()>().await;
         });
-        let mut early = stop.clone();
-        let asked = config.gateway.iter().map(|gateway| target(gateway, &config.pin, &proxy));
-        let targets = tokio::select! {
-            targets = futures_util::future::try_join_all(asked) => targets?,
-            _ = early.changed() => return Ok(()),
-        };
+        let gateways = gateways(&config.gateway, &config.pin, &proxy)?;
         tracing::info!(name = config.name, key = key.text(), offers = ?config.offers, "this host");
-        let served = chevet::host::serve(config, targets, key, stop).await;
+        let served = chevet::host::serve(config, gateways, key, stop).await;
         drop(process);
         Ok(served?)
     }
@@ -220,24 +213,23 @@ fn drain(config: &HostConfig) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn target(gateway: &str, pins: &[String], proxy: &Option<Arc<Proxy>>) -> Result<Target, Failure> {
+fn gateways(all: &[String], pins: &[String], proxy: &Option<Arc<Proxy>>) -> Result<Vec<GatewayAt>, Failure> {
+    let pins: Option<Vec<_>> = pins.iter().map(|pin| parse_fingerprint(pin)).collect();
+    let pins = pins.ok_or("--pin: write the SHA-256 as 64 hexadecimal digits")?;
+    all.iter().map(|gateway| gateway_at(gateway, &pins, proxy)).collect()
+}
+
+fn gateway_at(gateway: &str, pins: &[[u8; 32]], proxy: &Option<Arc<Proxy>>) -> Result<GatewayAt, Failure> {
     let wrong = || format!("--gateway {gateway:?}: write HOST:PORT, such as gateway.example:4380");
     let (host, port) = gateway.rsplit_once(':').ok_or_else(wrong)?;
     let port: u16 = port.parse().map_err(|_| wrong())?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let pins: Option<Vec<_>> = pins.iter().map(|pin| parse_fingerprint(pin)).collect();
-    let pins = pins.ok_or("--pin: write the SHA-256 as 64 hexadecimal digits")?;
-    let loopback = matches!(host, "127.0.0.1" | "::1" | "localhost");
-    if pins.is_empty() && loopback {
-        // The gateway may start later than its hosts.
-        loop {
-            match ask_target(host, port).await {
-                Ok(target) => return Ok(Target { proxy: proxy.clone(), ..target }),
-                Err(error) => tracing::warn!(%error, "waiting for the gateway"),
-            }
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let (pins, proxy) = (pins.to_vec(), proxy.clone());
+    let loopback = matches!(&*host, "127.0.0.1" | "::1" | "localhost");
+    Ok(match pins.is_empty() && loopback {
+        true => GatewayAt::Asked { host, port, proxy },
+        false => {
+            Target { host, udp_port: Some(port), tcp_port: Some(port), tls: !loopback, pins, proxy }.into()
         }
-    }
-    let (host, proxy) = (host.to_owned(), proxy.clone());
-    Ok(Target { host, udp_port: Some(port), tcp_port: Some(port), tls: !loopback, pins, proxy })
+    })
 }

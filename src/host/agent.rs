@@ -2,11 +2,13 @@
 //! outlive this link; when it comes back they are announced, and those that the gateway does not want are ended.
 
 use super::config::{HostConfig, HostConfigError};
+use super::gateway_at::GatewayAt;
 use super::load::{Processors, memory_free_mib};
 use super::running::{self, Handle, Happened};
 use super::{command, place};
+use crate::client::AddressError;
 use crate::identity::HostKey;
-use crate::link::{Closed, DialError, Inbox, Incoming, Link, Road, Target, dial, dial_any, software};
+use crate::link::{Closed, DialError, Inbox, Incoming, Link, Road, dial, dial_any, software};
 use crate::wire::{
     self, CloseCode, Control, EndReason, HostLoad, HostMessage, HostOffers, Role, Secret, Start,
 };
@@ -46,6 +48,8 @@ pub enum ServeError {
 #[derive(Debug, thiserror::Error)]
 enum NoLink {
     #[error(transparent)]
+    Asking(#[from] AddressError),
+    #[error(transparent)]
     Dial(#[from] DialError),
     #[error("the gateway answers without TLS, where a host cannot prove which one it is")]
     Plain,
@@ -53,7 +57,7 @@ enum NoLink {
 
 /// One of the gateways: all of them know this host and what it runs.
 struct Gateway {
-    target: Target,
+    place: GatewayAt,
     link: Option<Link>,
     /// Of its newest link.
     number: u64,
@@ -82,13 +86,13 @@ struct Agent {
     cpu_per_mille: u32,
 }
 
-/// Offers applications to the gateways at `targets` until it is asked to stop and no session is left.
+/// Offers applications to the `gateways`, each as soon as it can be had, until it is asked to stop and no session is left.
 ///
 /// # Errors
 /// When this machine cannot run sessions at all.
 pub async fn serve(
     config: HostConfig,
-    targets: Vec<Target>,
+    gateways: Vec<GatewayAt>,
     key: HostKey,
     mut stop: watch::Receiver<Stop>,
 ) -> Result<(), ServeError> {
@@ -109,7 +113,7 @@ pub async fn serve(
     let (happened, mut happenings) = mpsc::channel(256);
     let mut agent = Agent {
         config: Arc::new(config),
-        gateways: targets.into_iter().map(Gateway::new).collect(),
+        gateways: gateways.into_iter().map(Gateway::new).collect(),
         key,
         sessions: BTreeMap::new(),
         happened,
@@ -122,7 +126,7 @@ pub async fn serve(
     let (news, mut heard) = mpsc::channel(256);
     let mut keeping = JoinSet::new();
     for (at, gateway) in agent.gateways.iter().enumerate() {
-        keeping.spawn(keep_linked(at, gateway.target.clone(), news.clone()));
+        keeping.spawn(keep_linked(at, gateway.place.clone(), news.clone()));
     }
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -154,10 +158,10 @@ pub async fn serve(
 }
 
 /// Keeps a link to one of the gateways, and passes on what comes from it.
-async fn keep_linked(at: usize, target: Target, news: mpsc::Sender<(usize, News)>) {
+async fn keep_linked(at: usize, place: GatewayAt, news: mpsc::Sender<(usize, News)>) {
     let mut pause = Duration::ZERO;
     loop {
-        match dial_after(pause, &target).await {
+        match dial_after(pause, &place).await {
             Ok((link, mut inbox)) => {
                 if news.send((at, News::Linked(link))).await.is_err() {
                     return;
@@ -181,18 +185,19 @@ async fn keep_linked(at: usize, target: Target, news: mpsc::Sender<(usize, News)
             }
             Err(error) => {
                 pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-                let gateway = target.host.as_str();
+                let gateway = place.host();
                 tracing::warn!(gateway, %error, retry_in_ms = pause.as_millis() as u64, "no link to the gateway");
             }
         }
     }
 }
 
-async fn dial_after(pause: Duration, target: &Target) -> Result<(Link, Inbox), NoLink> {
+async fn dial_after(pause: Duration, place: &GatewayAt) -> Result<(Link, Inbox), NoLink> {
     sleep(pause).await;
+    let target = place.target().await?;
     let (link, inbox) = match target.tls {
-        true => dial_any(target).await?,
-        false => dial(target, Road::Quic).await?,
+        true => dial_any(&target).await?,
+        false => dial(&target, Road::Quic).await?,
     };
     if link.exporter().is_none() {
         link.close(CloseCode::DONE, "no TLS");
@@ -202,8 +207,8 @@ async fn dial_after(pause: Duration, target: &Target) -> Result<(Link, Inbox), N
 }
 
 impl Gateway {
-    fn new(target: Target) -> Gateway {
-        Gateway { target, link: None, number: 0, heard_at: Instant::now() }
+    fn new(place: GatewayAt) -> Gateway {
+        Gateway { place, link: None, number: 0, heard_at: Instant::now() }
     }
 
     fn tell(&self, message: HostMessage) {
@@ -259,7 +264,7 @@ impl Agent {
         if self.is_alone() {
             self.linkless_since = Instant::now();
         }
-        let gateway = self.gateways[at].target.host.as_str();
+        let gateway = self.gateways[at].place.host();
         match closed.code {
             CloseCode::REFUSED => tracing::error!(
                 gateway,
@@ -311,10 +316,11 @@ impl Agent {
         }
         let name = order.session.clone();
         // Whoever ordered it waits for it.
-        let mut targets: Vec<Target> = self.gateways.iter().map(|gateway| gateway.target.clone()).collect();
-        targets[..=at].rotate_right(1);
+        let mut gateways: Vec<GatewayAt> =
+            self.gateways.iter().map(|gateway| gateway.place.clone()).collect();
+        gateways[..=at].rotate_right(1);
         let ordered_on = (at, self.gateways[at].number);
-        let handle = running::start(order, ordered_on, self.config.clone(), targets, self.happened.clone());
+        let handle = running::start(order, ordered_on, self.config.clone(), gateways, self.happened.clone());
         self.sessions.insert(name, handle);
     }
 

@@ -6,6 +6,7 @@ mod account;
 mod agent;
 mod command;
 mod config;
+mod gateway_at;
 mod keeper;
 mod load;
 mod offer;
@@ -15,5 +16,6 @@ mod running;
 
 pub use agent::{Stop, serve};
 pub use config::{HostConfig, HostConfigError};
+pub use gateway_at::GatewayAt;
 pub use keeper::keep;
 pub use offer::{HostError, offer, offer_to};

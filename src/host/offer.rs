@@ -2,6 +2,8 @@
 //! links: when the gateway comes back, or another one is there, it goes on where it was. One gateway has it at a time: the
 //! one whose link is the newest. A link that is left is closed, so nothing that comes by it reaches the session any more.
 
+use super::gateway_at::GatewayAt;
+use crate::client::AddressError;
 use crate::clock;
 use crate::link::{Closed, DialError, Inbox, Incoming, Link, Target, dial_any, software};
 use crate::session::{Grant, Session};
@@ -39,6 +41,8 @@ pub enum HostError {
 #[derive(Debug, thiserror::Error)]
 enum Attempt {
     #[error(transparent)]
+    Asking(#[from] AddressError),
+    #[error(transparent)]
     Dial(#[from] DialError),
     #[error("{0}")]
     Closed(#[from] Closed),
@@ -48,14 +52,14 @@ enum Attempt {
 
 /// Offers `session` to the gateway at `target` until that is refused for good.
 pub async fn offer(session: &Session, target: &Target, secret: &[u8]) -> HostError {
-    offer_to(session, std::slice::from_ref(target), secret).await
+    offer_to(session, &[target.clone().into()], secret).await
 }
 
-/// Offers `session` to whichever of the gateways at `targets` can be had, the first ones before the others, until one
+/// Offers `session` to whichever of the `gateways` can be had, the first ones before the others, until one
 /// refuses it for good.
-pub async fn offer_to(session: &Session, targets: &[Target], secret: &[u8]) -> HostError {
+pub async fn offer_to(session: &Session, gateways: &[GatewayAt], secret: &[u8]) -> HostError {
     let mut gateways: Vec<Gateway> =
-        targets.iter().map(|target| Gateway { target, avoided_until: None }).collect();
+        gateways.iter().map(|place| Gateway { place, avoided_until: None }).collect();
     let mut pause = FIRST_PAUSE;
     let mut hurry = false;
     // The link that is left when another one has been made.
@@ -102,7 +106,7 @@ pub async fn offer_to(session: &Session, targets: &[Target], secret: &[u8]) -> H
 
 /// One of the gateways.
 struct Gateway<'a> {
-    target: &'a Target,
+    place: &'a GatewayAt,
     avoided_until: Option<Instant>,
 }
 
@@ -193,7 +197,7 @@ async fn attach(
                 if gateways.len() > 1 {
                     sleep(wait).await;
                 }
-                (at, dial_any(gateways[at].target).await)
+                (at, open(gateways[at].place).await)
             }
         })
         .collect();
@@ -202,7 +206,7 @@ async fn attach(
         // To one at a time: whoever is offered a session has it.
         let offered = match opened {
             Ok((link, inbox)) => offer_by(session, link, inbox, secret).await,
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         };
         match offered {
             Ok((link, grant)) => return Ok((at, link, grant)),
@@ -211,6 +215,10 @@ async fn attach(
         }
     }
     Err(failure.unwrap_or(Attempt::Slow))
+}
+
+async fn open(place: &GatewayAt) -> Result<(Link, Inbox), Attempt> {
+    Ok(dial_any(&place.target().await?).await?)
 }
 
 async fn offer_by(

@@ -2,11 +2,11 @@
 
 use super::account::account_of;
 use super::config::HostConfig;
+use super::gateway_at::GatewayAt;
 use super::keeper::{Order, Word};
 use super::offer::offer_to;
 use super::{command, place};
 use crate::broker::Limits;
-use crate::link::Target;
 use crate::screen::HashKey;
 use crate::session::Session;
 use crate::source::{Canvas, X11Source, XServer};
@@ -68,7 +68,7 @@ pub fn start(
     order: Start,
     ordered_on: (usize, u64),
     config: Arc<HostConfig>,
-    targets: Vec<Target>,
+    gateways: Vec<GatewayAt>,
     happened: mpsc::Sender<Happened>,
 ) -> Handle {
     let (end, ended) = mpsc::channel(1);
@@ -82,7 +82,7 @@ pub fn start(
     let request = order.request;
     tokio::spawn(async move {
         let session = order.session.clone();
-        if let Err(error) = run(order, &config, targets, ended, &happened).await {
+        if let Err(error) = run(order, &config, gateways, ended, &happened).await {
             tracing::warn!(session, error, "a session could not be started");
             let _ = happened.send(Happened::NotStarted { session: session.clone(), error }).await;
         }
@@ -139,7 +139,7 @@ impl Keeper {
 async fn run(
     order: Start,
     config: &Arc<HostConfig>,
-    targets: Vec<Target>,
+    gateways: Vec<GatewayAt>,
     mut ended: mpsc::Receiver<EndReason>,
     happened: &mpsc::Sender<Happened>,
 ) -> Result<(), String> {
@@ -176,7 +176,7 @@ async fn run(
     let offered = session.clone();
     let token = order.token.0.clone();
     // Refused for good: what becomes of the session then is said on the host's own link.
-    let offering = tokio::spawn(async move { offer_to(&offered, &targets, &token).await });
+    let offering = tokio::spawn(async move { offer_to(&offered, &gateways, &token).await });
     let (reason, text) = tokio::select! {
         word = keeper.next() => match word {
             Some(Word::ProgramEnded(how)) => (EndReason::Program, how),

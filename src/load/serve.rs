@@ -2,7 +2,7 @@
 
 use super::timetable::Profile;
 use crate::gateway::{Access, Config, Gateway, GatewayError, RegistryError};
-use crate::host;
+use crate::host::{self, GatewayAt};
 use crate::link::Target;
 use crate::screen::{HashKey, SizeError};
 use crate::session::Session;
@@ -99,9 +99,10 @@ impl Offer {
             let key = HashKey(config.seed);
             let (name, title) = (self.name(number), self.title(number));
             let session = Session::start(&name, &title, key, Policy::default(), canvas, source, to_session)?;
-            let (targets, secret) = (targets.to_vec(), secret.to_vec());
+            let gateways: Vec<GatewayAt> = targets.iter().cloned().map(GatewayAt::from).collect();
+            let secret = secret.to_vec();
             hosts.spawn(async move {
-                let source = host::offer_to(&session, &targets, &secret).await;
+                let source = host::offer_to(&session, &gateways, &secret).await;
                 ServeError::Refused { session: name, source }
             });
         }
