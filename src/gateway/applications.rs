@@ -52,7 +52,7 @@ pub(super) fn shown(shared: &Shared, person: &Person) -> Vec<Value> {
                 "title": {"fr": application.title.french(), "en": application.title.english()},
                 "icon": application.icon,
                 "single": application.single,
-                "available": shared.hosts.can_start(&application.name),
+                "available": hosts::is_available(shared, &application.name),
                 "running": sessions,
             })
         })

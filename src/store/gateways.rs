@@ -19,6 +19,8 @@ pub struct SharedGateway {
     pub address: String,
     /// 1: it takes nothing new.
     pub draining: i64,
+    /// The applications that its hosts can be given, as JSON.
+    pub offers: String,
 }
 
 /// A session and the gateway that has it.
@@ -39,9 +41,10 @@ impl Store {
     /// Says that a gateway is there for the next `lasts_ms`.
     pub async fn gateway_is_there(&self, gateway: &SharedGateway, lasts_ms: i64) -> Result<(), StoreError> {
         let there = format!(
-            "INSERT INTO gateways (name, start_id, address, draining, until) VALUES ($1, $2, $3, $4, {NOW} + $5) \
+            "INSERT INTO gateways (name, start_id, address, draining, offers, until) \
+             VALUES ($1, $2, $3, $4, $6, {NOW} + $5) \
              ON CONFLICT (name) DO UPDATE SET start_id = excluded.start_id, address = excluded.address, \
-             draining = excluded.draining, until = excluded.until"
+             draining = excluded.draining, offers = excluded.offers, until = excluded.until"
         );
         sqlx::query(sqlx::AssertSqlSafe(there))
             .bind(&gateway.name)
@@ -49,6 +52,7 @@ impl Store {
             .bind(&gateway.address)
             .bind(gateway.draining)
             .bind(lasts_ms)
+            .bind(&gateway.offers)
             .execute(&self.pool)
             .await
             .map(drop)
@@ -72,7 +76,7 @@ impl Store {
     /// The gateways that are there, by name.
     pub async fn gateways(&self) -> Result<Vec<SharedGateway>, StoreError> {
         let text = format!(
-            "SELECT name, start_id, address, draining FROM gateways WHERE until > {NOW} ORDER BY name"
+            "SELECT name, start_id, address, draining, offers FROM gateways WHERE until > {NOW} ORDER BY name"
         );
         let found = sqlx::query_as(sqlx::AssertSqlSafe(text)).fetch_all(&self.pool).await;
         found.map_err(failed("asking which gateways there are"))

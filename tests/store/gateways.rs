@@ -9,7 +9,13 @@ fn seen(fingerprint: &str, gateway: &str) -> KnownCertificate {
 }
 
 fn gateway(name: &str) -> SharedGateway {
-    SharedGateway { name: name.into(), start_id: format!("{name}-1"), address: "{}".into(), draining: 0 }
+    SharedGateway {
+        name: name.into(),
+        start_id: format!("{name}-1"),
+        address: "{}".into(),
+        draining: 0,
+        offers: "[]".into(),
+    }
 }
 
 pub async fn of_gateways_that_see_a_host_at_the_same_time_the_first_ones_certificate_is_kept(store: &Store) {

@@ -77,10 +77,11 @@ async fn of_gateways_on_one_postgresql_one_has_a_session_as_long_as_it_says_that
         start_id: start.into(),
         address: "{}".into(),
         draining: 0,
+        offers: "[\"record\"]".into(),
     };
     store.gateway_is_there(&gateway("one", "1"), 60_000).await.unwrap();
     store.gateway_is_there(&gateway("two", "2"), 60_000).await.unwrap();
-    assert_eq!(store.gateways().await.unwrap().len(), 2);
+    assert_eq!(store.gateways().await.unwrap(), [gateway("one", "1"), gateway("two", "2")]);
     assert_eq!(store.take_free_session("ward", "Ward", "1").await.unwrap(), Some(1));
     assert_eq!(store.take_free_session("ward", "Ward", "2").await.unwrap(), None);
     assert_eq!(store.lease("ward").await.unwrap().unwrap().start_id, "1");

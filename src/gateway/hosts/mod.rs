@@ -16,8 +16,8 @@ mod watch;
 pub(super) use link::serve;
 #[cfg(feature = "rdp")]
 pub(super) use remote::{CredentialsAsked, Typed, give, restart, to_be_asked};
-pub(super) use several::learn;
-pub(super) use start::{OpenError, end_own, open};
+pub(super) use several::{is_available, learn};
+pub(super) use start::{OpenError, end_own, open, open_here};
 pub(super) use watch::{drain_told, sign_in_ended, watch};
 
 use super::Shared;
@@ -224,6 +224,15 @@ impl Hosts {
     pub fn can_start(&self, application: &str) -> bool {
         self.applications.named(application).is_some_and(|application| application.is_remote())
             || !self.candidates(application).is_empty()
+    }
+
+    /// The applications that hosts which are connected here can be given.
+    pub fn offered(&self) -> BTreeSet<String> {
+        let hosts = self.lock();
+        let able = hosts.values().filter(|host| {
+            host.link.as_ref().is_some_and(|link| link.closed().is_none()) && !host.is_draining()
+        });
+        able.flat_map(|host| host.applications.iter().cloned()).collect()
     }
 
     fn tell(&self, host: &str, message: HostMessage) -> bool {

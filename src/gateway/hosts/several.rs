@@ -1,9 +1,45 @@
-//! The same sessions at several gateways: what others started is known here, and what ended there ends here.
+//! The same sessions at several gateways: what others started is known here, and what ended there ends here. What no host of
+//! this gateway runs is started at one whose hosts do.
 
 use super::super::Shared;
-use super::forget;
-use crate::broker::Running;
+use super::super::siblings::{Opening, Siblings};
+use super::{OpenError, forget};
+use crate::broker::{Application, Running};
 use crate::clock;
+use crate::identity::Person;
+
+/// Other gateways that are asked for one wish.
+const MOST_GATEWAYS: usize = 3;
+
+/// Whether somebody who asked for an application now could be given it, here or at another gateway.
+pub fn is_available(shared: &Shared, application: &str) -> bool {
+    let elsewhere = |siblings: &Siblings| !siblings.that_offer(application).is_empty();
+    shared.hosts.can_start(application) || shared.siblings.as_deref().is_some_and(elsewhere)
+}
+
+/// Has another gateway start what cannot be started here.
+pub(super) async fn open_elsewhere(
+    shared: &Shared,
+    siblings: &Siblings,
+    person: &Person,
+    application: &Application,
+    why_not_here: OpenError,
+) -> Result<String, OpenError> {
+    let (mut why, title) = (why_not_here, || application.title.english().to_owned());
+    for gateway in siblings.that_offer(&application.name).into_iter().take(MOST_GATEWAYS) {
+        match siblings.have_opened(&gateway, person, &application.name).await {
+            Opening::Opened(session) => {
+                tracing::info!(session, "another gateway has the session started");
+                learn(shared).await;
+                return Ok(session);
+            }
+            Opening::NoHost => {}
+            Opening::Full => why = OpenError::Full(title()),
+            Opening::Failed(reason) => return Err(OpenError::Failed { application: title(), reason }),
+        }
+    }
+    Err(why)
+}
 
 /// Learns from the database which sessions run and which have ended.
 pub async fn learn(shared: &Shared) {

@@ -2,6 +2,7 @@
 
 use super::super::Shared;
 use super::super::siblings::Siblings;
+use super::several::open_elsewhere;
 use super::{Hosts, Turn, by, end};
 use crate::audit::{Event, Record};
 use crate::broker::{Application, Running, order};
@@ -57,14 +58,32 @@ pub enum OpenError {
     NotKept(String),
 }
 
-/// Gives `person` the session of an application, whether it runs or has to be started.
+/// Gives `person` the session of an application, whether it runs or has to be started, here or at another gateway.
 pub async fn open(shared: &Arc<Shared>, person: &Person, application: &str) -> Result<String, OpenError> {
+    open_at(shared, person, application, true).await
+}
+
+/// The same, on hosts of this gateway alone.
+pub async fn open_here(
+    shared: &Arc<Shared>,
+    person: &Person,
+    application: &str,
+) -> Result<String, OpenError> {
+    open_at(shared, person, application, false).await
+}
+
+async fn open_at(
+    shared: &Arc<Shared>,
+    person: &Person,
+    application: &str,
+    elsewhere: bool,
+) -> Result<String, OpenError> {
     let theirs = shared.hosts.applications().named(application).filter(|it| it.is_for(&person.user));
     let application = theirs.ok_or_else(|| OpenError::NotYours(application.to_owned()))?;
     // Begun is finished, even if whoever asked has gone: two halves of a session would help nobody.
     let (shared, person) = (shared.clone(), person.clone());
     let name = application.name.clone();
-    let opened = tokio::spawn(async move { one_at_a_time(&shared, &person, &application).await });
+    let opened = tokio::spawn(async move { one_at_a_time(&shared, &person, &application, elsewhere).await });
     let broken =
         |error: tokio::task::JoinError| OpenError::Failed { application: name, reason: error.to_string() };
     opened.await.map_err(broken)?
@@ -75,6 +94,7 @@ async fn one_at_a_time(
     shared: &Shared,
     person: &Person,
     application: &Application,
+    elsewhere: bool,
 ) -> Result<String, OpenError> {
     let hosts = &shared.hosts;
     let turn = hosts.turn(&person.user.id, &application.name);
@@ -103,11 +123,15 @@ async fn one_at_a_time(
         },
     };
     let opened = on_hosts(shared, person, application, claimed.as_ref()).await;
-    if let (Err(_), Some((siblings, name))) = (&opened, &claimed) {
-        let last = lock(name).clone();
-        siblings.start_failed(&last).await;
+    let (Err(why), Some((siblings, name))) = (&opened, &claimed) else { return opened };
+    let last = lock(name).clone();
+    siblings.start_failed(&last).await;
+    match why {
+        OpenError::NoHost(_) | OpenError::Full(_) if elsewhere => {
+            open_elsewhere(shared, siblings, person, application, why.clone()).await
+        }
+        _ => opened,
     }
-    opened
 }
 
 /// Who starts what somebody asked for at one of several gateways.

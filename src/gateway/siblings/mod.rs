@@ -7,12 +7,14 @@ mod fence;
 mod hear;
 mod hold;
 mod lose;
+mod opens;
 mod orders;
 mod started;
 
 pub(super) use fence::{Fence, Fenced};
 pub(super) use hear::{listen, tell_dismissals};
 pub(super) use hold::{OPENS_AGAIN, hold};
+pub(super) use opens::Opening;
 pub(super) use orders::{Ordered, Views, tell_of_itself};
 
 use hear::look_at_drained;
@@ -26,7 +28,7 @@ use super::{SessionConfig, Shared};
 use crate::clock;
 use crate::identity::new_id;
 use crate::identity::ticket::Claims;
-use crate::link::{Certificate, Link};
+use crate::link::Link;
 use crate::session::Session;
 use crate::store::{Lease, SharedGateway, Store, StoreError};
 use crate::wire::limits::MAX_GATEWAYS;
@@ -122,11 +124,13 @@ struct Outsider {
 }
 
 /// Another gateway.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 struct Sibling {
     start_id: String,
     draining: bool,
     address: GatewayAddress,
+    /// The applications that it can have started.
+    offers: Vec<String>,
 }
 
 /// A session that this gateway has.
@@ -242,13 +246,8 @@ impl Siblings {
     }
 
     /// What this gateway says of itself.
-    fn own(
-        &self,
-        certificate: &Certificate,
-        udp_port: Option<u16>,
-        tcp_port: u16,
-        tls: bool,
-    ) -> SharedGateway {
+    fn own(&self, shared: &Shared, tcp_port: u16) -> SharedGateway {
+        let (certificate, udp_port, tls) = (shared.certificate(), shared.udp_port, shared.tls);
         let pins = match certificate.is_self_signed() {
             true => vec![crate::link::fingerprint_text(&certificate.fingerprint())],
             false => Vec::new(),
@@ -263,6 +262,7 @@ impl Siblings {
             start_id: self.start_id.clone(),
             address: serde_json::to_string(&address).unwrap_or_default(),
             draining: self.is_draining().into(),
+            offers: serde_json::to_string(&shared.hosts.offered()).unwrap_or_default(),
         }
     }
 
@@ -404,12 +404,17 @@ impl Siblings {
                 serde_json::from_str(&gateway.address).ok()?;
             let pins = pins.iter().filter_map(|pin| crate::link::parse_fingerprint(pin)).collect();
             let address = GatewayAddress { host, udp_port, tcp_port, tls, pins };
-            Some(Sibling { start_id: gateway.start_id, draining: gateway.draining != 0, address })
+            let offers = serde_json::from_str(&gateway.offers).unwrap_or_default();
+            Some(Sibling { start_id: gateway.start_id, draining: gateway.draining != 0, address, offers })
         };
         let others = all.into_iter().filter(|gateway| gateway.start_id != self.start_id);
         let others: Vec<Sibling> = others.filter_map(sibling).collect();
         self.others.send_if_modified(|known| {
-            let changed = *known != others;
+            // Viewers need not hear of what a gateway offers.
+            let told = |all: &[Sibling]| -> Vec<_> {
+                all.iter().map(|it| (it.start_id.clone(), it.draining, it.address.clone())).collect()
+            };
+            let changed = told(known) != told(&others);
             *known = others;
             changed
         });
@@ -449,7 +454,7 @@ pub(super) async fn drain(shared: &Arc<Shared>, siblings: &Arc<Siblings>) {
     }
     tracing::info!("all sessions are to go on at other gateways");
     siblings.draining.store(true, Ordering::Relaxed);
-    let own = siblings.own(&shared.certificate(), shared.udp_port, siblings.tcp_port(), shared.tls);
+    let own = siblings.own(shared, siblings.tcp_port());
     let told = async {
         siblings.store.gateway_is_there(&own, LASTS.as_millis() as i64).await?;
         siblings.tell(&Told::Gateways).await
@@ -539,7 +544,7 @@ pub(super) async fn beat(shared: Arc<Shared>, siblings: Arc<Siblings>, tcp_port:
     let mut tidied = Instant::now();
     loop {
         let began = Instant::now();
-        let own = siblings.own(&shared.certificate(), shared.udp_port, tcp_port, shared.tls);
+        let own = siblings.own(&shared, tcp_port);
         let beaten = in_time(siblings.store.gateway_is_there(&own, LASTS.as_millis() as i64)).await;
         match &beaten {
             Ok(()) if !well => tracing::info!("the gateways' database answers again"),

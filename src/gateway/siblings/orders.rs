@@ -3,11 +3,12 @@
 
 use super::super::Shared;
 use super::super::admin::{self, Act, Asker, Done, View};
-use super::{Address, LASTS, Siblings, Told, in_time};
+use super::{Address, LASTS, Siblings, Told, in_time, opens};
 use crate::clock;
 use crate::identity::{Person, new_id};
 use crate::store::{GatewayRow, Order, Role};
 use axum::http::StatusCode;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ const TELLS_EVERY: Duration = Duration::from_secs(15);
 const NEW: Duration = Duration::from_millis(500);
 /// Whoever looks waits so long for what is new.
 const LOOKS_FOR: Duration = Duration::from_millis(700);
-/// A gateway that was asked has so long to answer, and to begin.
+/// A gateway that was asked has so long to begin, and to do what administrators want.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(6);
 const LOOK_AGAIN: Duration = Duration::from_millis(40);
 /// Bytes of what a gateway tells.
@@ -55,12 +56,18 @@ pub(in super::super) enum Ordered {
 
 /// Who asks what of another gateway.
 #[derive(Serialize, Deserialize)]
-struct Wish {
-    /// The gateway that was asked by an administrator.
-    at: String,
-    sign_in: String,
-    from: IpAddr,
-    act: Act,
+#[serde(untagged)]
+pub(super) enum Wish {
+    /// An administrator, who asked the gateway `at`.
+    Act { at: String, sign_in: String, from: IpAddr, act: Act },
+    /// Somebody who is to have a session of this application.
+    Open { sign_in: String, open: String },
+}
+
+/// Why nothing is known of what was asked of another gateway.
+pub(super) enum Unanswered {
+    NoDatabase,
+    Silent { begun: bool },
 }
 
 impl Siblings {
@@ -114,26 +121,40 @@ impl Siblings {
         let there = |row: &&GatewayRow| row.name == name && row.silent_ms < LASTS.as_millis() as i64;
         let Some(row) = rows.iter().find(there) else { return Ordered::NoGateway };
         let sign_in = asker.person.sign_in.id.clone();
-        let wish = Wish { at: self.name.clone(), sign_in, from: asker.from, act: act.clone() };
-        let order = Order { id: new_id(), text: serde_json::to_string(&wish).unwrap_or_default() };
+        let wish = Wish::Act { at: self.name.clone(), sign_in, from: asker.from, act: act.clone() };
+        match self.ask(&row.start_id, &wish, ANSWERS_WITHIN).await {
+            Ok(done) => Ordered::Done(done),
+            Err(Unanswered::NoDatabase) => Ordered::NoDatabase,
+            Err(Unanswered::Silent { begun }) => Ordered::Silent { begun },
+        }
+    }
+
+    /// Asks something of the gateway of this start, which has to begin with it soon, and waits for the answer.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        start_id: &str,
+        wish: &Wish,
+        answers_within: Duration,
+    ) -> Result<T, Unanswered> {
+        let order = Order { id: new_id(), text: serde_json::to_string(wish).unwrap_or_default() };
         let asked = async {
-            self.store.order_gateway(&order, &row.start_id, ANSWERS_WITHIN.as_millis() as i64).await?;
-            self.tell(&Told::Orders(row.start_id.clone())).await
+            self.store.order_gateway(&order, start_id, ANSWERS_WITHIN.as_millis() as i64).await?;
+            self.tell(&Told::Orders(start_id.to_owned())).await
         };
         if in_time(asked).await.is_err() {
-            return Ordered::NoDatabase;
+            return Err(Unanswered::NoDatabase);
         }
-        let end = Instant::now() + ANSWERS_WITHIN;
+        let end = Instant::now() + answers_within;
         while Instant::now() < end {
             let answer = in_time(self.store.order_answer(&order.id)).await.unwrap_or_default();
-            if let Ok(done) = serde_json::from_str(&answer) {
+            if let Ok(answer) = serde_json::from_str(&answer) {
                 let _ = in_time(self.store.withdraw_order(&order.id)).await;
-                return Ordered::Done(done);
+                return Ok(answer);
             }
             sleep(LOOK_AGAIN).await;
         }
         let begun = in_time(self.store.withdraw_order(&order.id)).await.unwrap_or(true);
-        Ordered::Silent { begun }
+        Err(Unanswered::Silent { begun })
     }
 
     /// Somebody looks at this gateway from another one.
@@ -160,13 +181,21 @@ pub(in super::super) async fn tell_of_itself(shared: Arc<Shared>, siblings: Arc<
     }
 }
 
-/// Does what other gateways' administrators ask of this one: each once.
+/// Does what is asked of this gateway at others: each once.
 pub(super) async fn obey(shared: &Arc<Shared>, siblings: &Arc<Siblings>) {
     for order in in_time(siblings.store.take_orders(&siblings.start_id)).await.unwrap_or_default() {
         let (shared, siblings) = (shared.clone(), siblings.clone());
         tokio::spawn(async move {
-            let done = done(&shared, &order.text).await;
-            let text = serde_json::to_string(&done).unwrap_or_default();
+            let text = match serde_json::from_str(&order.text) {
+                Ok(Wish::Act { at, sign_in, from, act }) => {
+                    answer(&act_on(&shared, at, &sign_in, from, act).await)
+                }
+                Ok(Wish::Open { sign_in, open }) => {
+                    let person = signed_in(&shared, &sign_in).await;
+                    answer(&opens::open(&shared, person.as_ref(), &open).await)
+                }
+                Err(_) => answer(&unknown()),
+            };
             if let Err(error) = in_time(siblings.store.answer_order(&order.id, &text)).await {
                 tracing::warn!(error, "another gateway could not be told what came of what it asked");
             }
@@ -174,22 +203,28 @@ pub(super) async fn obey(shared: &Arc<Shared>, siblings: &Arc<Siblings>) {
     }
 }
 
-async fn done(shared: &Shared, text: &str) -> Done {
-    let Ok(Wish { at, sign_in, from, act }) = serde_json::from_str(text) else {
-        let reason = "this gateway does not know what is asked: it may be of another version";
-        return Done::refused(StatusCode::NOT_IMPLEMENTED, "unknown", reason);
-    };
-    // The other gateway's word is not enough: who asks must be signed in, and may still do so.
-    match administrator(shared, &sign_in).await {
+fn answer(answer: &impl Serialize) -> String {
+    serde_json::to_string(answer).unwrap_or_default()
+}
+
+fn unknown() -> Done {
+    let reason = "this gateway does not know what is asked: it may be of another version";
+    Done::refused(StatusCode::NOT_IMPLEMENTED, "unknown", reason)
+}
+
+async fn act_on(shared: &Shared, at: String, sign_in: &str, from: IpAddr, act: Act) -> Done {
+    let person = signed_in(shared, sign_in).await;
+    match person.filter(|person| person.user.role == Role::Administrator) {
         Some(person) => admin::here(shared, &Asker { person, from, at: Some(at) }, act).await,
         None => Done::refused(StatusCode::FORBIDDEN, "role", "your role does not allow this"),
     }
 }
 
-async fn administrator(shared: &Shared, sign_in: &str) -> Option<Person> {
+/// The other gateway's word is not enough: who asks must be signed in, and may still do so.
+async fn signed_in(shared: &Shared, sign_in: &str) -> Option<Person> {
     let identity = shared.people.as_ref()?.identity();
     let now = clock::unix_ms();
     let user = in_time(identity.still_there(sign_in, now)).await.ok()??;
     let sign_in = in_time(identity.store().sign_in_by_id(sign_in, 0, now)).await.ok()??;
-    (user.role == Role::Administrator).then_some(Person { user, sign_in })
+    Some(Person { user, sign_in })
 }
