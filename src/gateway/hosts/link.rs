@@ -2,7 +2,7 @@
 //! becomes of what it was ordered. Everything that it says is bounded, also in how often.
 
 use super::super::{Shared, admit, is_name};
-use super::{Host, Hosts, end, forget, words};
+use super::{Host, Hosts, end, forget, learn, words};
 use crate::audit::{Event, Record};
 use crate::broker::Running;
 use crate::clock;
@@ -135,6 +135,8 @@ async fn enter(
 /// What a host still runs goes on, if the gateway had ordered it there and wants it still; what it does not run any more
 /// is over.
 async fn take_up(shared: &Shared, offers: &HostOffers, link: &Link) {
+    // What other gateways, or an earlier start of this one, have as running: the host knows better.
+    learn(shared).await;
     let hosts = &shared.hosts;
     let applications = hosts.applications();
     for announced in &offers.running {
