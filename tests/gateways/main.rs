@@ -105,6 +105,32 @@ fn whoever_dials_a_gateway_that_does_not_have_the_session_is_shown_it_where_it_i
 }
 
 #[test]
+fn whoever_is_given_the_addresses_of_several_gateways_views_at_one_that_is_there() {
+    let _alone = alone();
+    run(async {
+        let mut stage = Stage::set("given", 2);
+        let terminal = Terminal::open(&stage.folder);
+        stage.host("desk", &terminal.server.display);
+        let urls = [stage.url(0, "desk"), stage.url(1, "desk")];
+        stage.gateways[0].program.kill();
+        settle("the session goes on at the other one", || {
+            (!stage.gateways[1].has("desk")).then(|| stage.host_log())
+        });
+        let picture = stage.folder.join("desk.png");
+        let mut viewing = std::process::Command::new(env!("CARGO_BIN_EXE_chevet"));
+        viewing.args(["view", "--headless", "--screenshot"]).arg(&picture).args(&urls);
+        let viewed = viewing.output().unwrap();
+        assert!(viewed.status.success(), "{}", String::from_utf8_lossy(&viewed.stderr));
+        assert!(picture.exists());
+        // One session is viewed.
+        let mut viewing = std::process::Command::new(env!("CARGO_BIN_EXE_chevet"));
+        viewing.args(["view", "--headless", &urls[0], &urls[1].replace("desk", "ward")]);
+        let refused = viewing.output().unwrap();
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("different sessions"), "{refused:?}");
+    });
+}
+
+#[test]
 fn gateways_that_are_drained_one_after_the_other_let_nobody_see_a_blank_screen_or_lose_a_letter() {
     let _alone = alone();
     run(async {

@@ -183,6 +183,15 @@ impl Stage {
         self.hosts.push(Program::start(&self.folder, &format!("host-{session}"), &arguments));
     }
 
+    /// The same to these gateways, whose certificates the host asks for.
+    pub fn bring_unpinned(&mut self, session: &str, display: &str, at: &[usize]) {
+        let addresses: Vec<String> =
+            at.iter().map(|&at| format!("127.0.0.1:{}", self.gateways[at].port)).collect();
+        let mut arguments = vec!["host", "--display", display, "--name", session];
+        arguments.extend(addresses.iter().flat_map(|address| ["--gateway", address]));
+        self.hosts.push(Program::start(&self.folder, &format!("host-{session}"), &arguments));
+    }
+
     /// The same, and waits until a gateway has it, where everybody may ask.
     pub fn host(&mut self, session: &str, display: &str) {
         self.bring(session, display);
@@ -231,10 +240,14 @@ impl Stage {
         gateway.wait_listening();
     }
 
-    pub fn address(&self, at: usize, session: &str) -> Address {
+    pub fn url(&self, at: usize, session: &str) -> String {
         let gateway = &self.gateways[at];
         let (port, pin) = (gateway.port, gateway.pin());
-        Address::parse(&format!("chevet://127.0.0.1:{port}/{session}?ticket={TICKET}&pin={pin}")).unwrap()
+        format!("chevet://127.0.0.1:{port}/{session}?ticket={TICKET}&pin={pin}")
+    }
+
+    pub fn address(&self, at: usize, session: &str) -> Address {
+        Address::parse(&self.url(at, session)).unwrap()
     }
 
     /// A viewer that dials one of the gateways.

@@ -28,6 +28,19 @@ fn command(program: &Path) -> Command {
     command
 }
 
+fn launch(folder: &Path) -> Child {
+    command(&programs().join("postgres"))
+        .arg("-D")
+        .arg(folder.join("data"))
+        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-k"])
+        .arg(folder)
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 impl Postgres {
     pub fn start() -> Postgres {
         static STARTED: AtomicU32 = AtomicU32::new(0);
@@ -48,23 +61,26 @@ impl Postgres {
             .status()
             .unwrap();
         assert!(made.success(), "initdb failed");
-        let server = command(&programs().join("postgres"))
-            .arg("-D")
-            .arg(&data)
-            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-k"])
-            .arg(&folder)
-            .current_dir(&folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let server = launch(&folder);
         let postgres = Postgres { folder, server };
+        postgres.wait();
+        postgres
+    }
+
+    fn wait(&self) {
         let end = Instant::now() + Duration::from_secs(30);
-        while !postgres.run("postgres", "SELECT 1") {
+        while !self.run("postgres", "SELECT 1") {
             assert!(Instant::now() < end, "PostgreSQL does not answer");
             std::thread::sleep(Duration::from_millis(100));
         }
-        postgres
+    }
+
+    /// The server that was stopped is there again, with what it had.
+    #[allow(dead_code)]
+    pub fn again(&mut self) {
+        self.server.wait().unwrap();
+        self.server = launch(&self.folder);
+        self.wait();
     }
 
     /// Runs a statement. Whether it worked.
