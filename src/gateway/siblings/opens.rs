@@ -37,7 +37,9 @@ impl Siblings {
         let reason = match self.ask(start_id, &wish, OPENS_WITHIN).await {
             Ok(opening) => return opening,
             Err(Unanswered::NoDatabase) => "the gateways' database does not answer",
-            Err(Unanswered::Silent { .. }) => "the gateway whose machines run it does not answer",
+            // Nothing was done there.
+            Err(Unanswered::Silent { begun: false }) => return Opening::NoHost,
+            Err(Unanswered::Silent { begun: true }) => "the gateway whose machines run it does not answer",
         };
         Opening::Failed(reason.to_owned())
     }
