@@ -52,6 +52,8 @@ export interface Status {
   /** What the session shows is recorded. */
   recorded: boolean;
   road: Road | null;
+  /** "HOST:PORT" of the gateway that shows the session; null: the page's own. */
+  gateway: string | null;
   width: number;
   height: number;
   title: string;

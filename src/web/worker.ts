@@ -56,6 +56,7 @@ function status(shown: Viewer): Status {
     policy: active?.policy ?? lastPolicy,
     recorded,
     road: active?.road ?? null,
+    gateway: active?.gateway == null ? null : `${bracketed(active.gateway.host)}:${active.gateway.tcpPort}`,
     width: presenter?.width ?? 0,
     height: presenter?.height ?? 0,
     title: shown.title,

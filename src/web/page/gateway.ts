@@ -170,7 +170,7 @@ export async function fetchSessions(code: string | null): Promise<Here> {
 
 /** Answered within moments, whichever sites do not answer. */
 export async function fetchElsewhere(): Promise<Elsewhere> {
-  const answer = await (await ask("GET", "api/sessions/elsewhere")).json();
+  const answer = await (await ask("GET", "api/elsewhere")).json();
   const { sessions, cut_off } = answer as { sessions: SessionInfo[]; cut_off: string[] };
   return { sessions, cutOff: cut_off };
 }
