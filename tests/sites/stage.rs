@@ -116,14 +116,17 @@ impl Stage {
         Stage { north, south, south_too, folder, url, host: None, _postgres: postgres }
     }
 
-    /// A host brings a display to all gateways of the second site.
-    pub fn bring(&mut self, session: &str, display: &str) {
+    /// A host brings a display to these gateways of the second site.
+    pub fn bring<'a>(&mut self, session: &str, display: &str, ports: impl Iterator<Item = &'a u16>) {
+        let places: Vec<&Place> =
+            [Some(&self.south), self.south_too.as_ref()].into_iter().flatten().collect();
         let log = File::create(self.folder.join("host.log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_chevet"));
         command.args(["host", "--display", display, "--name", session, "--title", "Front desk"]);
-        for place in [Some(&self.south), self.south_too.as_ref()].into_iter().flatten() {
+        for port in ports {
+            let place = places.iter().find(|place| place.port == *port).unwrap();
             let pin = fingerprint_text(&place.pin());
-            command.args(["--gateway", &format!("127.0.0.1:{}", place.port), "--pin", &pin]);
+            command.args(["--gateway", &format!("127.0.0.1:{port}"), "--pin", &pin]);
         }
         command.env("CHEVET_HOST_SECRET", "a-secret-for-the-tests").env("NO_COLOR", "1");
         command.env_remove("CHEVET_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -132,8 +135,8 @@ impl Stage {
 
     /// Kills the gateway of the second site that listens on this port.
     pub fn kill_at(&mut self, port: u16) {
-        let places = [Some(&mut self.south), self.south_too.as_mut()].into_iter().flatten();
-        let place = places.into_iter().find(|place| place.port == port);
+        let mut places = [Some(&mut self.south), self.south_too.as_mut()].into_iter().flatten();
+        let place = places.find(|place| place.port == port);
         place.unwrap_or_else(|| panic!("no gateway listens on {port}")).stop();
     }
 }

@@ -91,4 +91,5 @@ export async function cutOff(run: Run): Promise<void> {
   await untilSeen(run, "#elsewhere-note span");
   await page.waitForFunction("!document.querySelector('#elsewhere-note').textContent.endsWith('…')");
   run.write(file, await page.screenshot({ type: "png" }));
+  run.say({ step: "picture", path: file });
 }
