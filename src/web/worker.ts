@@ -33,6 +33,8 @@ const scope = self as unknown as WorkerScope;
 const post = (message: FromWorker, transfer: Transferable[] = []): void => scope.postMessage(message, transfer);
 
 let viewer: Viewer | null = null;
+/** What was wanted while there was no viewer yet. */
+let resized: { width: number; height: number } | null = null;
 let presenter: Presenter | null = null;
 let lastPolicy: Policy = "balanced";
 let recorded = false;
@@ -195,7 +197,8 @@ async function start(canvas: OffscreenCanvas, options: StartOptions): Promise<vo
   const finding = isElsewhere ? nearestOf(options) : Promise.resolve(inOrder([]));
   const [codec, openDecoder, playsSound, nearest] = await Promise.all([loadCodec(), h264Decoders(), opusPlays(), finding]);
   presenter = painter;
-  const { session, ticket, secret, width, height } = options;
+  const { session, ticket, secret } = options;
+  const { width, height } = resized ?? options;
   const { gateways } = nearest;
   const target = { session, ticket: utf8(ticket), secret, width, height, gateways };
   const environment = environmentOf(options, nearest, codec, openDecoder, playsSound, painter);
@@ -225,6 +228,7 @@ scope.onmessage = (event: MessageEvent<ToWorker>) => {
     case "pointer":
       return viewer?.pointerMoved(message.x, message.y);
     case "resize":
+      resized = message;
       return viewer?.resize(message.width, message.height);
     case "pixels":
       return sendPixels(message.request);
