@@ -225,6 +225,10 @@ pub(super) async fn admit(shared: &Arc<Shared>, link: Link, mut inbox: Inbox, pe
         Ok(Ok(Wish::Host(offers, software))) => {
             return hosts::serve(shared, offers, &software, link, inbox, peer).await;
         }
+        // A page that looks which of several gateways is the nearest goes on at one of them, and has asked the others for nothing.
+        Ok(Err(closed)) if role.is_none() && (closed.by_peer || closed.code == CloseCode::IDLE) => {
+            return tracing::debug!(road, reason = %closed, "a link was left before it was used");
+        }
         Ok(Err(closed)) => (closed, None),
         Err(_) => (refusal(CloseCode::IDLE, "nothing was asked for within 5 s".into()), None),
     };

@@ -37,6 +37,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/sign-out", post(sign_out))
         .route("/api/me", get(me))
         .route("/api/sessions", get(sessions))
+        .route("/api/elsewhere", get(other_sites_sessions))
         .route("/api/tickets", post(ticket))
         .merge(applications::router())
         .merge(seats::router())
@@ -372,14 +373,29 @@ async fn sessions(
         })
         .collect();
     shown.extend(elsewhere(&shared, |session| broker.may_have(&person.user, session)).await);
-    // The page dials no other site's gateways.
-    let (others, silent) = match is_browser(&headers) {
-        true => Default::default(),
-        false => sites::sessions_elsewhere(&shared, &person, place.from()).await,
-    };
-    shown.extend(others);
     let applications = applications::shown(&shared, &person);
+    // The page shows what is here before it asks for what may take a while.
+    if is_browser(&headers) {
+        let others = sites::are_shown(&shared, &place);
+        return Ok(answer(json!({"sessions": shown, "applications": applications, "other_sites": others})));
+    }
+    let (others, silent) = sites::sessions_elsewhere(&shared, &person, place.from()).await;
+    shown.extend(others);
     Ok(answer(json!({"sessions": shown, "applications": applications, "cut_off": silent})))
+}
+
+/// What other sites have for whoever asks.
+async fn other_sites_sessions(
+    State(shared): State<Arc<Shared>>,
+    Extension(place): Extension<Place>,
+    headers: HeaderMap,
+) -> Result<Response, Response> {
+    let person = person(&shared, &headers).await?;
+    let (sessions, silent) = match sites::are_shown(&shared, &place) {
+        true => sites::sessions_elsewhere(&shared, &person, place.from()).await,
+        false => Default::default(),
+    };
+    Ok(answer(json!({"sessions": sessions, "cut_off": silent})))
 }
 
 /// The sessions that other gateways have. A viewer that asks for one here is told where it is.

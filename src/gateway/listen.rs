@@ -221,12 +221,15 @@ pub(super) async fn serve_udp(endpoint: quinn::Endpoint, shared: Arc<Shared>, wa
 async fn serve_quic(connection: quinn::Connection, shared: &Arc<Shared>, way: &Way) {
     match tokio::time::timeout(
         PATIENCE,
-        link::accept(connection.clone(), |origin, host| shared.origins.admit(origin, host)),
+        link::accept(connection.clone(), |origin, host| shared.origins.may_dial(origin, host)),
     )
     .await
     {
         Ok(Ok((link, inbox))) => {
             admit::admit(shared, link, inbox, connection.remote_address().ip(), way).await;
+        }
+        Ok(Err(closed)) if closed.by_peer => {
+            tracing::debug!(reason = %closed, "a connection was left before it was used");
         }
         Ok(Err(reason)) => {
             tracing::debug!(%reason, "a connection made no link");

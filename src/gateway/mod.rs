@@ -203,7 +203,10 @@ impl Gateway {
         let shared = Arc::new(Shared {
             door,
             people,
-            origins: origins::Origins::new(&config.access.origins),
+            origins: origins::Origins::new(
+                &config.access.origins,
+                config.site.as_ref().map_or(&[], |site| &site.peers),
+            ),
             hosts: hosts::Hosts::new(applications, &key_secret),
             remote: remote_hosts::RemoteHosts::new(config),
             registry,

@@ -76,7 +76,11 @@ fn file(name: &str) -> Response {
 }
 
 /// How this gateway is reached. Nothing secret.
-async fn connect(State(shared): State<Arc<Shared>>, Extension(place): Extension<Place>) -> Json<Value> {
+async fn connect(
+    State(shared): State<Arc<Shared>>,
+    Extension(place): Extension<Place>,
+    headers: HeaderMap,
+) -> Response {
     let udp_port = match place.way() {
         Way::Straight => shared.udp_port,
         Way::Edge { udp_port, .. } => *udp_port,
@@ -88,7 +92,7 @@ async fn connect(State(shared): State<Arc<Shared>>, Extension(place): Extension<
     };
     let known_bad: Value =
         serde_json::from_str(include_str!("../web/known-bad.json")).unwrap_or_else(|_| json!([]));
-    Json(json!({
+    let answer = Json(json!({
         "version": format!("{}.{}", wire::MAJOR, wire::MINOR),
         "udp_port": udp_port,
         "certificate_sha256": pins,
@@ -97,7 +101,21 @@ async fn connect(State(shared): State<Arc<Shared>>, Extension(place): Extension<
         "sign_in": shared.people.as_ref().map(|people| {
             json!({"password": true, "providers": super::oidc::shown(people), "card": super::cards::shown(people)})
         }),
-    }))
+    }));
+    let mut response = answer.into_response();
+    // The pages that may dial ask whether anybody answers here.
+    let origin = headers.get(header::ORIGIN).filter(|_| dials(&shared, &headers));
+    if let Some(origin) = origin {
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    }
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("origin"));
+    response
+}
+
+/// Whether the page that asks is one that may dial.
+fn dials(shared: &Shared, headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    shared.origins.may_dial(text(header::ORIGIN), text(header::HOST))
 }
 
 async fn websocket(
@@ -106,8 +124,7 @@ async fn websocket(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    if !shared.origins.admit(text(header::ORIGIN), text(header::HOST)) {
+    if !dials(&shared, &headers) {
         let reason = "a page of another site dialled".into();
         let refused = Event::AttachRefused { road: link::Road::WebSocket.name().into(), reason };
         shared.audit.refused(Record::new(refused).peer(place.from()));

@@ -3,7 +3,7 @@
 import type { RoadMemory } from "./viewer/roads.ts";
 import type { Exactness, Phase } from "./viewer/viewer.ts";
 import type { Road } from "./link/link.ts";
-import type { Message, Policy } from "./wire/control.ts";
+import type { Gateway, Message, Policy } from "./wire/control.ts";
 import type { InputEvent } from "./wire/input.ts";
 import type { SoundFormat, SoundPacket } from "./wire/sound.ts";
 
@@ -14,11 +14,15 @@ export interface StartOptions {
   secret: string;
   width: number;
   height: number;
+  /** Whether this browser can be trusted with WebTransport at all. */
+  webTransport: boolean;
   webTransportUrl: string | null;
   certificates: string[];
   webSocketUrl: string;
   knockUrl: string;
   roadMemory: RoadMemory | null;
+  /** Those of the other site that has the session; none: it is at the page's own gateway. */
+  gateways: Gateway[];
 }
 
 /** What the session says of who may do what, and who watches. */
@@ -33,7 +37,7 @@ export type ToWorker =
   | { type: "resize"; width: number; height: number }
   | { type: "pixels"; request: number }
   /** The answer to ticketWanted; null if the gateway gave none. */
-  | { type: "ticket"; ticket: string | null }
+  | { type: "ticket"; ticket: string | null; gateways: Gateway[] }
   | { type: "decided"; message: Decided }
   /** A picture was copied here, as PNG. */
   | { type: "copyPicture"; png: Uint8Array<ArrayBuffer> }
@@ -48,6 +52,8 @@ export interface Status {
   /** What the session shows is recorded. */
   recorded: boolean;
   road: Road | null;
+  /** "HOST:PORT" of the gateway that shows the session; null: the page's own. */
+  gateway: string | null;
   width: number;
   height: number;
   title: string;

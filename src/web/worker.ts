@@ -7,7 +7,9 @@ import type { FromWorker, StartOptions, Status, ToWorker } from "./messages.ts";
 import { h264Decoders } from "./viewer/h264.ts";
 import { opusPlays } from "./viewer/opus.ts";
 import { FetchedPicture, OfferedPicture } from "./viewer/pictures.ts";
+import { type Nearest, findNearest, inOrder } from "./viewer/nearest.ts";
 import { Presenter } from "./viewer/presenter.ts";
+import { Roads } from "./viewer/roads.ts";
 import { type Environment, Viewer } from "./viewer/viewer.ts";
 import type { Link, LinkListener, Road } from "./link/link.ts";
 import { CloseCode, type Gateway, type Message, type Policy } from "./wire/control.ts";
@@ -19,6 +21,8 @@ import type { OpenDecoder } from "./viewer/videos.ts";
 const TICK_MS = 50;
 const STATUS_MS = 500;
 const KNOCK_PATIENCE_MS = 1500;
+/** A link that was opened to find the nearest gateway is used at once, or never. */
+const TAKEN_WITHIN_MS = 1000;
 
 /** The part of DedicatedWorkerGlobalScope used here; the DOM library types `self` as a window. */
 interface WorkerScope extends EventTarget {
@@ -29,6 +33,8 @@ const scope = self as unknown as WorkerScope;
 const post = (message: FromWorker, transfer: Transferable[] = []): void => scope.postMessage(message, transfer);
 
 let viewer: Viewer | null = null;
+/** What was wanted while there was no viewer yet. */
+let resized: { width: number; height: number } | null = null;
 let presenter: Presenter | null = null;
 let lastPolicy: Policy = "balanced";
 let recorded = false;
@@ -52,6 +58,7 @@ function status(shown: Viewer): Status {
     policy: active?.policy ?? lastPolicy,
     recorded,
     road: active?.road ?? null,
+    gateway: active?.gateway == null ? null : `${bracketed(active.gateway.host)}:${active.gateway.tcpPort}`,
     width: presenter?.width ?? 0,
     height: presenter?.height ?? 0,
     title: shown.title,
@@ -105,10 +112,16 @@ function forwardSound({ number, timeMicros, opus }: SoundPacket): void {
   post({ type: "heard", packet: { number, timeMicros, opus: own } }, [own.buffer]);
 }
 
-/** Asks whether the gateway answers. One that was started anew may have another certificate: that is learnt, too. */
-async function knock(options: StartOptions): Promise<boolean> {
+/** Asks whether a gateway answers. One that was started anew may have another certificate: of the page's own that is learnt, too. */
+async function knock(options: StartOptions, gateway: Gateway | null): Promise<boolean> {
   try {
-    const response = await fetch(options.knockUrl, { cache: "no-store", signal: AbortSignal.timeout(KNOCK_PATIENCE_MS) });
+    const asking: RequestInit = { cache: "no-store", signal: AbortSignal.timeout(KNOCK_PATIENCE_MS) };
+    if (gateway !== null) {
+      const { host, tcpPort, tls } = gateway;
+      const url = `${tls ? "https" : "http"}://${bracketed(host)}:${tcpPort}/api/connect`;
+      return (await fetch(url, { ...asking, credentials: "omit" })).ok;
+    }
+    const response = await fetch(options.knockUrl, asking);
     const info = (await response.json()) as { certificate_sha256?: unknown };
     if (Array.isArray(info.certificate_sha256)) options.certificates = info.certificate_sha256.map(String);
     return true;
@@ -117,8 +130,12 @@ async function knock(options: StartOptions): Promise<boolean> {
   }
 }
 
+function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
 function dialOther(road: Road, { host, udpPort, tcpPort, tls, pins }: Gateway, listener: LinkListener): Link {
-  const name = host.includes(":") ? `[${host}]` : host;
+  const name = bracketed(host);
   if (road === "websocket") return dialWebSocket(`${tls ? "wss" : "ws"}://${name}:${tcpPort}/chevet`, listener);
   const hex = (pin: Uint8Array): string => Array.from(pin, (byte) => byte.toString(16).padStart(2, "0")).join("");
   return dialWebTransport(`https://${name}:${udpPort}/chevet`, pins.map(hex), listener);
@@ -137,6 +154,7 @@ function soonTasks(): (run: () => void) => void {
 
 function environmentOf(
   options: StartOptions,
+  nearest: Nearest,
   codec: Codec,
   openDecoder: OpenDecoder | null,
   playsSound: boolean,
@@ -149,12 +167,12 @@ function environmentOf(
     now: () => performance.now(),
     wallClock: () => Date.now(),
     dial: (road, gateway, listener) => {
-      if (gateway !== null) return dialOther(road, gateway, listener);
+      if (gateway !== null) return nearest.take(road, gateway, listener) ?? dialOther(road, gateway, listener);
       return road === "websocket"
         ? dialWebSocket(options.webSocketUrl, listener)
         : dialWebTransport(options.webTransportUrl ?? "", options.certificates, listener);
     },
-    knock: () => knock(options),
+    knock: (gateway) => knock(options, gateway),
     soon: soonTasks(),
     present: (screen) => painter.present(screen),
     changed: postStatus,
@@ -167,14 +185,26 @@ function environmentOf(
   };
 }
 
+/** The nearest of another site's gateways. */
+function nearestOf({ gateways, webTransport, roadMemory }: StartOptions): Promise<Nearest> {
+  const roads = new Roads(webTransport, roadMemory, () => undefined);
+  return findNearest(gateways, roads.webTransportFirst(Date.now()), dialOther, (run, millis) => setTimeout(run, millis));
+}
+
 async function start(canvas: OffscreenCanvas, options: StartOptions): Promise<void> {
   const painter = new Presenter(canvas, () => queueMicrotask(postStatus));
-  const [codec, openDecoder, playsSound] = await Promise.all([loadCodec(), h264Decoders(), opusPlays()]);
+  const isElsewhere = options.gateways.length > 0;
+  const finding = isElsewhere ? nearestOf(options) : Promise.resolve(inOrder([]));
+  const [codec, openDecoder, playsSound, nearest] = await Promise.all([loadCodec(), h264Decoders(), opusPlays(), finding]);
   presenter = painter;
-  const { session, ticket, secret, width, height } = options;
-  const target = { session, ticket: utf8(ticket), secret, width, height };
-  const environment = environmentOf(options, codec, openDecoder, playsSound, painter);
-  viewer = new Viewer(environment, target, options.webTransportUrl !== null, options.roadMemory);
+  const { session, ticket, secret } = options;
+  const { width, height } = resized ?? options;
+  const { gateways } = nearest;
+  const target = { session, ticket: utf8(ticket), secret, width, height, gateways };
+  const environment = environmentOf(options, nearest, codec, openDecoder, playsSound, painter);
+  const quic = isElsewhere ? options.webTransport && gateways[0]?.udpPort !== 0 : options.webTransportUrl !== null;
+  viewer = new Viewer(environment, target, quic, options.roadMemory);
+  setTimeout(() => nearest.leave(), TAKEN_WITHIN_MS);
   setInterval(() => viewer?.tick(), TICK_MS);
   setInterval(postStatus, STATUS_MS);
   scope.addEventListener("online", () => viewer?.online());
@@ -198,11 +228,12 @@ scope.onmessage = (event: MessageEvent<ToWorker>) => {
     case "pointer":
       return viewer?.pointerMoved(message.x, message.y);
     case "resize":
+      resized = message;
       return viewer?.resize(message.width, message.height);
     case "pixels":
       return sendPixels(message.request);
     case "ticket":
-      return viewer?.renewed(message.ticket === null ? null : utf8(message.ticket));
+      return viewer?.renewed(message.ticket === null ? null : utf8(message.ticket), message.gateways);
     case "decided":
       return viewer?.say(message.message);
     case "copyPicture":

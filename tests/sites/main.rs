@@ -1,5 +1,9 @@
 //! Two sites with databases of their own: people roam between them, are cut off, and what was decided meanwhile takes effect.
 
+mod browsers;
+#[path = "../end_to_end/drawing.rs"]
+#[allow(dead_code)]
+mod drawing;
 mod hostile;
 mod mended;
 #[path = "../store/postgres.rs"]

@@ -2,16 +2,19 @@
 
 use crate::postgres::Postgres;
 use chevet::client::{SignInFailed, SignedIn, Site};
-use chevet::link::Certificate;
+use chevet::link::{Certificate, fingerprint_text};
 use serde_json::Value;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub const SOON: Duration = Duration::from_secs(40);
 pub const PASSWORD: &str = "a long enough passphrase";
+/// What a site's gateways say that take a host's sessions.
+pub const TAKES_HOSTS: &str = "[access]\nhost_secret = \"a-secret-for-the-tests\"\n";
 
 /// Tries until there is nothing left to complain about; fails with the last complaint.
 pub fn settle(what: &str, mut complaint: impl FnMut() -> Option<String>) {
@@ -35,6 +38,8 @@ pub struct Plan<'a> {
     pub believe_minutes: u32,
     /// Whether the second site has a second gateway, and its sections.
     pub south_too: Option<&'a str>,
+    /// The first site knows the second by its first gateway alone, which is this far away by TCP.
+    pub far: Option<Duration>,
 }
 
 pub struct Place {
@@ -54,6 +59,7 @@ pub struct Stage {
     folder: PathBuf,
     /// Of the second site's database.
     pub url: String,
+    host: Option<Child>,
     _postgres: Postgres,
 }
 
@@ -79,19 +85,22 @@ impl Stage {
         north.write("", "");
         south.write("", &shared("south"));
         let (north_key, south_key) = (north.key(), south.key());
-        let peer = |name: &str, of: &[&Place], key: &str, more: &str| {
+        let peer = |name: &str, ports: &[u16], key: &str, more: &str| {
             let gateways: Vec<String> =
-                of.iter().map(|place| format!("https://127.0.0.1:{}", place.port)).collect();
+                ports.iter().map(|port| format!("https://127.0.0.1:{port}")).collect();
             format!("[[site.peer]]\nname = {name:?}\nkey = {key:?}\ngateways = {gateways:?}\n{more}\n")
         };
-        let mut of_south = vec![&south];
-        of_south.extend(south_too.iter().map(|(place, _)| place));
+        let mut of_south = vec![south.port];
+        of_south.extend(south_too.iter().map(|(place, _)| place.port));
+        if let Some(away) = plan.far {
+            of_south = vec![relay(south.port, away)];
+        }
         let north_site =
             format!("[site]\nname = \"north\"\n{}", peer("south", &of_south, &south_key, plan.of_south));
         let south_site = format!(
             "[site]\nname = \"south\"\nbelieve_copies_minutes = {}\n{}",
             plan.believe_minutes,
-            peer("north", &[&north], &north_key, plan.of_north)
+            peer("north", &[north.port], &north_key, plan.of_north)
         );
         north.write(&north_site, plan.north);
         south.write(&format!("{south_site}{}", shared("south")), plan.south);
@@ -104,12 +113,40 @@ impl Stage {
             place.start();
             place
         });
-        Stage { north, south, south_too, folder, url, _postgres: postgres }
+        Stage { north, south, south_too, folder, url, host: None, _postgres: postgres }
+    }
+
+    /// A host brings a display to these gateways of the second site.
+    pub fn bring<'a>(&mut self, session: &str, display: &str, ports: impl Iterator<Item = &'a u16>) {
+        let places: Vec<&Place> =
+            [Some(&self.south), self.south_too.as_ref()].into_iter().flatten().collect();
+        let log = File::create(self.folder.join("host.log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chevet"));
+        command.args(["host", "--display", display, "--name", session, "--title", "Front desk"]);
+        for port in ports {
+            let place = places.iter().find(|place| place.port == *port).unwrap();
+            let pin = fingerprint_text(&place.pin());
+            command.args(["--gateway", &format!("127.0.0.1:{port}"), "--pin", &pin]);
+        }
+        command.env("CHEVET_HOST_SECRET", "a-secret-for-the-tests").env("NO_COLOR", "1");
+        command.env_remove("CHEVET_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.host = Some(command.spawn().unwrap());
+    }
+
+    /// Kills the gateway of the second site that listens on this port.
+    pub fn kill_at(&mut self, port: u16) {
+        let mut places = [Some(&mut self.south), self.south_too.as_mut()].into_iter().flatten();
+        let place = places.find(|place| place.port == port);
+        place.unwrap_or_else(|| panic!("no gateway listens on {port}")).stop();
     }
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        if let Some(mut host) = self.host.take() {
+            let _ = host.kill();
+            let _ = host.wait();
+        }
         self.north.stop();
         self.south.stop();
         self.south_too.iter_mut().for_each(Place::stop);
@@ -161,7 +198,7 @@ impl Place {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.unwrap());
         self.gateway = Some(command.spawn().unwrap());
         settle("the gateway listens", || {
-            let reached = std::net::TcpStream::connect(("127.0.0.1", self.port));
+            let reached = TcpStream::connect(("127.0.0.1", self.port));
             reached.err().map(|error| format!("{error}\n{}", self.log()))
         });
     }
@@ -247,6 +284,11 @@ impl Place {
         Certificate::from_self_signed(body).unwrap().fingerprint()
     }
 
+    /// Where its page is.
+    pub fn page(&self) -> String {
+        format!("https://127.0.0.1:{}/", self.port)
+    }
+
     pub fn site(&self) -> Site {
         Site { host: "127.0.0.1".into(), port: self.port, tls: true, pins: vec![self.pin()], proxy: None }
     }
@@ -280,6 +322,33 @@ impl Place {
     }
 }
 
+/// A port from which this one is so much further away, in both directions, for as long as the test lasts.
+fn relay(port: u16, away: Duration) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().port();
+    let carry = move |mut from: TcpStream, mut to: TcpStream| {
+        std::thread::spawn(move || {
+            let mut bytes = [0; 1 << 16];
+            while let Ok(count @ 1..) = from.read(&mut bytes) {
+                std::thread::sleep(away);
+                if to.write_all(&bytes[..count]).is_err() {
+                    break;
+                }
+            }
+            let _ = to.shutdown(std::net::Shutdown::Both);
+        })
+    };
+    std::thread::spawn(move || {
+        for near in listener.incoming().map_while(Result::ok) {
+            if let Ok(there) = TcpStream::connect(("127.0.0.1", port)) {
+                carry(near.try_clone().unwrap(), there.try_clone().unwrap());
+                carry(there, near);
+            }
+        }
+    });
+    at
+}
+
 /// What a sign-in is shown of itself: nothing, once it is over.
 pub async fn is_signed_in(person: &SignedIn) -> bool {
     let me: Result<Value, _> = person.ask(hyper::Method::GET, "/api/me", None).await;
@@ -289,7 +358,7 @@ pub async fn is_signed_in(person: &SignedIn) -> bool {
 /// A port that nobody has on TCP nor UDP.
 pub fn free_port() -> u16 {
     loop {
-        let port = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
         if std::net::UdpSocket::bind(("0.0.0.0", port)).is_ok() {
             return port;
         }

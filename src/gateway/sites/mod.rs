@@ -13,7 +13,7 @@ mod visit;
 pub use config::{Accounts, PeerConfig, SiteConfig};
 pub(super) use pull::follow;
 pub(super) use serve::router;
-pub(super) use visit::{open, sessions_elsewhere, sign_in_there, split_name};
+pub(super) use visit::{are_shown, open, sessions_elsewhere, sign_in_there, split_name};
 
 use super::api::{people, refusal, unavailable};
 use super::{Config, Shared};

@@ -4,13 +4,15 @@
 use super::call::{Problem, TICKETS, place_of};
 use super::pull::{MOST_ACCOUNTS, keep};
 use super::{Peer, Sites};
+use crate::broker::Title;
 use crate::clock;
 use crate::gateway::api::{
     answer, end_sign_in, let_in, not_signed_in, people, refusal, shown_session, ticket_for, unavailable,
 };
+use crate::gateway::registry::Listed;
 use crate::gateway::{Place, Shared, applications};
 use crate::identity::ticket::Holder;
-use crate::identity::{Person, SignInError, user_name};
+use crate::identity::{Person, SignInError, is_title, user_name};
 use crate::link::fingerprint_text;
 use crate::site::{Account, Page};
 use crate::store::{ASKED, Role, SignIn, User, Visit};
@@ -25,6 +27,8 @@ use std::time::Duration;
 
 /// The sessions of a site that does not say so soon are left out of the list.
 const LIST_WITHIN: Duration = Duration::from_secs(2);
+/// How a session of another site may be; an application that is not running yet is new, or cannot be started now.
+const STATES: [&str; 4] = ["live", "waiting", "new", "unavailable"];
 /// Sessions that another site is shown with.
 const MOST_SHOWN: usize = 500;
 
@@ -76,6 +80,12 @@ impl Sites {
     }
 }
 
+/// Whether a page that is dialled so lists what other sites have. From outside their gateways cannot be dialled: an edge leads
+/// to this site's alone.
+pub(in crate::gateway) fn are_shown(shared: &Shared, place: &Place) -> bool {
+    shared.sites.as_ref().is_some_and(|sites| sites.count() > 0) && !place.way().is_edge()
+}
+
 /// The sessions that other sites have for somebody, and the sites that did not answer.
 pub(in crate::gateway) async fn sessions_elsewhere(
     shared: &Shared,
@@ -111,10 +121,14 @@ fn named(session: &Value, site: &str) -> Option<Value> {
     let text = |name: &str| session[name].as_str().unwrap_or_default().chars().take(128).collect::<String>();
     let name = session["name"].as_str().filter(|name| crate::gateway::is_name(name))?;
     let number = |name: &str| session[name].as_u64().unwrap_or(0);
+    let state = session["state"].as_str().filter(|state| STATES.contains(state)).unwrap_or("live");
+    let title_in = |language: &str| session["titles"][language].as_str().filter(|title| is_title(title));
+    let titles = title_in("fr").zip(title_in("en")).map(|(fr, en)| json!({"fr": fr, "en": en}));
     Some(json!({
         "name": format!("{name}@{site}"),
         "title": text("title"),
-        "state": if session["state"] == "waiting" { "waiting" } else { "live" },
+        "titles": titles,
+        "state": state,
         "waiting_for": text("waiting_for"),
         "width": number("width"), "height": number("height"), "viewers": number("viewers"),
         "holder": Value::Null, "application": Value::Null,
@@ -169,6 +183,9 @@ pub(in crate::gateway) async fn open(
     let (mut given, gateway) = asked.await.map_err(|problem| refused(site, &problem))?;
     if given.gateways.is_empty() || given.gateways.len() > crate::wire::limits::MAX_GATEWAYS + 1 {
         return Err(refused(site, &Problem::Absurd("a list of gateways that cannot be one".into())));
+    }
+    if !crate::gateway::is_name(&given.session) {
+        return Err(refused(site, &Problem::Absurd("a session whose name cannot be one".into())));
     }
     let (host, port) = place_of(&gateway);
     (given.gateways[0].host, given.gateways[0].tcp_port) = (host.to_owned(), port);
@@ -341,19 +358,32 @@ pub async fn list(
         ends_at: 0,
     };
     let person = Person { user, sign_in };
-    let mut shown: Vec<Value> = listed.iter().map(|listed| shown_session(listed, &person)).collect();
+    let titled = |listed: &Listed| {
+        let mut shown = shown_session(listed, &person);
+        let application = broker.applications().of_session(&listed.name);
+        shown["titles"] = application.map_or(Value::Null, |application| titles_of(&application.title));
+        shown
+    };
+    let mut shown: Vec<Value> = listed.iter().map(titled).collect();
     let may_have = |session: &str| broker.may_have(&person.user, session);
     shown.extend(super::super::api::elsewhere(shared, may_have).await);
     // Opening one starts it, as here.
-    for application in shared.hosts.applications().list() {
-        if application.is_for(&person.user) {
-            shown.push(
-                json!({"name": application.name, "title": application.title.english(), "state": "live"}),
-            );
+    let applications = shared.hosts.applications();
+    for application in applications.list().iter().filter(|application| application.is_for(&person.user)) {
+        let runs = applications.running_of(&person.user.id, &application.name).is_some();
+        if runs && application.single {
+            continue;
         }
+        let state = if shared.hosts.can_start(&application.name) { "new" } else { "unavailable" };
+        let (title, titles) = (application.title.english(), titles_of(&application.title));
+        shown.push(json!({"name": application.name, "title": title, "titles": titles, "state": state}));
     }
     shown.truncate(MOST_SHOWN);
     Ok(answer(json!({"sessions": shown})))
+}
+
+fn titles_of(title: &Title) -> Value {
+    json!({"fr": title.french(), "en": title.english()})
 }
 
 /// A ticket for a visitor, at the gateways of this site.

@@ -4,6 +4,7 @@ import type { Page } from "puppeteer-core";
 import { administer, several, shadow } from "./admin.ts";
 import { replay } from "./replay.ts";
 import { kiosk } from "./kiosk.ts";
+import { cutOff, roam } from "./sites.ts";
 import { pressAll } from "./typing.ts";
 
 export interface Run {
@@ -13,11 +14,12 @@ export interface Run {
   write(path: string, bytes: Uint8Array): void;
 }
 
-interface State {
+export interface State {
   phase: string;
   exactness: string;
   policy: string;
   road: string | null;
+  gateway: string | null;
   width: number;
   height: number;
   updates: number;
@@ -58,7 +60,7 @@ const PATIENCE_MS = 30_000;
 const LOOK_EVERY_MS = 20;
 const QUIET_MS = 1000;
 
-function argument(run: Run, index: number, what: string): string {
+export function argument(run: Run, index: number, what: string): string {
   const value = run.args[index];
   if (value === undefined) throw new Error(`argument ${index + 1} of the scenario is missing: ${what}`);
   return value;
@@ -81,7 +83,7 @@ async function stateOf(page: Page): Promise<State | null> {
   return (await page.evaluate("globalThis.chevet.state()")) as State | null;
 }
 
-async function until(run: Run, what: string, holds: (state: State) => boolean): Promise<State> {
+export async function until(run: Run, what: string, holds: (state: State) => boolean): Promise<State> {
   const deadline = Date.now() + PATIENCE_MS;
   let state = await stateOf(run.page);
   while (state === null || !holds(state)) {
@@ -92,7 +94,7 @@ async function until(run: Run, what: string, holds: (state: State) => boolean): 
   return state;
 }
 
-function untilExact(run: Run): Promise<State> {
+export function untilExact(run: Run): Promise<State> {
   return until(run, "exact", (state) => state.exactness === "exact");
 }
 
@@ -116,7 +118,7 @@ const DECODES_H264 = `(async () => {
 })()`;
 
 /** What the page says is wrong, if anything: a scenario that fails tells it. */
-const PROBLEM = `document.getElementById("problem").checkVisibility() ? document.getElementById("problem").textContent : ""`;
+export const PROBLEM = `document.getElementById("problem").checkVisibility() ? document.getElementById("problem").textContent : ""`;
 
 /** NAME PASSWORD APPLICATION: starts an application, reloads, resumes it from the list, and ends it. */
 async function application(run: Run): Promise<void> {
@@ -189,7 +191,7 @@ async function credentials(run: Run): Promise<void> {
   run.say({ step: "listed", list: await page.evaluate("document.querySelector('#cards').innerText") });
 }
 
-async function untilSeen(run: Run, selector: string): Promise<void> {
+export async function untilSeen(run: Run, selector: string): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;
   const seen = `document.querySelector(${JSON.stringify(selector)})?.checkVisibility() === true`;
   while (!(await run.page.evaluate(seen))) {
@@ -198,7 +200,7 @@ async function untilSeen(run: Run, selector: string): Promise<void> {
   }
 }
 
-async function writePixels(run: Run, path: string): Promise<void> {
+export async function writePixels(run: Run, path: string): Promise<void> {
   const pixels = Buffer.from((await run.page.evaluate(READ_PIXELS)) as string, "base64");
   const state = await stateOf(run.page);
   run.write(path, pixels);
@@ -487,6 +489,8 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
   several,
   shadow,
   replay,
+  roam,
+  cutOff,
 
   kiosk,
 

@@ -1,13 +1,14 @@
 // Where people sign in: the faces of a visit on this page.
 
 import { remember, remembered, element, words } from "./dom.ts";
-import { type SignInOffer, fetchMe, fetchSessions, postCredentials, postEnd, postSignIn, postShadow, postSignOut, postTicket, postWatch, type Watching } from "./gateway.ts";
+import { type SignInOffer, fetchElsewhere, fetchMe, fetchSessions, postCredentials, postEnd, postSignIn, postShadow, postSignOut, postTicket, postWatch, type Watching } from "./gateway.ts";
 import { HostForm } from "./host-form.ts";
+import { ListFace, forgetList } from "./list-face.ts";
 import type { Opening } from "./opening.ts";
-import { problemOf, showEnded, showOutcome, showPart, wordRefusals } from "./panel.ts";
+import { problemOf, showEnded, showOutcome, wordRefusals } from "./panel.ts";
 import type { SessionOutcome } from "./session-view.ts";
-import { forgetSessions, showSessions } from "./sessions.ts";
 import { SignInForm } from "./sign-in-form.ts";
+import { applicationOf } from "./site-names.ts";
 import { Visit } from "./visit.ts";
 import { leftByUser } from "./by-code.ts";
 import { CloseCode } from "../wire/control.ts";
@@ -52,6 +53,10 @@ export class ByAccount {
     (session, login) => this.visit.give(session, login),
     () => void this.visit.list(false),
   );
+  private readonly listed = new ListFace({
+    open: (name) => void this.visit.open(name),
+    end: (name) => void this.visit.end(name),
+  });
   private readonly form: SignInForm;
   /** What a provider's answer came to, to be said once. */
   private brought: PlainWord | null = null;
@@ -68,26 +73,19 @@ export class ByAccount {
         if (leave !== null && /^https?:$/.test(leave.protocol)) location.assign(leave);
       },
       sessions: () => fetchSessions(null),
+      elsewhere: fetchElsewhere,
       ticket: postTicket,
       give: postCredentials,
       end: postEnd,
     };
     this.visit = new Visit(desk, {
       askToSignIn: (problem, name) => {
-        forgetSessions();
-        element("who", HTMLSpanElement).textContent = "";
+        forgetList();
         this.form.show(problem ?? this.brought, name);
         this.brought = null;
       },
-      list: (user, sessions, problem) => {
-        const show = (): void => {
-          showPart("sessions", problem === null ? "" : words()[problem], show);
-          element("who", HTMLSpanElement).textContent = user.title === "" ? user.name : user.title;
-          const open = (name: string): void => void this.visit.open(name);
-          showSessions(sessions, true, { open, end: (name) => void this.visit.end(name) });
-        };
-        show();
-      },
+      list: (user, sessions, problem) => this.listed.list(user, sessions, problem),
+      elsewhere: (found) => this.listed.elsewhere(found),
       askForHost: (session, asks) => this.hostForm.show(session, asks),
       trouble: (error, again) => {
         this.again = again;
@@ -132,7 +130,7 @@ export class ByAccount {
   ended(outcome: SessionOutcome, session: string): void {
     // What has ended is not there to be opened again: its application is.
     const ended = outcome.code === CloseCode.ended && !outcome.broken;
-    const again = ended ? (session.split(".")[0] ?? session) : session;
+    const again = ended ? applicationOf(session) : session;
     this.again = () => void this.visit.open(again);
     if (leftByUser(outcome)) return void this.visit.list(false);
     this.visit.ended();

@@ -1,15 +1,15 @@
 // A seat where badges let people in: the screen that waits for a tap, the PIN, and the session. Pixels go before anything else happens.
 
 import { element, words } from "./dom.ts";
-import { fetchMe, fetchSessions, postClaim, postCredentials, postEnd, postSignIn, postSignOut, postTicket } from "./gateway.ts";
+import { fetchElsewhere, fetchMe, fetchSessions, postClaim, postCredentials, postEnd, postSignIn, postSignOut, postTicket } from "./gateway.ts";
 import { leftByUser } from "./by-code.ts";
 import { HostForm } from "./host-form.ts";
+import { ListFace, forgetList } from "./list-face.ts";
 import type { Opening } from "./opening.ts";
 import { problemOf, showEnded, showOutcome, showPart, whyEnded, wordRefusals } from "./panel.ts";
 import { PinPad } from "./pin-pad.ts";
 import { type AgentAddress, type Problem, SeatAgent, type ToPage } from "./seat-agent.ts";
 import type { SessionOutcome } from "./session-view.ts";
-import { forgetSessions, showSessions } from "./sessions.ts";
 import { Visit } from "./visit.ts";
 import { CloseCode } from "../wire/control.ts";
 
@@ -25,6 +25,10 @@ export class ByBadge {
     (session, login) => this.visit.give(session, login),
     () => void this.visit.list(false),
   );
+  private readonly listed = new ListFace({
+    open: (name) => void this.visit.open(name),
+    end: (name) => void this.visit.end(name),
+  });
   private readonly agent: SeatAgent;
   private readonly pad: PinPad;
   /** The session is this badge's, and the agent knows it as open. */
@@ -41,6 +45,7 @@ export class ByBadge {
       signIn: postSignIn,
       signOut: async (given: AbortSignal) => void (await postSignOut(given)),
       sessions: () => fetchSessions(null),
+      elsewhere: fetchElsewhere,
       ticket: postTicket,
       give: postCredentials,
       end: postEnd,
@@ -49,17 +54,8 @@ export class ByBadge {
     const memory = { session: "", leaving: false };
     this.visit = new Visit(desk, {
       askToSignIn: () => this.over(() => ""),
-      list: (user, sessions, problem) => {
-        const show = (): void => {
-          showPart("sessions", problem === null ? "" : words()[problem], show);
-          element("who", HTMLSpanElement).textContent = user.title === "" ? user.name : user.title;
-          showSessions(sessions, true, {
-            open: (name) => void this.visit.open(name),
-            end: (name) => void this.visit.end(name),
-          });
-        };
-        show();
-      },
+      list: (user, sessions, problem) => this.listed.list(user, sessions, problem),
+      elsewhere: (found) => this.listed.elsewhere(found),
       askForHost: (session, asks) => this.hostForm.show(session, asks),
       trouble: (error, again) => {
         this.again = again;
@@ -120,8 +116,7 @@ export class ByBadge {
     this.claiming.abort();
     this.visit.lock();
     this.open = false;
-    forgetSessions();
-    element("who", HTMLSpanElement).textContent = "";
+    forgetList();
   }
 
   private take(claim: string, session: string): void {

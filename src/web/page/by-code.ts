@@ -54,7 +54,7 @@ export class ByCode {
     showPart("sessions", "", () => void this.list());
     showSessions(null, false, nothing);
     try {
-      showSessions(await fetchSessions(this.kept.code), false, { open: (name) => void this.open(name), end: () => undefined });
+      showSessions((await fetchSessions(this.kept.code)).sessions, false, { open: (name) => void this.open(name), end: () => undefined });
     } catch (error) {
       const wrong = error instanceof GatewayError && error.status < 500;
       if (wrong) return this.askForCode(() => problemOf(error));
@@ -67,7 +67,7 @@ export class ByCode {
   async open(session: string): Promise<void> {
     this.kept.session = session;
     try {
-      const right = { session, ticket: this.kept.code, secret: "", renew: () => Promise.resolve(null) };
+      const right = { session, ticket: this.kept.code, secret: "", gateways: [], renew: () => Promise.resolve(null) };
       await this.opening.open(() => Promise.resolve(right));
     } catch (error) {
       showEnded(() => words().endedTitle, () => "", () => words().reconnect, () => problemOf(error));

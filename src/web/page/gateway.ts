@@ -1,6 +1,7 @@
 // What the gateway says over HTTP: how to connect, who is there, which sessions there are, and the tickets to them.
 
 import type { KnownBad } from "../viewer/roads.ts";
+import type { Gateway } from "../wire/control.ts";
 
 export interface ConnectInfo {
   version: string;
@@ -57,8 +58,23 @@ export interface SessionInfo {
   holder?: { title: string; seat: string; you: boolean } | null;
   /** The application that was started for its user, who may end it. */
   application?: string | null;
-  titles?: { fr: string; en: string };
+  titles?: { fr: string; en: string } | null;
   icon?: string | null;
+  /** The other site that has it. */
+  site?: string;
+}
+
+/** What is here for whoever is signed in, and whether other sites may have more. */
+export interface Here {
+  sessions: SessionInfo[];
+  otherSites: boolean;
+}
+
+/** What other sites have for them. */
+export interface Elsewhere {
+  sessions: SessionInfo[];
+  /** The sites that did not answer. */
+  cutOff: string[];
 }
 
 interface ApplicationInfo {
@@ -145,11 +161,18 @@ export async function postSignOut(given: AbortSignal): Promise<URL | null> {
 }
 
 /** With an access code what it opens; without, what the cookie's user may open. */
-export async function fetchSessions(code: string | null): Promise<SessionInfo[]> {
+export async function fetchSessions(code: string | null): Promise<Here> {
   const headers: Record<string, string> = code === null ? {} : { Authorization: `Bearer ${headerSafe(code)}` };
   const answer = await (await ask("GET", "api/sessions", undefined, headers)).json();
-  const { sessions, applications = [] } = answer as { sessions: SessionInfo[]; applications?: ApplicationInfo[] };
-  return offered(sessions, applications);
+  const { sessions, applications = [], other_sites = false } = answer as { sessions: SessionInfo[]; applications?: ApplicationInfo[]; other_sites?: boolean };
+  return { sessions: offered(sessions, applications), otherSites: other_sites };
+}
+
+/** Answered within moments, whichever sites do not answer. */
+export async function fetchElsewhere(): Promise<Elsewhere> {
+  const answer = await (await ask("GET", "api/elsewhere")).json();
+  const { sessions, cut_off } = answer as { sessions: SessionInfo[]; cut_off: string[] };
+  return { sessions, cutOff: cut_off };
 }
 
 /** The sessions that there are, then the applications that could be started. */
@@ -173,8 +196,23 @@ export async function postEnd(session: string): Promise<void> {
 
 export interface Ticket {
   ticket: string;
-  /** The session that was asked for, or that of the application that was. */
+  /** The session that was asked for, or that of the application that was; as its own site calls it. */
   session: string;
+  /** Those of the site that has it, where that is another one. */
+  gateways: Gateway[];
+}
+
+/** How a gateway is reached, as JSON says it. */
+interface GatewayTold {
+  host: string;
+  udp_port: number | null;
+  tcp_port: number;
+  tls: boolean;
+  pins: string[];
+}
+
+function gatewayOf({ host, udp_port, tcp_port, tls, pins }: GatewayTold): Gateway {
+  return { host, udpPort: udp_port ?? 0, tcpPort: tcp_port, tls, pins: pins.map(fromHex) };
 }
 
 /** A ticket for this session, or for this application's, of use only with the secret that has this hash. */
@@ -182,7 +220,9 @@ export async function postTicket(session: string, secretHash: string): Promise<T
   const wish = { session, holder: { secret: secretHash } };
   const headers: Record<string, string> = tapped === "" ? {} : { traceparent: tapped };
   tapped = "";
-  return (await (await ask("POST", "api/tickets", wish, headers, undefined, TICKET_PATIENCE_MS)).json()) as Ticket;
+  const answer = await (await ask("POST", "api/tickets", wish, headers, undefined, TICKET_PATIENCE_MS)).json();
+  const given = answer as { ticket: string; session: string; gateways?: GatewayTold[] };
+  return { ticket: given.ticket, session: given.session, gateways: (given.gateways ?? []).map(gatewayOf) };
 }
 
 /** Signs in to the host of an application or session with what was typed; the session that this opened. */
@@ -257,4 +297,8 @@ async function refusalOf(response: Response): Promise<GatewayError> {
 /** A header carries bytes: what is not ASCII in a code could never be right. */
 function headerSafe(ticket: string): string {
   return ticket.replace(/[^\x21-\x7e]/g, "?");
+}
+
+function fromHex(text: string): Uint8Array {
+  return Uint8Array.from(text.match(/../g) ?? [], (digits) => parseInt(digits, 16));
 }

@@ -18,10 +18,10 @@ export function exposeHooks(view: () => SessionView | null): void {
     state() {
       const status = view()?.status;
       if (status == null) return null;
-      const { phase, exactness, policy, road, width, height, updates, videoFrames, bytes } = status;
+      const { phase, exactness, policy, road, gateway, width, height, updates, videoFrames, bytes } = status;
       const { roundTripMillis: latencyMillis, decodeMicros, presentMicros } = status;
       const counts = { updates, videoFrames, bytes, latencyMillis, decodeMicros, presentMicros };
-      return { phase, exactness, policy, road, width, height, ...counts };
+      return { phase, exactness, policy, road, gateway, width, height, ...counts };
     },
     async pixels() {
       const pixels: Pixels | undefined = await view()?.pixels();

@@ -13,6 +13,7 @@ import { startOptions } from "./roads.ts";
 import { type AgentAddress, readAgent } from "./seat-agent.ts";
 import { SessionView } from "./session-view.ts";
 import { moveAmongCards } from "./sessions.ts";
+import { siteOf } from "./site-names.ts";
 import { isBackForAdmin } from "./way-back.ts";
 import { type Language, firstLanguage } from "./words.ts";
 
@@ -64,7 +65,7 @@ function connect(): Promise<ConnectInfo> {
 function show(start: Start): Shown {
   hidePanel();
   element("version", HTMLElement).textContent = words().version(start.info.version);
-  const shown: SessionView = new SessionView(startOptions(start), start.renew, (outcome) => {
+  const shown: SessionView = new SessionView(startOptions(start), siteOf(start.session), start.renew, (outcome) => {
     if (view === shown) view = null;
     way.ended(outcome, start.session);
   });
@@ -91,7 +92,7 @@ function listen(): void {
   element("refresh", HTMLButtonElement).addEventListener("click", () => void way.list());
   element("reconnect", HTMLButtonElement).addEventListener("click", () => way.reopen());
   element("to-sessions", HTMLButtonElement).addEventListener("click", () => way.toSessions());
-  element("cards", HTMLUListElement).addEventListener("keydown", moveAmongCards);
+  element("sessions", HTMLElement).addEventListener("keydown", moveAmongCards);
 }
 
 /** How people are let in here; asked until the gateway says it. */

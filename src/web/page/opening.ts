@@ -1,16 +1,25 @@
 // One session at a time: what was shown before is gone, pixels first, before another is asked for.
 
+import type { Gateway } from "../wire/control.ts";
 import type { ConnectInfo } from "./gateway.ts";
+
+/** The right to dial once more. */
+export interface Renewed {
+  ticket: string;
+  gateways: Gateway[];
+}
 
 /** What lets a viewer in. */
 export interface Right {
-  /** Which session: of an application, the one that was started. */
+  /** Which session: of an application, the one that was started. One of another site has that one's name: `desk@north`. */
   session: string;
   ticket: string;
   /** Empty for an access code. */
   secret: string;
+  /** Where another site's session is to be had; none: at the page's own gateway. */
+  gateways: Gateway[];
   /** Another ticket for the same secret; null if there is none to be had. */
-  renew(): Promise<string | null>;
+  renew(): Promise<Renewed | null>;
 }
 
 export interface Start extends Right {

@@ -15,15 +15,18 @@ import { Keyboard, platformOf } from "./keyboard.ts";
 import { Mark } from "./mark.ts";
 import { Pane } from "./pane.ts";
 import { Paste } from "./paste.ts";
+import type { Renewed } from "./opening.ts";
 import { PointerEvents } from "./pointer-events.ts";
+import { roadMemoryOf } from "./roads.ts";
 import { Sharing } from "./sharing.ts";
 import { Sound } from "./sound.ts";
 import { StatusBar } from "./status-bar.ts";
 
-export const ROAD_MEMORY = "chevet.road";
 const RESIZE_QUIET_MS = 150;
 const REFUSED_SHOWN_MS = 2500;
 const CONTROLS_SHOWN_MS = 4000;
+/** Another site's gateways that have not answered by then may be out of this browser's reach. */
+const REACHED_WITHIN_MS = 6000;
 
 export interface Pixels {
   width: number;
@@ -65,14 +68,18 @@ export class SessionView {
   private resizing: ReturnType<typeof setTimeout> | null = null;
   private refusedTimer: ReturnType<typeof setTimeout> | null = null;
   private ended = false;
+  private reached = true;
 
   constructor(
     options: Omit<StartOptions, "width" | "height">,
-    private readonly renewTicket: () => Promise<string | null>,
+    /** The other site that has the session; empty: this one. */
+    private readonly site: string,
+    private readonly renewTicket: () => Promise<Renewed | null>,
     private readonly over: (outcome: SessionOutcome) => void,
   ) {
     this.view.hidden = false;
-    this.sharing = new Sharing(this.view, options.session, (message) => this.tell({ type: "decided", message }), () => this.focusKeys());
+    // Codes to watch by are this gateway's to give, for its own site's sessions.
+    this.sharing = new Sharing(this.view, site === "" ? options.session : null, (message) => this.tell({ type: "decided", message }), () => this.focusKeys());
     const worker = new Worker(new URL("worker.js", document.baseURI));
     this.pane = new Pane(this.glass.canvas, worker);
     worker.onmessage = (event: MessageEvent<FromWorker>) => this.hear(event.data);
@@ -103,7 +110,17 @@ export class SessionView {
     });
     this.listen();
     this.showOverlay(words().connecting, words().connectingDetail);
+    element("site", HTMLSpanElement).textContent = site;
+    const late = setTimeout(() => this.notReached(), REACHED_WITHIN_MS);
+    this.stopped.signal.addEventListener("abort", () => clearTimeout(late));
     this.focusKeys();
+  }
+
+  private notReached(): void {
+    if (this.site === "" || (this.status !== null && this.status.phase !== "connecting")) return;
+    this.reached = false;
+    this.bar.showFor(CONTROLS_SHOWN_MS);
+    this.showPhase();
   }
 
   private tell(message: ToWorker, transfer: Transferable[] = []): void {
@@ -228,9 +245,9 @@ export class SessionView {
       case "inputRefused":
         return this.showRefused();
       case "ticketWanted":
-        return void this.renewTicket().then((ticket) => this.tell({ type: "ticket", ticket }));
+        return void this.renewTicket().then((renewed) => this.tell({ type: "ticket", ticket: renewed?.ticket ?? null, gateways: renewed?.gateways ?? [] }));
       case "roadMemory":
-        return remember("local", ROAD_MEMORY, message.memory === null ? null : JSON.stringify(message.memory));
+        return remember("local", roadMemoryOf(this.site), message.memory === null ? null : JSON.stringify(message.memory));
       case "pixels":
         this.pixelRequests.get(message.request)?.(message);
         this.pixelRequests.delete(message.request);
@@ -259,7 +276,7 @@ export class SessionView {
     const all = words();
     const phase = this.status?.phase ?? "connecting";
     this.view.classList.toggle("away", phase === "silent");
-    if (phase === "connecting") this.showOverlay(all.connecting, all.connectingDetail);
+    if (phase === "connecting") this.showOverlay(all.connecting, this.reached ? all.connectingDetail : all.siteNotReached(this.site));
     else if (phase === "silent") this.showOverlay(all.silent, all.silentDetail);
     else if (!this.session.live) this.showOverlay(all.waiting, all.waitingDetail(this.session.waitingFor));
     else this.hideOverlay();

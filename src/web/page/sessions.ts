@@ -1,7 +1,9 @@
 // The list of sessions, as cards.
 
+import { cardAfter } from "./card-keys.ts";
 import { element, words } from "./dom.ts";
 import type { SessionInfo } from "./gateway.ts";
+import { siteOf } from "./site-names.ts";
 
 /** What may be done with a session of the list. */
 export interface Choices {
@@ -33,7 +35,7 @@ function titleOf(info: SessionInfo): string {
   return title === "" ? info.name : title;
 }
 
-function cardOf(info: SessionInfo, choices: Choices): HTMLLIElement {
+export function cardOf(info: SessionInfo, choices: Choices): HTMLLIElement {
   const all = words();
   const item = document.createElement("li");
   const card = document.createElement("button");
@@ -53,10 +55,13 @@ function cardOf(info: SessionInfo, choices: Choices): HTMLLIElement {
   const { holder } = info;
   if (holder != null) line(holder.you ? "holder yours" : "holder", holder.you ? all.heldByYou(holder.seat) : all.heldBy(holder.title, holder.seat));
   const exists = info.state === "live" || info.state === "waiting";
-  if (exists) line("card-facts", `${info.width} × ${info.height}`, all.viewers(info.viewers));
+  // Of one that another gateway has, the size is not known.
+  if (exists && info.width > 0) line("card-facts", `${info.width} × ${info.height}`, all.viewers(info.viewers));
   card.disabled = info.state === "unavailable";
   card.addEventListener("click", () => {
+    const site = siteOf(info.name);
     if (info.state === "new") note(all.starting(titleOf(info)));
+    else if (site !== "") note(all.openingAt(titleOf(info), site));
     choices.open(info.name);
   });
   item.append(card);
@@ -87,15 +92,12 @@ function endButton(info: SessionInfo, choices: Choices): HTMLButtonElement {
   return end;
 }
 
-/** Arrow keys go from card to card, as many to a row as there are. */
+/** Arrow keys go from card to card, whichever site's they are. */
 export function moveAmongCards(event: KeyboardEvent): void {
-  const cards = [...document.querySelectorAll<HTMLButtonElement>(".card")];
+  const cards = [...document.querySelectorAll<HTMLButtonElement>(".card:enabled")];
   const at = cards.indexOf(document.activeElement as HTMLButtonElement);
-  const top = cards[0]?.offsetTop ?? 0;
-  const inRow = Math.max(1, cards.filter((card) => card.offsetTop === top).length);
-  const steps: Record<string, number> = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: inRow, ArrowUp: -inRow };
-  const target = event.key === "Home" ? cards[0] : event.key === "End" ? cards.at(-1) : cards[at + (steps[event.key] ?? NaN)];
-  if (at < 0 || target === undefined) return;
+  const next = cardAfter(event.key, at, cards.map((card) => card.getBoundingClientRect()));
+  if (next === null) return;
   event.preventDefault();
-  target.focus();
+  cards[next]?.focus();
 }

@@ -25,7 +25,8 @@ export class Sharing {
 
   constructor(
     over: HTMLElement,
-    private readonly session: string,
+    /** Null: nobody is invited to it from here. */
+    private readonly session: string | null,
     private readonly decide: (message: Decided) => void,
     /** Where the keyboard goes once something was decided. */
     private readonly done: () => void,
@@ -39,7 +40,7 @@ export class Sharing {
   hear(message: Told): void {
     switch (message.type) {
       case "Terms":
-        this.button.hidden = !message.share;
+        this.button.hidden = !message.share || this.session === null;
         return;
       case "WatchAsked":
         return this.ask(message);
@@ -103,6 +104,7 @@ export class Sharing {
   }
 
   private async invite(): Promise<void> {
+    if (this.session === null) return;
     const text = await postShare(this.session).then((code) => words().shareCode(code), () => words().shareRefused);
     const close = this.action("close-invitation", words().close, () => {
       this.invitation.replaceChildren();

@@ -1,8 +1,11 @@
 // Somebody's stay at this screen, from sign-in to sign-out. What it shows and whom it asks is given to it.
 
-import { type Credentials, GatewayError, type HostAsks, type HostLogin, type SessionInfo, type SignedIn, type Ticket, type User } from "./gateway.ts";
-import { Opening, type Right } from "./opening.ts";
+import {
+  type Credentials, type Elsewhere, GatewayError, type Here, type HostAsks, type HostLogin, type SessionInfo, type SignedIn, type Ticket, type User,
+} from "./gateway.ts";
+import { Opening, type Renewed, type Right } from "./opening.ts";
 import { hashOf, newSecret } from "./secret.ts";
+import { atSite, sessionOf, siteOf } from "./site-names.ts";
 import type { PlainWord } from "./words.ts";
 
 /** The gateway's answers, as page/gateway.ts asks for them. */
@@ -10,7 +13,8 @@ export interface Desk {
   me(): Promise<SignedIn>;
   signIn(credentials: Credentials): Promise<SignedIn>;
   signOut(given: AbortSignal): Promise<void>;
-  sessions(): Promise<SessionInfo[]>;
+  sessions(): Promise<Here>;
+  elsewhere(): Promise<Elsewhere>;
   ticket(session: string, secretHash: string): Promise<Ticket>;
   give(session: string, login: HostLogin): Promise<string>;
   end(session: string): Promise<void>;
@@ -21,6 +25,8 @@ export interface Faces {
   askToSignIn(reason: PlainWord | null, name: string): void;
   /** The list; null while it is being looked for. */
   list(user: User, sessions: SessionInfo[] | null, problem: PlainWord | null): void;
+  /** What other sites have, beside that list: "looking" until they have answered, null if that could not be asked. */
+  elsewhere(found: Elsewhere | "looking" | null): void;
   /** The host of a session wants to know with what its user signs in there. */
   askForHost(session: string, asks: HostAsks): void;
   /** Something went wrong that may pass. */
@@ -37,12 +43,15 @@ export interface Memory {
 
 const SIGN_OUT_EVERY_MS = 2000;
 
-/** Why an application is not there, by the gateway's word for it. */
-const NOT_STARTED: Record<string, PlainWord> = {
+/** Why a session is not there, or an application's, by the gateway's word for it. */
+const NOT_OPENED: Record<string, PlainWord> = {
   "no-host": "noHost",
   "full": "hostsFull",
   "too-many-sessions": "tooManySessions",
   "not-started": "notStarted",
+  "site-cut-off": "siteCutOff",
+  "site": "siteRefused",
+  "not-from-here": "notFromHere",
 };
 
 export class Visit {
@@ -128,14 +137,27 @@ export class Visit {
     this.memory.session = "";
     this.faces.list(user, null, problem);
     try {
-      const sessions = await this.desk.sessions();
+      const { sessions, otherSites } = await this.desk.sessions();
       if (turn !== this.turn) return;
       const [only] = sessions;
       if (mayOpen && sessions.length === 1 && only !== undefined && only.holder?.you !== false && only.state !== "unavailable") return await this.open(only.name);
       this.faces.list(user, sessions, problem);
+      if (otherSites) await this.listElsewhere(turn);
     } catch (error) {
       if (turn === this.turn) this.refused(error, null, () => void this.list(mayOpen, problem));
     }
+  }
+
+  /** What is here is shown already, and stays whatever other sites say. */
+  private async listElsewhere(turn: number): Promise<void> {
+    this.faces.elsewhere("looking");
+    let found: Elsewhere | null = null;
+    try {
+      found = await this.desk.elsewhere();
+    } catch (error) {
+      if (error instanceof GatewayError && error.status === 401) throw error;
+    }
+    if (turn === this.turn) this.faces.elsewhere(found);
   }
 
   async open(session: string): Promise<void> {
@@ -158,7 +180,7 @@ export class Visit {
       if (turn !== this.turn) return;
       // Who is no longer signed in, or may not have it, has nothing to type.
       const status = error instanceof GatewayError ? error.status : 0;
-      if (status !== 401 && status !== 403 && !(error instanceof GatewayError && error.reason in NOT_STARTED)) throw error;
+      if (status !== 401 && status !== 403 && !(error instanceof GatewayError && error.reason in NOT_OPENED)) throw error;
       this.refused(error, asked, () => void this.open(asked));
     }
   }
@@ -185,7 +207,7 @@ export class Visit {
     try {
       const { ticket, session } = await ask(await hashOf(secret));
       if (turn !== this.turn) return false;
-      await this.opening.open(() => Promise.resolve({ session, ticket, secret, renew: () => Promise.resolve(null) }));
+      await this.opening.open(() => Promise.resolve({ session, ticket, secret, gateways: [], renew: () => Promise.resolve(null) }));
       return true;
     } catch (error) {
       if (turn === this.turn && error instanceof GatewayError && error.status === 401) this.refused(error, null, () => undefined);
@@ -196,20 +218,22 @@ export class Visit {
   private async rightTo(asked: string, isCurrent: () => boolean): Promise<Right> {
     const secret = newSecret();
     const hash = await hashOf(secret);
-    const { ticket, session } = await this.desk.ticket(asked, hash);
+    const given = await this.desk.ticket(asked, hash);
+    const { ticket, gateways } = given;
+    const session = atSite(given.session, siteOf(asked));
     // A reload goes on with the session that was started, and starts no other.
     if (isCurrent()) this.memory.session = session;
-    const renew = async (): Promise<string | null> => {
+    const renew = async (): Promise<Renewed | null> => {
       try {
-        return (await this.desk.ticket(session, hash)).ticket;
+        return await this.desk.ticket(session, hash);
       } catch (error) {
         // What may pass is asked again at the next refusal.
-        const final = error instanceof GatewayError && ([401, 403, 404].includes(error.status) || error.asks !== null);
+        const final = error instanceof GatewayError && ([401, 403, 404].includes(error.status) || error.asks !== null || error.reason === "not-from-here");
         if (final && isCurrent()) this.refused(error, session, () => undefined);
         return null;
       }
     };
-    return { session, ticket, secret, renew };
+    return { session, ticket, secret, gateways, renew };
   }
 
   private refused(error: unknown, session: string | null, again: () => void): void {
@@ -221,11 +245,11 @@ export class Visit {
       this.faces.askToSignIn(name === "" ? null : "signInAgain", name);
     } else if (session !== null && error instanceof GatewayError && error.asks !== null) {
       this.faces.askForHost(session, error.asks);
-    } else if (session !== null && error instanceof GatewayError && error.reason in NOT_STARTED) {
-      void this.list(false, NOT_STARTED[error.reason]);
+    } else if (session !== null && error instanceof GatewayError && error.reason in NOT_OPENED) {
+      void this.list(false, NOT_OPENED[error.reason]);
     } else if (session !== null && (status === 403 || status === 404)) {
       // One that was started for them, and is refused, has ended.
-      void this.list(false, status === 403 && !session.includes(".") ? "sessionNotYours" : "endedNoSession");
+      void this.list(false, status === 403 && !sessionOf(session).includes(".") ? "sessionNotYours" : "endedNoSession");
     } else {
       this.faces.trouble(error, again);
     }

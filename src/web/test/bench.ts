@@ -5,7 +5,7 @@ import type { Road } from "../link/link.ts";
 import type { RoadMemory } from "../viewer/roads.ts";
 import { type Environment, Viewer } from "../viewer/viewer.ts";
 import type { OpenDecoder } from "../viewer/videos.ts";
-import type { Message } from "../wire/control.ts";
+import type { Gateway, Message } from "../wire/control.ts";
 import { Far, flatHash, painting, plainCodec } from "./session-double.ts";
 
 export const RED = 0xff00_00ff;
@@ -17,6 +17,7 @@ export class Bench {
   time = 1000;
   readonly dialled: Far[] = [];
   readonly messages: Message[] = [];
+  readonly knocked: (string | null)[] = [];
   readonly heard: number[] = [];
   refused = 0;
   presented = 0;
@@ -27,7 +28,7 @@ export class Bench {
   private due: (() => void)[] = [];
   readonly viewer: Viewer;
 
-  constructor(webTransport = true, memory: RoadMemory | null = null, openDecoder: OpenDecoder | null = null, secret = "") {
+  constructor(webTransport = true, memory: RoadMemory | null = null, openDecoder: OpenDecoder | null = null, secret = "", gateways: Gateway[] = []) {
     const environment: Environment = {
       codec: plainCodec,
       openDecoder,
@@ -39,7 +40,10 @@ export class Bench {
         this.dialled.push(far);
         return far;
       },
-      knock: () => Promise.resolve(this.reachable),
+      knock: (gateway) => {
+        this.knocked.push(gateway?.host ?? null);
+        return Promise.resolve(this.reachable);
+      },
       soon: (run) => this.due.push(run),
       present: () => this.presented++,
       changed: () => undefined,
@@ -50,7 +54,7 @@ export class Bench {
       ticketWanted: () => this.ticketsWanted++,
       wipe: () => this.wiped++,
     };
-    const target = { session: "s", ticket: Uint8Array.of(1), secret, width: 128, height: 128 };
+    const target = { session: "s", ticket: Uint8Array.of(1), secret, width: 128, height: 128, gateways };
     this.viewer = new Viewer(environment, target, webTransport, memory);
   }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { knownBadReason } from "../viewer/roads.ts";
 import type { OpenDecoder, Picture } from "../viewer/videos.ts";
-import { CloseCode } from "../wire/control.ts";
+import { CloseCode, type Gateway } from "../wire/control.ts";
 import type { InputEvent } from "../wire/input.ts";
 import { BLACK, Bench, GREEN, RED } from "./bench.ts";
 import { type Far, flatHash, painting, update } from "./session-double.ts";
@@ -547,4 +547,54 @@ test("who is told of no other gateway takes a second link where the first one go
   assert.equal(there.input.length, 1);
   assert.notEqual(here.closedWith, null);
   assert.equal(bench.viewer.phase, "live");
+});
+
+const pinned = (host: string, pin: number): Gateway => ({ host, udpPort: 4380, tcpPort: 4380, tls: true, pins: [new Uint8Array(32).fill(pin)] });
+
+test("another site's session is dialled at its gateways alone, and is gone on with at the next one when the first is lost", async () => {
+  const bench = new Bench(true, null, null, "geheim", [pinned("n1", 1), pinned("n2", 2)]);
+  assert.deepEqual(bench.dialled.map((far) => far.gateway), ["n1"]);
+  const first = bench.newest("webtransport");
+  bench.exactOver(first);
+  bench.viewer.input([letter(0x61)]);
+  first.broken();
+  const next = bench.dialled.find((far) => far.gateway === "n2") as Far;
+  next.open();
+  next.attached({ nextInput: 0 });
+  next.say({ type: "Busy", busy: false });
+  assert.equal(bench.viewer.active?.gateway?.host, "n2");
+  assert.equal(next.input.length, 1, "what was typed is sent again");
+  assert.ok(!bench.dialled.some((far) => far.gateway === null), "the page's own gateway has nothing to do with it");
+});
+
+test("when the nearest of a site's gateways does not answer at all the others are dialled", async () => {
+  const bench = new Bench(true, null, null, "geheim", [pinned("n1", 1), pinned("n2", 2)]);
+  await bench.pass(2500);
+  const other = bench.dialled.find((far) => far.gateway === "n2") as Far;
+  assert.equal(other.road, "webtransport", "its certificate is known by its hash");
+  bench.exactOver(other);
+  assert.equal(bench.viewer.active?.gateway?.host, "n2");
+});
+
+test("a gateway whose certificate is known by its hash is dialled again although it cannot be asked whether it answers", async () => {
+  const bench = new Bench(true, null, null, "geheim", [pinned("n1", 1)]);
+  bench.exactOver(bench.newest("webtransport"));
+  bench.reachable = false;
+  const before = bench.dialled.length;
+  await bench.pass(5000);
+  assert.equal(bench.viewer.phase, "silent");
+  const again = bench.dialled.slice(before);
+  assert.ok(again.filter((far) => far.road === "webtransport" && far.gateway === "n1").length > 1);
+  assert.deepEqual([...new Set(bench.knocked)], ["n1"], "who is asked is the gateway that has the session");
+});
+
+test("a new ticket for another site's session comes with where to dial now", async () => {
+  const bench = new Bench(true, null, null, "geheim", [pinned("n1", 1)]);
+  const far = bench.newest("webtransport");
+  far.open();
+  far.say({ type: "Closing", code: CloseCode.refused, reason: "" });
+  assert.equal(bench.ticketsWanted, 1);
+  bench.viewer.renewed(Uint8Array.of(2), [pinned("n2", 2), pinned("n3", 3)]);
+  await bench.pass(300);
+  assert.deepEqual([...new Set(bench.dialled.map(({ gateway }) => gateway))], ["n1", "n2"]);
 });

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { type ConnectInfo, GatewayError, type HostAsks, type HostLogin, type SessionInfo, type SignedIn, offered } from "../page/gateway.ts";
+import { type ConnectInfo, type Elsewhere, GatewayError, type HostAsks, type HostLogin, type SessionInfo, type SignedIn, offered } from "../page/gateway.ts";
 import { problemOfGiving, typedLogin, whyAsked } from "../page/host-asks.ts";
 import { Opening, type Start } from "../page/opening.ts";
+import { applicationOf, atSite, sessionOf, siteOf } from "../page/site-names.ts";
 import { Visit } from "../page/visit.ts";
 
 const info: ConnectInfo = {
@@ -18,6 +19,7 @@ const anne: SignedIn = { user: { name: "aroy", title: "Anne Roy", role: "nurse",
 const paul: SignedIn = { user: { name: "pmay", title: "Paul May", role: "doctor", groups: [] }, seat: "" };
 const session = (name: string, holder: SessionInfo["holder"] = null): SessionInfo =>
   ({ name, title: name, state: "live", width: 10, height: 10, viewers: 0, holder });
+const there = { host: "gw.north.example", udpPort: 4380, tcpPort: 4380, tls: true, pins: [] };
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** A screen, and a gateway whose answers the test sets; what happens is noted in order. */
@@ -29,6 +31,9 @@ class Screen {
   readonly startedAs = new Map<string, string>();
   cookie: SignedIn | null = null;
   offered: SessionInfo[] = [session("desk")];
+  /** Null: there are no other sites. */
+  elsewhere: Elsewhere | Error | null = null;
+  answerElsewhere: Promise<Elsewhere> | null = null;
   ticketError: Error | null = null;
   signOutError: Error | null = null;
   /** Set, it holds a ticket's answer back until it is called. */
@@ -70,18 +75,27 @@ class Screen {
       if (this.signOutError !== null) throw this.signOutError;
       this.cookie = null;
     },
-    sessions: async () => this.offered,
+    sessions: async () => ({ sessions: this.offered, otherSites: this.elsewhere !== null }),
+    elsewhere: async () => {
+      if (this.elsewhere instanceof Error) throw this.elsewhere;
+      if (this.answerElsewhere !== null) return this.answerElsewhere;
+      return this.elsewhere ?? { sessions: [], cutOff: [] };
+    },
     ticket: async (name, hash) => {
       this.hashes.push(hash);
       if (this.hold) await new Promise<void>((resolve) => (this.letGo = resolve));
       if (this.ticketError !== null) throw this.ticketError;
-      return { ticket: `c1.${name}.${this.hashes.length}`, session: this.startedAs.get(name) ?? name };
+      const gateways = name.includes("@") ? [there] : [];
+      // A site does not know by which name others call its sessions.
+      const session = this.startedAs.get(name) ?? name.split("@")[0] ?? "";
+      return { ticket: `c1.${name}.${this.hashes.length}`, session, gateways };
     },
   }, {
     askToSignIn: (reason, name) => this.done.push(`form ${reason ?? "plain"} ${name}`.trim()),
     list: (user, sessions, problem) => {
       if (sessions !== null) this.done.push(`list of ${sessions.length} for ${user.name} ${problem ?? ""}`.trim());
     },
+    elsewhere: (found) => this.done.push(found === null || found === "looking" ? `elsewhere ${found}` : `elsewhere ${found.sessions.length}, away ${found.cutOff.join()}`),
     askForHost: (name, asks) => this.done.push(`ask for ${name} ${asks.refused ?? "first"}`),
     trouble: () => this.done.push("trouble"),
   }, this.memory, this.opening);
@@ -136,7 +150,7 @@ test("each opening has a secret of its own, and asks for its ticket by the secre
 test("a new ticket for the session that is open is asked for with the same secret", async () => {
   const screen = new Screen();
   await screen.signIn();
-  assert.equal(await screen.starts[0]?.renew(), "c1.desk.2");
+  assert.deepEqual(await screen.starts[0]?.renew(), { ticket: "c1.desk.2", session: "desk", gateways: [] });
   assert.equal(screen.hashes[0], screen.hashes[1]);
   screen.ticketError = new GatewayError(503);
   assert.equal(await screen.starts[0]?.renew(), null);
@@ -345,4 +359,115 @@ test("what a host said is told in the page's words", () => {
   assert.deepEqual(typedLogin({ ...login("x"), user: " " }), { problem: "hostNameEmpty", focus: "user" });
   assert.deepEqual(typedLogin(login("")), { problem: "hostPasswordEmpty", focus: "password" });
   assert.deepEqual(typedLogin({ ...login(" x"), user: " aroy " }), { login: login(" x") }, "spaces belong to a password");
+});
+
+test("what is here is listed before other sites have answered, and stays when they do not", async () => {
+  const screen = new Screen();
+  screen.offered = [session("desk"), session("other")];
+  screen.elsewhere = { sessions: [session("desk@north")], cutOff: ["west"] };
+  await screen.signIn();
+  assert.deepEqual(await screen.happened(), ["list of 2 for aroy", "elsewhere looking", "elsewhere 1, away west"]);
+  screen.elsewhere = new TypeError("network");
+  await screen.visit.list(false);
+  assert.deepEqual(await screen.happened(), ["list of 2 for aroy", "elsewhere looking", "elsewhere null"]);
+  screen.elsewhere = new GatewayError(401, "sign-in");
+  await screen.visit.list(false);
+  assert.deepEqual(await screen.happened(), ["list of 2 for aroy", "elsewhere looking", "form signInAgain aroy"]);
+});
+
+test("the only session of this site is opened at once, and one of another site never unasked", async () => {
+  const screen = new Screen();
+  screen.elsewhere = { sessions: [session("desk@north")], cutOff: [] };
+  await screen.signIn();
+  assert.deepEqual(await screen.happened(), ["show desk with c1.desk.1"]);
+  const away = new Screen();
+  away.offered = [];
+  away.elsewhere = { sessions: [session("desk@north")], cutOff: [] };
+  await away.signIn();
+  assert.deepEqual(await away.happened(), ["list of 0 for aroy", "elsewhere looking", "elsewhere 1, away "]);
+});
+
+test("what other sites answer is of no account once a session was opened, or its user has gone", async () => {
+  for (const leave of [(screen: Screen) => void screen.visit.open("desk"), (screen: Screen) => screen.visit.signOut()]) {
+    const screen = new Screen();
+    screen.offered = [session("desk"), session("other")];
+    let answer: (found: Elsewhere) => void = () => undefined;
+    screen.elsewhere = { sessions: [], cutOff: [] };
+    screen.answerElsewhere = new Promise((resolve) => (answer = resolve));
+    void screen.signIn();
+    await screen.happened();
+    leave(screen);
+    answer({ sessions: [session("desk@north")], cutOff: [] });
+    const happened = await screen.happened();
+    assert.ok(!happened.some((each) => each.startsWith("elsewhere 1")), happened.join());
+  }
+});
+
+test("another site's session is opened at that one's gateways, by its name there, and a reload goes back to it", async () => {
+  const screen = new Screen();
+  screen.offered = [];
+  await screen.signIn();
+  await screen.visit.open("desk@north");
+  const [start] = screen.starts;
+  assert.deepEqual([start?.session, start?.gateways], ["desk@north", [there]]);
+  assert.equal(screen.memory.session, "desk@north");
+  // The ticket is renewed through the own gateway, which tells anew where to dial.
+  assert.deepEqual(await start?.renew(), { ticket: "c1.desk@north.2", session: "desk", gateways: [there] });
+  assert.equal(screen.hashes[0], screen.hashes[1]);
+  await screen.happened();
+  await screen.visit.begin();
+  assert.deepEqual(await screen.happened(), ["close desk@north", "show desk@north with c1.desk@north.3"]);
+  screen.visit.signOut();
+  assert.deepEqual(await screen.happened(), ["close desk@north", "form plain", "tell sign-out"]);
+  assert.equal(screen.memory.session, "");
+});
+
+test("an application of another site is gone on with by the session that was started there", async () => {
+  const screen = new Screen();
+  screen.offered = [];
+  screen.startedAs.set("record@north", "record.x1");
+  await screen.signIn();
+  await screen.visit.open("record@north");
+  assert.equal(screen.memory.session, "record.x1@north");
+  await screen.starts[0]?.renew();
+  assert.match(screen.starts[0]?.ticket ?? "", /record@north/);
+});
+
+test("why another site's session is not opened is said beside the list", async () => {
+  const told = [
+    [new GatewayError(503, "site-cut-off"), "siteCutOff"],
+    [new GatewayError(502, "site"), "siteRefused"],
+    [new GatewayError(409, "not-from-here"), "notFromHere"],
+    [new GatewayError(403, "not-yours"), "sessionNotYours"],
+  ] as const;
+  for (const [error, word] of told) {
+    const screen = new Screen();
+    await screen.signIn();
+    await screen.happened();
+    screen.ticketError = error;
+    await screen.visit.open("desk@north.example");
+    assert.deepEqual(await screen.happened(), ["close desk", `list of 1 for aroy ${word}`]);
+    assert.equal(screen.memory.session, "");
+  }
+});
+
+test("a session of another site goes on while that site cannot be reached for a ticket, and not when its application asks who is there", async () => {
+  const screen = new Screen();
+  screen.offered = [];
+  await screen.signIn();
+  await screen.visit.open("desk@north");
+  await screen.happened();
+  screen.ticketError = new GatewayError(503, "site-cut-off");
+  assert.equal(await screen.starts[0]?.renew(), null);
+  assert.deepEqual(await screen.happened(), []);
+  screen.ticketError = new GatewayError(409, "not-from-here");
+  assert.equal(await screen.starts[0]?.renew(), null);
+  assert.deepEqual(await screen.happened(), ["close desk@north", "list of 0 for aroy notFromHere"]);
+});
+
+test("a session's name says which site has it", () => {
+  assert.deepEqual(["desk", "desk@north.example"].map(siteOf), ["", "north.example"]);
+  assert.deepEqual(["desk", "desk@north"].map(sessionOf), ["desk", "desk"]);
+  assert.deepEqual(["record.x1", "record.x1@north.example"].map(applicationOf), ["record", "record@north.example"]);
+  assert.equal(atSite("desk@elsewhere", "north"), "desk@north", "a site speaks for itself alone");
 });

@@ -48,7 +48,7 @@ export interface Environment {
   /** `gateway` null: the page's own. */
   dial(road: Road, gateway: Gateway | null, listener: LinkListener): Link;
   /** Whether the gateway's TCP port answers: asked before WebSockets, which browsers slow down after failures. */
-  knock(): Promise<boolean>;
+  knock(gateway: Gateway | null): Promise<boolean>;
   /** Runs soon, after what has already arrived has been dealt with. */
   soon(run: () => void): void;
   present(screen: ViewerScreen): void;
@@ -72,6 +72,8 @@ export interface Target {
   secret: string;
   width: number;
   height: number;
+  /** Where the session is to be had, the nearest first; none: at the page's own gateway. */
+  gateways?: Gateway[];
 }
 
 export class Viewer implements AttachmentOwner {
@@ -123,6 +125,7 @@ export class Viewer implements AttachmentOwner {
     this.openDecoder = environment.openDecoder;
     this.startedAt = environment.now();
     this.ticket = new TicketInHand(target.ticket, target.secret);
+    [this.gateway = null, ...this.others] = target.gateways ?? [];
     this.roads = new Roads(webTransportUsable, memory, (kept) => environment.remember(kept));
     const quicFirst = this.roads.webTransportFirst(environment.wallClock());
     this.socketDue = this.startedAt + (quicFirst ? WEBSOCKET_HEAD_START_MS : 0);
@@ -142,7 +145,7 @@ export class Viewer implements AttachmentOwner {
     if (this.socketDue !== null && now >= this.socketDue) this.dialSocketNow();
     this.dropStaleCandidates(now);
     for (const attachment of this.everyLink()) attachment.pingIfQuiet(now);
-    if (this.moving || this.phase === "silent" || this.isUnanswered(now)) this.dialElsewhere(now);
+    if (this.moving || this.phase === "silent" || this.isUnanswered(now) || this.nobodyAnswers(now)) this.dialElsewhere(now);
     if (this.active !== null) this.watch(this.active, now);
     else this.withoutLink(now);
     const exactness = this.exactness;
@@ -179,9 +182,20 @@ export class Viewer implements AttachmentOwner {
     if (this.moving && this.others.length === 0) return this.dialBeside();
     for (const gateway of this.others.slice(0, most)) {
       if (this.candidates.some((candidate) => candidate.gateway === gateway)) continue;
-      const quic = this.roads.webTransportUsable && gateway.udpPort !== 0 && this.active?.road !== "websocket";
-      this.dial(quic ? "webtransport" : "websocket", gateway);
+      this.dial(this.roadTo(gateway), gateway);
     }
+  }
+
+  private roadTo(gateway: Gateway): Road {
+    if (!this.roads.webTransportUsable || gateway.udpPort === 0 || this.active?.road === "websocket") return "websocket";
+    // Browsers take a certificate that is known by its hash for WebTransport alone.
+    const works = gateway.pins.length > 0 || this.quicProven || this.roads.webTransportFirst(this.environment.wallClock());
+    return works ? "webtransport" : "websocket";
+  }
+
+  /** None of those that were dialled at first is there. */
+  private nobodyAnswers(now: number): boolean {
+    return this.phase === "connecting" && now - this.startedAt > SILENT_MS && !this.candidates.some((candidate) => candidate.isOpen);
   }
 
   /** A second link to where this one goes: an edge brings it to the gateway that goes on with the session. */
@@ -238,10 +252,13 @@ export class Viewer implements AttachmentOwner {
     this.nextRedialAt = now + REDIAL_MS;
     if (this.candidates.some((candidate) => candidate.attachedAs !== null) || this.knocking >= 3) return;
     this.knocking++;
-    void this.environment.knock().then((answered) => {
+    const { gateway } = this;
+    void this.environment.knock(gateway).then((answered) => {
       this.knocking--;
-      if (!answered || this.phase === "ended" || this.isHeard()) return;
-      this.raceAgain(1000, 2000);
+      if (this.phase === "ended" || this.isHeard()) return;
+      if (answered) this.raceAgain(1000, 2000);
+      // Whose certificate is known by its hash alone cannot be asked.
+      else if (gateway !== null && gateway.pins.length > 0 && this.roads.webTransportUsable) this.dialUnlessFresh("webtransport", 2000);
     });
   }
 
@@ -515,9 +532,16 @@ export class Viewer implements AttachmentOwner {
     return true;
   }
 
-  /** Another ticket, or null if the gateway did not answer: it is asked again at the next refusal. */
-  renewed(ticket: Uint8Array | null): void {
+  /** Another ticket, or null if the gateway did not answer: it is asked again at the next refusal. With it, where another site's
+   * session is to be had now. */
+  renewed(ticket: Uint8Array | null, gateways: Gateway[] = []): void {
     if (this.phase === "ended" || !this.ticket.isAwaited) return;
+    const { gateway } = this;
+    if (gateways.length > 0) {
+      const still = gateways.find((told) => gateway !== null && isSameGateway(told, gateway));
+      if (still === undefined) this.gateway = gateways[0] as Gateway;
+      this.others = gateways.filter((told) => told !== (still ?? this.gateway));
+    }
     this.ticket.answered(ticket);
     this.nextRedialAt = this.now() + REDIAL_MS;
     if (ticket !== null) this.raceAgain(0, 0);
