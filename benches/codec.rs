@@ -7,7 +7,7 @@ mod screens;
 #[path = "corpus/parts.rs"]
 mod parts;
 
-use chevet::codec::{Beginning, Decoder, Encoder};
+use chevet::codec::{Beginning, Decoder, Encoder, Reach};
 use chevet::screen::{Framebuffer, HashKey, Rect, TileId, hash_tile};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -58,7 +58,8 @@ fn small_parts(criterion: &mut Criterion) {
         let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
         let mut encode = |update: &[Rect], out: &mut Vec<u8>| {
             out.clear();
-            encoder.encode_parts(black_box(&parts.screen), update.iter().copied(), Beginning::Alone, out);
+            let update = update.iter().copied();
+            encoder.encode_parts(black_box(&parts.screen), update, Reach::Far, Beginning::Alone, out);
         };
         let mut payloads = vec![Vec::new(); parts.updates.len()];
         parts.updates.iter().zip(&mut payloads).for_each(|(update, payload)| encode(update, payload));

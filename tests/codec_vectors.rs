@@ -1,6 +1,6 @@
 //! Golden payloads: what was once written stays readable, here and in the browser's decoder.
 
-use chevet::codec::{Beginning, ContextModel, Decoder, Encoder, oracle::decode_to_framebuffer};
+use chevet::codec::{Beginning, ContextModel, Decoder, Encoder, Reach, oracle::decode_to_framebuffer};
 use chevet::screen::{Framebuffer, Grid, HashKey, TileId, hash_tile};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -101,12 +101,12 @@ fn write_the_vectors() {
     let mut text =
         String::from("Golden payloads of docs/codec.md; hashes are keyed tile hashes, one for each tile.\n");
     let mut encoder = Encoder::new();
-    let mut write = |name: &str, screen: &Framebuffer, tiles: &[TileId], small: bool| {
+    let mut write = |name: &str, screen: &Framebuffer, tiles: &[TileId], small: Option<Reach>| {
         let mut payload = Vec::new();
         let places = tiles.iter().map(|&tile| screen.grid().rect(tile));
         match small {
-            true => encoder.encode_parts(screen, places, Beginning::Alone, &mut payload),
-            false => encoder.encode(screen, tiles, &mut payload),
+            Some(reach) => encoder.encode_parts(screen, places, reach, Beginning::Alone, &mut payload),
+            None => encoder.encode(screen, tiles, &mut payload),
         };
         let hashes = hashes(screen, tiles).iter().map(|hash| format!(" {hash:016x}")).collect::<String>();
         block(&mut text, name, screen.grid(), tiles, &payload, &format!("hashes{hashes}"));
@@ -117,8 +117,10 @@ fn write_the_vectors() {
         _ => 0xFA_FAF0,
     };
     let line = screen(80, 30, |x, y| if y < 20 { text_like(x, y) } else { 0xFF_FFFF });
-    let small = write("a line of text, context-coded", &line, &[0, 1], true);
-    let mut put = |name: &str, screen: &Framebuffer, tiles: &[TileId]| write(name, screen, tiles, false);
+    let small = write("a line of text, context-coded", &line, &[0, 1], Some(Reach::Near));
+    let lines = screen(190, 30, text_like);
+    let far = write("lines of text, by sixteen neighbours", &lines, &[0, 1, 2], Some(Reach::Far));
+    let mut put = |name: &str, screen: &Framebuffer, tiles: &[TileId]| write(name, screen, tiles, None);
     put("one pixel of 112233", &screen(1, 1, |_, _| 0x11_2233), &[0]);
     put("one flat tile", &screen(64, 64, |_, _| 0xFF_FFFF), &[0]);
     let stored =
@@ -167,28 +169,37 @@ fn write_the_vectors() {
     // Each has 200 colours: of those of both, the first are forgotten.
     let speckled = |first: u32| screen(20, 20, |x, y| ((first + (x * 20 + y) % 200) * 0x01_0003) & 0xFF_FFFF);
     let chain = [
-        ("live text", "nothing", &line),
-        ("the same live text again", "live text", &line),
-        ("other live text", "the same live text again", &dark),
-        ("live specks", "other live text", &speckled(1)),
-        ("other live specks", "live specks", &speckled(300)),
+        ("live text", "nothing", &line, Reach::Near),
+        ("the same live text again", "live text", &line, Reach::Near),
+        ("other live text", "the same live text again", &dark, Reach::Near),
+        ("live specks", "other live text", &speckled(1), Reach::Near),
+        ("other live specks", "live specks", &speckled(300), Reach::Near),
+        ("live lines, far", "nothing", &lines, Reach::Far),
+        ("the same live lines again, far", "live lines, far", &lines, Reach::Far),
+        ("live text, far", "the same live lines again, far", &dark, Reach::Far),
+        ("live specks, far", "live text, far", &speckled(1), Reach::Far),
+        ("other live specks, far", "live specks, far", &speckled(300), Reach::Far),
+        ("live text by fewer neighbours again", "other live specks, far", &line, Reach::Near),
     ];
     let mut models: HashMap<&str, Box<ContextModel>> = HashMap::new();
-    for (name, base, screen) in chain {
+    for (name, base, screen, reach) in chain {
         let (mut payload, grid) = (Vec::new(), screen.grid());
         let tiles: Vec<TileId> = (0..grid.len() as TileId).collect();
         let places = tiles.iter().map(|&tile| grid.rect(tile));
         let beginning = Beginning::Live(models.get(base).map(|model| &**model));
-        assert!(encoder.encode_parts(screen, places, beginning, &mut payload).learnt, "{name}");
+        assert!(encoder.encode_parts(screen, places, reach, beginning, &mut payload).learnt, "{name}");
         models.insert(name, encoder.learnt(Box::default()));
         let hashes = hashes(screen, &tiles).iter().map(|hash| format!(" {hash:016x}")).collect::<String>();
         block(&mut text, name, grid, &tiles, &payload, &format!("live {base}\nhashes{hashes}"));
     }
     let grid = Grid::new(65, 66);
     let tiles = [0, 1, 2, 3];
-    block(&mut text, "an unknown class", grid, &tiles, &[4], "refused");
+    block(&mut text, "an unknown class", grid, &tiles, &[5], "refused");
     let cut = &small[..small.len() - 1];
     block(&mut text, "context-coded tiles that end early", Grid::new(80, 30), &[0, 1], cut, "refused");
+    let cut = &far[..far.len() - 1];
+    block(&mut text, "sixteen neighbours that end early", Grid::new(190, 30), &[0, 1, 2], cut, "refused");
+    block(&mut text, "both context-coded classes", Grid::new(80, 30), &[0, 1], &[3, 4, 0], "refused");
     let longer: Vec<u8> = small.iter().copied().chain([0]).collect();
     block(&mut text, "context-coded tiles and a byte", Grid::new(80, 30), &[0, 1], &longer, "refused");
     let much = [3 << 3 | 3, 0];

@@ -30,6 +30,8 @@ mod gateways;
 mod handover;
 #[path = "end_to_end/idle.rs"]
 mod idle;
+#[path = "end_to_end/lanes.rs"]
+mod lanes;
 #[path = "end_to_end/loss.rs"]
 mod loss;
 #[path = "end_to_end/mistakes.rs"]
@@ -61,14 +63,7 @@ mod viewer;
 #[path = "vnc/server.rs"]
 mod vnc_server;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// Each of these tests wants the machine for itself.
-fn alone() -> MutexGuard<'static, ()> {
-    static MACHINE: Mutex<()> = Mutex::new(());
-    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// How long to draw: as long as is wished, or this many seconds.
 fn drawing_time(seconds: u64) -> Duration {

@@ -1,7 +1,7 @@
 //! Orders of arrival that once went wrong between a session's delivery and a viewer.
 
 use bytes::Bytes;
-use chevet::codec::{Beginning, Encoder};
+use chevet::codec::{Beginning, Encoder, Reach};
 use chevet::screen::{Framebuffer, HashKey, Rect, TileHash, TileId, TileSet};
 use chevet::sync::{Attachment, Delivery, Identity, Scene, Viewer};
 use chevet::wire::{Attached, CachedTile, Control, CopyRect, Policy, Token, UpdateHeader};
@@ -250,7 +250,7 @@ fn scrolled(scene: &mut Scene) -> Framebuffer {
 fn a_part_over_an_update_on_the_way_waits_for_it_and_that_is_not_dropped() {
     let mut scene = Scene::new(KEY, 128, 64).unwrap();
     let mut delivery = Delivery::new(&scene, 0, None, 0);
-    delivery.take_parts();
+    delivery.take_parts(Reach::Far);
     let (mut source, mut encoder) = (Framebuffer::new(128, 64).unwrap(), Encoder::new());
     let mut attachment = attachment();
     let mut sent = Vec::new();
@@ -263,7 +263,13 @@ fn a_part_over_an_update_on_the_way_waits_for_it_and_that_is_not_dropped() {
             while let Some(header) = delivery.next(&scene, None, 0, 0) {
                 let mut stream = Vec::new();
                 header.write(&mut stream);
-                encoder.encode_parts(scene.framebuffer(), header.places(), Beginning::Alone, &mut stream);
+                encoder.encode_parts(
+                    scene.framebuffer(),
+                    header.places(),
+                    Reach::Far,
+                    Beginning::Alone,
+                    &mut stream,
+                );
                 delivery.sent(&header, stream.len(), 0);
                 sent.push((header, stream.into()));
             }

@@ -34,6 +34,7 @@ const ELSEWHERE_AGAIN: Micros = 1_000_000;
 
 /// What this build can do.
 const FEATURES: u64 = wire::features::PARTS
+    | wire::features::FAR
     | wire::features::SHARE
     | wire::features::SHORT
     | wire::features::CLIP

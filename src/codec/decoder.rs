@@ -1,6 +1,6 @@
 //! The decoder: classes first, then each section's tiles.
 
-use super::context::{Beginning, ContextDecoder, ContextModel};
+use super::context::{Beginning, ContextDecoder, ContextModel, Reach};
 use super::entropy::Unpacker;
 use super::interface::InterfaceDecoder;
 use super::natural::NaturalDecoder;
@@ -69,7 +69,7 @@ impl Decoder {
 
     /// What was learnt of the last payload, if all of it was context-coded; `spare` is used from now on.
     pub fn learnt(&mut self, spare: Box<ContextModel>) -> Option<Box<ContextModel>> {
-        let learnt = !self.classes.is_empty() && self.classes.iter().all(|class| *class == Class::Context);
+        let learnt = !self.classes.is_empty() && self.classes.iter().all(|class| Reach::of(*class).is_some());
         learnt.then(|| self.context.learnt(spare))
     }
 
@@ -93,9 +93,12 @@ impl Decoder {
         if natural().next().is_some() {
             self.natural.decode(&mut self.unpacker, &mut reader, natural, sink)?;
         }
-        let context = || places().filter(|tile| tile.class == Class::Context);
-        if context().next().is_some() {
-            self.context.decode(&mut reader, context, beginning, sink)?;
+        let context = || places().filter(|tile| Reach::of(tile.class).is_some());
+        if let Some(reach) = context().next().and_then(|first| Reach::of(first.class)) {
+            if context().any(|tile| tile.class != reach.class()) {
+                return Err(DecodeError::TwoReaches);
+            }
+            self.context.decode(&mut reader, context, reach, beginning, sink)?;
         }
         reader.end()
     }

@@ -1,7 +1,7 @@
 //! The encoder: each tile to its class, each class to its section.
 
 use super::classify::classify;
-use super::context::{Beginning, ContextEncoder, ContextModel};
+use super::context::{Beginning, ContextEncoder, ContextModel, Reach};
 use super::entropy::Packer;
 use super::interface::InterfaceEncoder;
 use super::natural::NaturalEncoder;
@@ -60,17 +60,19 @@ impl Encoder {
     }
 
     /// The same for any rectangles of the framebuffer that are no larger than a tile, such as parts of tiles, for a decoder
-    /// that knows context-coded content. It needs the same rectangles in the same order, and the same beginning.
+    /// that knows content context-coded with this reach. It needs the same rectangles in the same order, and the same
+    /// beginning.
     pub fn encode_parts(
         &mut self,
         framebuffer: &Framebuffer,
         parts: impl Iterator<Item = Rect> + Clone,
+        reach: Reach,
         beginning: Beginning,
         out: &mut Vec<u8>,
     ) -> EncodeStats {
         let area: u64 = parts.clone().map(|part| part.area()).sum();
         if area <= beginning.most_pixels()
-            && let Some(stats) = self.encode_small(framebuffer, parts.clone(), beginning, out)
+            && let Some(stats) = self.encode_small(framebuffer, parts.clone(), reach, beginning, out)
         {
             return stats;
         }
@@ -88,6 +90,7 @@ impl Encoder {
         &mut self,
         framebuffer: &Framebuffer,
         parts: impl Iterator<Item = Rect>,
+        reach: Reach,
         beginning: Beginning,
         out: &mut Vec<u8>,
     ) -> Option<EncodeStats> {
@@ -104,11 +107,11 @@ impl Encoder {
             return None;
         }
         self.scratch.clear();
-        if !self.context.encode(framebuffer, &self.small, beginning, &mut self.scratch) {
+        if !self.context.encode(framebuffer, &self.small, reach, beginning, &mut self.scratch) {
             return None;
         }
         self.classes.clear();
-        self.classes.resize(self.small.len(), Class::Context);
+        self.classes.resize(self.small.len(), reach.class());
         write_classes(&self.classes, out);
         out.extend_from_slice(&self.scratch);
         let (interface_tiles, interface_bytes) = (self.small.len() as u32, self.scratch.len());
@@ -132,7 +135,7 @@ impl Encoder {
                 class = Class::Colour;
             }
             match class {
-                Class::Interface | Class::Context => stats.interface_tiles += 1,
+                Class::Interface | Class::NearContext | Class::FarContext => stats.interface_tiles += 1,
                 Class::Grey => stats.grey_tiles += 1,
                 Class::Colour => stats.colour_tiles += 1,
             }

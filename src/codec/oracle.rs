@@ -1,6 +1,6 @@
 //! What tests and fuzz targets hold the codec to.
 
-use super::{Beginning, DecodeError, Decoder, Encoder};
+use super::{Beginning, DecodeError, Decoder, Encoder, Reach};
 use crate::screen::{Framebuffer, Grid, Rect, TileId};
 
 /// Decodes into a black framebuffer of the grid's size (`width` and `height` in pixels).
@@ -26,14 +26,12 @@ pub fn assert_roundtrip(encoder: &mut Encoder, framebuffer: &Framebuffer, tiles:
     let stats = encoder.encode(framebuffer, tiles, &mut payload);
     assert_eq!((stats.interface_tiles + stats.grey_tiles + stats.colour_tiles) as usize, tiles.len());
     assert_decodes(&payload, framebuffer, tiles);
-    payload.clear();
-    encoder.encode_parts(
-        framebuffer,
-        tiles.iter().map(|&tile| grid.rect(tile)),
-        Beginning::Alone,
-        &mut payload,
-    );
-    assert_decodes(&payload, framebuffer, tiles);
+    for reach in [Reach::Near, Reach::Far] {
+        payload.clear();
+        let places = tiles.iter().map(|&tile| grid.rect(tile));
+        encoder.encode_parts(framebuffer, places, reach, Beginning::Alone, &mut payload);
+        assert_decodes(&payload, framebuffer, tiles);
+    }
 }
 
 fn assert_decodes(payload: &[u8], framebuffer: &Framebuffer, tiles: &[TileId]) {

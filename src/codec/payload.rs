@@ -23,6 +23,8 @@ pub enum DecodeError {
     Compressed { expected: usize },
     #[error("reading a tile payload: the colour indices do not fit the tiles")]
     Indices,
+    #[error("reading a tile payload: its context-coded tiles are of two classes; ask for the tiles again")]
+    TwoReaches,
 }
 
 /// How a tile is coded. Numbers up to [`Class::LIMIT`] can be written; those not named here are reserved.
@@ -34,8 +36,10 @@ pub(super) enum Class {
     Grey = 1,
     /// Natural content: three predicted planes.
     Colour = 2,
-    /// Interface content of a few pixels, each coded by those around it.
-    Context = 3,
+    /// Interface content of a few pixels, each coded by six around it.
+    NearContext = 3,
+    /// The same by sixteen.
+    FarContext = 4,
 }
 
 const CLASS_BITS: u32 = 3;
@@ -67,7 +71,8 @@ pub(super) fn read_classes(
             0 => Class::Interface,
             1 => Class::Grey,
             2 => Class::Colour,
-            3 => Class::Context,
+            3 => Class::NearContext,
+            4 => Class::FarContext,
             unknown => return Err(DecodeError::UnknownClass(unknown)),
         };
         let mut run = u64::from(byte >> CLASS_BITS) + 1;

@@ -1,5 +1,5 @@
 use super::oracle::{assert_roundtrip, assert_survives, decode_to_framebuffer, screen_from_bytes};
-use super::{Beginning, DecodeError, Decoder, Encoder};
+use super::{Beginning, DecodeError, Decoder, Encoder, Reach};
 use crate::screen::{Framebuffer, Grid, Rect, TileId};
 use proptest::prelude::*;
 
@@ -68,7 +68,9 @@ proptest! {
         let bounds = screen.bounds();
         let parts = parts.into_iter().map(|(x, y, w, h)| Rect::new(x, y, w, h).intersect(&bounds));
         let parts: Vec<Rect> = parts.filter(|part| !part.is_empty()).collect();
-        assert_parts_roundtrip(&screen, &parts);
+        for reach in [Reach::Near, Reach::Far] {
+            assert_parts_roundtrip(&screen, &parts, reach);
+        }
     }
 
     #[test]
@@ -107,9 +109,9 @@ proptest! {
 }
 
 /// Panics unless the parts come back exactly; returns the payload.
-fn assert_parts_roundtrip(screen: &Framebuffer, parts: &[Rect]) -> Vec<u8> {
+fn assert_parts_roundtrip(screen: &Framebuffer, parts: &[Rect], reach: Reach) -> Vec<u8> {
     let mut payload = Vec::new();
-    Encoder::new().encode_parts(screen, parts.iter().copied(), Beginning::Alone, &mut payload);
+    Encoder::new().encode_parts(screen, parts.iter().copied(), reach, Beginning::Alone, &mut payload);
     let mut seen = vec![false; parts.len()];
     let decoded = Decoder::new().decode_parts(&payload, parts, Beginning::Alone, |index, rect, pixels| {
         assert_eq!(*rect, parts[index]);
@@ -127,7 +129,7 @@ fn a_caret_takes_five_bytes() {
     let mut screen = Framebuffer::new(64, 64).unwrap();
     paint(&mut screen, Rect::new(20, 10, 1, 18), 0, 1);
     let colour = screen.row(20, 10, 1)[0].to_be_bytes();
-    let payload = assert_parts_roundtrip(&screen, &[Rect::new(20, 10, 1, 18)]);
+    let payload = assert_parts_roundtrip(&screen, &[Rect::new(20, 10, 1, 18)], Reach::Far);
     assert_eq!(payload, [0, 1, colour[1], colour[2], colour[3]]);
 }
 
@@ -153,11 +155,59 @@ fn a_letter_is_context_coded_and_takes_fewer_bytes_than_with_a_palette() {
             screen.row_mut(x, y, 1)[0] = [0x00FF_FFFF, 0x0090_9090, 0x0011_1111][distance as usize % 3];
         }
     }
-    let payload = assert_parts_roundtrip(&screen, &[letter]);
+    let near = assert_parts_roundtrip(&screen, &[letter], Reach::Near);
+    let payload = assert_parts_roundtrip(&screen, &[letter], Reach::Far);
     let mut with_palette = Vec::new();
     Encoder::new().encode_sections(&screen, std::iter::once(letter), &mut with_palette);
-    assert_eq!((payload[0] & 7, with_palette[0] & 7), (3, 0));
+    assert_eq!((near[0] & 7, payload[0] & 7, with_palette[0] & 7), (3, 4, 0));
     assert!(payload.len() < with_palette.len(), "{} and {}", payload.len(), with_palette.len());
+}
+
+#[test]
+fn lines_of_text_across_tiles_take_fewer_bytes_by_sixteen_neighbours_and_as_one_area() {
+    let glyph = |letter: u32, x: u32, y: u32| {
+        let ink = Noise(u64::from(letter * 64 + y / 2 * 8 + x / 2)).next();
+        ink.is_multiple_of(3)
+    };
+    let parts: Vec<Rect> = (0..10).map(|tile| Rect::new(tile * 64, 20, 64, 10)).collect();
+    let [near, far] = [Reach::Near, Reach::Far].map(|reach| {
+        let (mut encoder, mut decoder, mut letters) = (Encoder::new(), Decoder::new(), Noise(7));
+        let (mut taught, mut learnt): (Option<Box<_>>, Option<Box<_>>) = (None, None);
+        let mut bytes = 0;
+        for _ in 0..12 {
+            let mut screen = Framebuffer::new(640, 64).unwrap();
+            screen.pixels_mut().fill(0x00FF_FFFF);
+            for letter in 0..88 {
+                let drawn = letters.next() % 12;
+                let inside = (0..6).flat_map(|x| (0..10).map(move |y| (x, y)));
+                for (x, y) in inside.filter(|&(x, y)| glyph(drawn, x, y)) {
+                    screen.row_mut(3 + letter * 7 + x, 20 + y, 1)[0] = 0x0020_2630;
+                }
+            }
+            let mut payload = Vec::new();
+            let places = parts.iter().copied();
+            encoder.encode_parts(&screen, places, reach, Beginning::Live(taught.as_deref()), &mut payload);
+            taught = Some(encoder.learnt(Box::default()));
+            let beginning = Beginning::Live(learnt.as_deref());
+            let decoded = decoder.decode_parts(&payload, &parts, beginning, |_, rect, pixels| {
+                for (y, row) in (rect.y..).zip(pixels.chunks_exact(rect.width as usize)) {
+                    assert_eq!(row, screen.row(rect.x, y, rect.width));
+                }
+            });
+            assert_eq!(decoded, Ok(()));
+            learnt = decoder.learnt(Box::default());
+            bytes += payload.len();
+        }
+        bytes
+    });
+    assert!(far * 4 < near * 3, "{far} and {near}");
+}
+
+#[test]
+fn parts_of_two_context_coded_classes_are_refused() {
+    let parts = [Rect::new(0, 0, 3, 3), Rect::new(64, 0, 3, 3)];
+    let decoded = Decoder::new().decode_parts(&[3, 4, 0], &parts, Beginning::Alone, |_, _, _| {});
+    assert_eq!(decoded, Err(DecodeError::TwoReaches));
 }
 
 #[test]
@@ -165,7 +215,7 @@ fn context_coded_bytes_end_exactly_where_the_pixels_do() {
     let mut screen = Framebuffer::new(64, 64).unwrap();
     paint(&mut screen, Rect::new(8, 10, 9, 18), 3, 1);
     let part = Rect::new(6, 8, 20, 20);
-    let payload = assert_parts_roundtrip(&screen, &[part]);
+    let payload = assert_parts_roundtrip(&screen, &[part], Reach::Far);
     let decode =
         |payload: &[u8]| Decoder::new().decode_parts(payload, &[part], Beginning::Alone, |_, _, _| {});
     assert!(decode(&payload[..payload.len() - 1]).is_err());

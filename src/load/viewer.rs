@@ -178,7 +178,7 @@ impl Viewer<'_> {
             width: 0,
             height: 0,
             cache_bytes: self.course.cache_bytes.unwrap_or(0),
-            features: features::PARTS | features::SHORT,
+            features: features::PARTS | features::FAR | features::SHORT,
             token: None,
             screen: None,
         };

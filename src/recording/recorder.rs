@@ -235,7 +235,7 @@ impl Recorder<'_> {
             height: 0,
             // Without a cache nothing but the recording is needed to show it.
             cache_bytes: 0,
-            features: features::PARTS | video,
+            features: features::PARTS | features::FAR | video,
             token: None,
             screen: None,
         };

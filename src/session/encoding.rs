@@ -1,4 +1,4 @@
-use crate::codec::{Beginning, Encoder, Packed};
+use crate::codec::{Beginning, Encoder, Packed, Reach};
 use crate::screen::{Framebuffer, TileId};
 use crate::sync::{Scene, Teaching};
 use crate::wire::{TilePart, UpdateHeader};
@@ -19,6 +19,7 @@ struct Payload {
     generation: u64,
     tiles: Vec<TileId>,
     parts: Vec<TilePart>,
+    reach: Reach,
     bytes: Bytes,
 }
 
@@ -28,7 +29,7 @@ impl Encoding {
     }
 
     /// The pixels of an update's tiles as they are in the scene now. `shared`: somebody else may want the same.
-    pub fn payload(&mut self, scene: &mut Scene, header: &UpdateHeader, shared: bool) -> Bytes {
+    pub fn payload(&mut self, scene: &mut Scene, header: &UpdateHeader, reach: Reach, shared: bool) -> Bytes {
         let UpdateHeader { tiles, parts, .. } = header;
         if tiles.is_empty() {
             return Bytes::new();
@@ -39,8 +40,9 @@ impl Encoding {
             return Bytes::copy_from_slice(payload);
         }
         let generation = scene.generation();
-        let known =
-            self.recent.iter().find(|p| p.generation == generation && p.tiles == *tiles && p.parts == *parts);
+        let known = self.recent.iter().find(|p| {
+            p.generation == generation && p.tiles == *tiles && p.parts == *parts && p.reach == reach
+        });
         if let Some(known) = known {
             return known.bytes.clone();
         }
@@ -49,7 +51,7 @@ impl Encoding {
         let (framebuffer, alone) = (scene.framebuffer(), Beginning::Alone);
         match parts.is_empty() {
             true => self.encoder.encode(framebuffer, tiles, &mut self.scratch),
-            false => self.encoder.encode_parts(framebuffer, header.places(), alone, &mut self.scratch),
+            false => self.encoder.encode_parts(framebuffer, header.places(), reach, alone, &mut self.scratch),
         };
         let bytes = Bytes::copy_from_slice(&self.scratch);
         if shared {
@@ -60,6 +62,7 @@ impl Encoding {
                 generation,
                 tiles: tiles.clone(),
                 parts: parts.clone(),
+                reach,
                 bytes: bytes.clone(),
             });
         }
@@ -67,9 +70,15 @@ impl Encoding {
     }
 
     /// The same for one viewer alone and an update with parts: those go on from what it was taught.
-    pub fn taught(&mut self, scene: &mut Scene, header: &mut UpdateHeader, teaching: &mut Teaching) -> Bytes {
+    pub fn taught(
+        &mut self,
+        scene: &mut Scene,
+        header: &mut UpdateHeader,
+        reach: Reach,
+        teaching: &mut Teaching,
+    ) -> Bytes {
         self.scratch.clear();
-        teaching.encode(&mut self.encoder, scene.framebuffer(), header, &mut self.scratch);
+        teaching.encode(&mut self.encoder, scene.framebuffer(), header, reach, &mut self.scratch);
         Bytes::copy_from_slice(&self.scratch)
     }
 

@@ -5,7 +5,7 @@ use super::task::{Inboxes, Task, ViewerId, state_message};
 use super::viewer::Viewer;
 use super::{Arrival, Grant, Order, ViewerSnapshot, Whom};
 use crate::clock;
-use crate::codec::video;
+use crate::codec::{Reach, video};
 use crate::link::Road;
 use crate::metrics;
 use crate::screen::SizeError;
@@ -95,7 +95,8 @@ impl Task {
         let decodes_video = video::IS_THERE && attach.features & features::H264 != 0;
         let mut delivery = Delivery::new(scene, attach.cache_bytes, attach.screen.as_ref(), now);
         if attach.features & features::PARTS != 0 {
-            delivery.take_parts();
+            let is_far = attach.features & features::FAR != 0;
+            delivery.take_parts(if is_far { Reach::Far } else { Reach::Near });
         }
         if attach.features & features::SHORT != 0 {
             delivery.take_short();

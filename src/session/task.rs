@@ -575,10 +575,11 @@ impl Task {
             let plain = (&mut self.scene, &mut self.encoding);
             let (scene, encoding) = self.marks.parts(plain, viewer.picture);
             while let Some(mut header) = viewer.delivery.next(scene, viewer.pointer, captured_us, now) {
+                let reach = viewer.delivery.reach();
                 let payload = match viewer.delivery.teaching().filter(|_| !shared && !header.parts.is_empty())
                 {
-                    Some(teaching) => encoding.taught(scene, &mut header, teaching),
-                    None => encoding.payload(scene, &header, shared),
+                    Some(teaching) => encoding.taught(scene, &mut header, reach, teaching),
+                    None => encoding.payload(scene, &header, reach, shared),
                 };
                 let encoded = clock::now_us();
                 metrics::ENCODE.observe(Duration::from_micros(encoded.saturating_sub(now)));

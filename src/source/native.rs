@@ -236,7 +236,7 @@ impl Host {
             width,
             height,
             cache_bytes: 0,
-            features: features::PARTS | features::SHORT | features::CLIP | features::SOUND,
+            features: features::PARTS | features::FAR | features::SHORT | features::CLIP | features::SOUND,
             token: None,
             screen: None,
         };

@@ -8,12 +8,15 @@
 //! What a viewer is shown as video is nobody's hash: such tiles are *deferred*, neither had nor lacking, for as long as
 //! their region moves. What part of them lies outside the region's rectangle must have been sent exactly all the same.
 
+mod level;
 mod watch;
 
+use self::level::level;
 use super::budget::{Budget, Sent};
 use super::motion::MOST_REGIONS;
 use super::tile_bytes::TileBytes;
 use super::{CacheMirror, Change, Micros, Scene, Teaching, root};
+use crate::codec::{MOST_LIVE_PIXELS, Reach};
 use crate::screen::{Framebuffer, Grid, HashKey, Move, Rect, TILE, TileHash, TileId, TileSet, hash_tile};
 use crate::wire::limits::{MAX_COPIED_SCREENS, MAX_COPIES, MAX_UPDATE_TILES, MAX_WAITING};
 use crate::wire::{CachedTile, CopyRect, KnownScreen, TilePart, UpdateHeader, WireError};
@@ -84,7 +87,8 @@ pub struct Delivery {
     changed: Vec<Option<Rect>>,
     /// The update that wrote each tile last, and whether it may not have: its cache may miss what was named.
     written_by: Vec<(u64, bool)>,
-    takes_parts: bool,
+    /// How it knows small parts of tiles to be coded, if it takes parts at all.
+    takes_parts: Option<Reach>,
     takes_short: bool,
     teaching: Teaching,
     /// The epoch of the last update that the viewer applied: it knows that screen's size.
@@ -121,7 +125,7 @@ impl Delivery {
             motion_version: 0,
             changed: Vec::new(),
             written_by: Vec::new(),
-            takes_parts: false,
+            takes_parts: None,
             takes_short: false,
             teaching: Teaching::default(),
             shown_epoch: 0,
@@ -226,9 +230,14 @@ impl Delivery {
         self.copies.len() + moves.len() <= MAX_COPIES && areas.sum::<u64>() <= most
     }
 
-    /// The viewer takes updates that give only a part of a tile.
-    pub fn take_parts(&mut self) {
-        self.takes_parts = true;
+    /// The viewer takes updates that give only a part of a tile, small ones so coded.
+    pub fn take_parts(&mut self, reach: Reach) {
+        self.takes_parts = Some(reach);
+    }
+
+    /// How small parts of tiles are coded for this viewer.
+    pub fn reach(&self) -> Reach {
+        self.takes_parts.unwrap_or(Reach::Near)
     }
 
     /// The viewer takes short updates, finds by itself whether its screen is exact, and keeps what parts teach.
@@ -273,7 +282,7 @@ impl Delivery {
             (by, false) => by,
             (_, true) => return None,
         };
-        let worth_it = self.takes_parts && part.area() * 4 <= place.area() * 3 && !part.is_empty();
+        let worth_it = self.takes_parts.is_some() && part.area() * 4 <= place.area() * 3 && !part.is_empty();
         let within = Rect { x: part.x.wrapping_sub(place.x), y: part.y.wrapping_sub(place.y), ..part };
         worth_it.then_some((TilePart { tile, within }, after))
     }
@@ -319,6 +328,8 @@ impl Delivery {
                 }
             }
         }
+        let area: u64 = header.parts.iter().map(|part| part.within.area()).sum();
+        level(&mut header.parts, self.grid, MOST_LIVE_PIXELS.saturating_sub(area));
         self.built_upon = self.built_upon.max(header.after);
         self.tile_bytes.expect(scene, &header.tiles);
         self.note_as_had(scene, &chosen, header.keep, now);

@@ -1,7 +1,7 @@
 //! What was learnt of earlier parts of tiles, at both ends. The session goes on only from what the viewer has acknowledged, so
 //! updates still arrive in any order; and it says which models it will never go on from again, so that few are kept.
 
-use crate::codec::{Beginning, ContextModel, Encoder};
+use crate::codec::{Beginning, ContextModel, Encoder, Reach};
 use crate::screen::Framebuffer;
 use crate::wire::limits::MAX_MODELS;
 use crate::wire::{Live, UpdateHeader};
@@ -31,13 +31,14 @@ impl Teaching {
         encoder: &mut Encoder,
         framebuffer: &Framebuffer,
         header: &mut UpdateHeader,
+        reach: Reach,
         out: &mut Vec<u8>,
     ) {
         // Beside whole tiles, parts are coded as those are.
         let lives = header.parts.len() == header.tiles.len();
         let base = self.base().map(|taught| &*taught.model);
         let beginning = if lives { Beginning::Live(base) } else { Beginning::Alone };
-        let stats = encoder.encode_parts(framebuffer, header.places(), beginning, out);
+        let stats = encoder.encode_parts(framebuffer, header.places(), reach, beginning, out);
         if stats.learnt && lives {
             let spare = self.spare.take().unwrap_or_default();
             header.live = Some(self.taught(header.number, encoder.learnt(spare)));

@@ -41,7 +41,7 @@ pub use websocket::{Frame, read_frame, write_frame};
 /// The major version: both sides must have the same.
 pub const MAJOR: u64 = 1;
 /// The minor version: the lower of both sides' is in use.
-pub const MINOR: u64 = 6;
+pub const MINOR: u64 = 7;
 /// The ALPN of native QUIC.
 pub const ALPN: &[u8] = b"chevet/1";
 /// The WebSocket subprotocol.
@@ -76,6 +76,8 @@ pub mod features {
     pub const SHORT: u64 = 32;
     /// It goes on at another gateway that it is told of.
     pub const GATEWAYS: u64 = 64;
+    /// It knows small parts of tiles to be coded by sixteen neighbours of each pixel.
+    pub const FAR: u64 = 128;
 }
 
 /// Why a link was closed.

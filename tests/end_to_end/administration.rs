@@ -1,14 +1,14 @@
 //! The administration page in a real browser, with a real viewer beside it.
 
-use crate::alone;
 use crate::browser::Browser;
 use crate::chevet::{Folder, PASSWORD, Program, free_port, settle, with_password};
+use crate::lanes::beside;
 use crate::vnc_server::Server;
 use std::process::Command;
 
 #[test]
 fn an_administrator_sees_a_viewer_in_chromium_sends_it_a_message_and_ends_it() {
-    let _alone = alone();
+    let _beside = beside();
     let (folder, port) = (Folder::new(), free_port());
     let config = folder.file("chevet.toml");
     let text = format!(

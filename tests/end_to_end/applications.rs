@@ -1,12 +1,12 @@
 //! An application that is started, left, found again and ended in a browser.
 
-use crate::alone;
 use crate::browser::Browser;
 use crate::chevet::{Folder, PASSWORD, Program, free_port, settle, with_password};
+use crate::lanes::beside;
 
 #[test]
 fn in_chromium_an_application_is_started_found_again_after_a_reload_and_ended() {
-    let _alone = alone();
+    let _beside = beside();
     let (folder, port) = (Folder::new(), free_port());
     let config = folder.file("chevet.toml");
     let application = |name: &str| {

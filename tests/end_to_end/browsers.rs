@@ -1,11 +1,11 @@
 //! The page in real browsers: pixels read back from its canvas, keys that reach a real program.
 
-use crate::alone;
 use crate::browser::{BROWSERS, Browser};
 use crate::chevet::Gateway;
 use crate::drawing::{Drawing, draw_for, picture_of};
 use crate::drawing_time;
 use crate::film::{self, Film};
+use crate::lanes::{alone, beside};
 use crate::server::{Program, Server};
 use crate::terminal::Terminal;
 use crate::viewer::{Row, rows};
@@ -16,7 +16,7 @@ use x11rb::protocol::xproto::ConnectionExt as _;
 
 /// Draws while a browser looks on, and compares when it says that it is exact.
 fn watch_drawing(browser: &str, environment: &[(&str, &str)]) {
-    let _alone = alone();
+    let _beside = beside();
     let server = Server::start(Program::Tigervnc, 1024, 768, 24);
     let gateway = Gateway::start(&[("desk", &server.display)]);
     gateway.wait_live("desk");
@@ -39,7 +39,7 @@ fn expect_exact_after(browser: &mut Browser, server: &Server) {
 
 #[test]
 fn browsers_come_back_by_themselves_after_the_gateway_was_killed_while_a_program_drew() {
-    let _alone = alone();
+    let _beside = beside();
     let server = Server::start(Program::Tigervnc, 1024, 768, 24);
     let mut gateway = Gateway::start(&[("desk", &server.display)]);
     for (name, ..) in BROWSERS {
@@ -135,7 +135,7 @@ const MAC: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)";
 
 /// Presses these rows in a browser, and compares what a terminal received.
 fn type_rows(browser: &str, rows: &[Row], environment: &[(&str, &str)]) {
-    let _alone = alone();
+    let _beside = beside();
     let server = Server::start(Program::Tigervnc, 1024, 768, 24);
     server.set_layout(&["fr"]);
     let gateway = Gateway::start(&[("desk", &server.display)]);

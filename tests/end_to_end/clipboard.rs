@@ -1,8 +1,8 @@
 //! Copying in a session and pasting on the page, and the other way round, in a real browser.
 
-use crate::alone;
 use crate::browser::Browser;
 use crate::chevet::{Gateway, settle};
+use crate::lanes::beside;
 use crate::server::{Program, Server};
 use serde_json::json;
 use std::io::Write;
@@ -13,7 +13,7 @@ fn in_chromium_what_is_copied_in_the_session_is_on_the_computers_clipboard_and_c
  {
     const COPIED: &str = "Œdème à 38,5 °C\n🩺";
     const PASTED: &str = "héparine 5000 UI\nà 8 h";
-    let _alone = alone();
+    let _beside = beside();
     let server = Server::start(Program::Xvfb, 640, 480, 24);
     let gateway = Gateway::start(&[("desk", &server.display)]);
     let mut browser = Browser::start("chromium", &gateway.page("desk"), &["clipboard", COPIED, PASTED], &[]);
@@ -46,7 +46,7 @@ fn png(width: u32, height: u32, rgb: &[u8]) -> Vec<u8> {
 
 #[test]
 fn in_chromium_pictures_go_both_ways_too() {
-    let _alone = alone();
+    let _beside = beside();
     let server = Server::start(Program::Xvfb, 640, 480, 24);
     let gateway = Gateway::start(&[("desk", &server.display)]);
     let mut browser = Browser::start("chromium", &gateway.page("desk"), &["copiedPicture", "301"], &[]);

@@ -1,9 +1,9 @@
 //! A doctor's browser outside: through `chevet edge`, which is killed and started again, to a session inside.
 
-use crate::alone;
 use crate::browser::Browser;
 use crate::chevet::{Folder, Program, TICKET, free_port, settle};
 use crate::drawing::Drawing;
+use crate::lanes::beside;
 use crate::server::Program::Tigervnc;
 use crate::server::Server;
 use crate::squid::{self, Squid};
@@ -85,7 +85,7 @@ fn path(path: &Path) -> &str {
 
 #[test]
 fn a_browser_outside_sees_the_exact_session_through_an_edge_by_both_roads() {
-    let _alone = alone();
+    let _beside = beside();
     let server = Server::start(Tigervnc, 1024, 768, 24);
     let outside = Outside::set_up(&server.display);
     // At first nobody at this address is known; whoever was let in over TCP may come by QUIC.
@@ -105,7 +105,7 @@ fn a_browser_outside_sees_the_exact_session_through_an_edge_by_both_roads() {
 
 #[test]
 fn a_browser_behind_an_http_proxy_has_no_udp_and_sees_the_exact_session() {
-    let _alone = alone();
+    let _beside = beside();
     let server = Server::start(Tigervnc, 1024, 768, 24);
     let outside = Outside::set_up(&server.display);
     let squid = Squid::start(&outside.folder.0, false);
@@ -126,7 +126,7 @@ fn a_browser_behind_an_http_proxy_has_no_udp_and_sees_the_exact_session() {
 
 #[test]
 fn a_browser_outside_comes_back_by_itself_after_the_edge_was_killed_while_a_program_drew() {
-    let _alone = alone();
+    let _beside = beside();
     let server = Server::start(Tigervnc, 1024, 768, 24);
     let mut outside = Outside::set_up(&server.display);
     let mut browser = Browser::start("chromium", &outside.page(), &["hold", "10", "{folder}/pixels"], &[]);

@@ -2,8 +2,9 @@
 
 use crate::chevet::{Gateway, Host, View};
 use crate::drawing::{Drawing, draw_for, picture_of};
+use crate::drawing_time;
+use crate::lanes::alone;
 use crate::server::{Program, Server};
-use crate::{alone, drawing_time};
 use std::time::Duration;
 
 const ROADS: [&str; 2] = ["quic", "websocket"];

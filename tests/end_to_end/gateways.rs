@@ -1,15 +1,15 @@
 //! The administration page of one of two gateways that share a database, in a real browser.
 
-use crate::alone;
 use crate::browser::Browser;
 use crate::chevet::{Folder, PASSWORD, Program, free_port, settle, with_password};
+use crate::lanes::beside;
 use crate::postgres::Postgres;
 use std::process::Command;
 
 #[test]
 fn an_administrator_at_one_gateway_ends_in_chromium_what_another_one_shows_and_empties_it_and_looks_on_without_the_database()
  {
-    let _alone = alone();
+    let _beside = beside();
     let folder = Folder::new();
     let postgres = Postgres::start();
     let url = postgres.database("chevet");

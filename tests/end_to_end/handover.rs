@@ -1,7 +1,7 @@
 //! A gateway is replaced while people use it: on SIGHUP the program is started anew, and takes over the ports.
 
-use crate::alone;
 use crate::chevet::{Folder, Program, TICKET, free_port, settle};
+use crate::lanes::alone;
 use crate::server::Program::Xvfb;
 use crate::server::Server;
 use ::chevet::client::{Address, Client, Event};

@@ -1,8 +1,8 @@
 //! A session at rest costs nearly nothing.
 
-use crate::alone;
 use crate::chevet::{Gateway, TICKET, View};
 use crate::drawing::draw_for;
+use crate::lanes::alone;
 use crate::server::{Program, Server};
 use serde_json::Value;
 use std::net::{SocketAddr, UdpSocket};

@@ -1,8 +1,8 @@
 //! Any part may die or hang in the middle of the work: the viewer comes back by itself, exact.
 
-use crate::alone;
 use crate::chevet::{Gateway, Host, View, settle};
 use crate::drawing::{Drawing, draw_for};
+use crate::lanes::alone;
 use crate::server::{Program, Server};
 use std::time::{Duration, Instant};
 

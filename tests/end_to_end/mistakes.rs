@@ -1,8 +1,8 @@
 //! What goes wrong is said in one clear line.
 
-use crate::alone;
 use crate::chevet::{Folder, Gateway, Program, TICKET, View, free_port, settle};
 use crate::drawing::draw_for;
+use crate::lanes::beside;
 use crate::server::Server;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn expect_failure(arguments: &[&str], words: &[&str]) {
 
 #[test]
 fn a_wrong_flag_is_named_and_help_is_offered() {
-    let _alone = alone();
+    let _beside = beside();
     for command in ["gateway", "host", "view", "demo"] {
         let folder = Folder::new();
         let mut program = Program::chevet(&folder, "failing", &[command, "--frobnicate"]);
@@ -42,7 +42,7 @@ fn a_wrong_flag_is_named_and_help_is_offered() {
 
 #[test]
 fn a_missing_configuration_is_said_in_one_line() {
-    let _alone = alone();
+    let _beside = beside();
     expect_failure(
         &["gateway", "--config", "/no/such/chevet.toml"],
         &["/no/such/chevet.toml", "--print-config"],
@@ -51,7 +51,7 @@ fn a_missing_configuration_is_said_in_one_line() {
 
 #[test]
 fn a_port_that_is_taken_is_said_in_one_line() {
-    let _alone = alone();
+    let _beside = beside();
     let port = free_port();
     let address = format!("127.0.0.1:{port}");
     let _taken = std::net::TcpListener::bind(&address).unwrap();
@@ -64,13 +64,13 @@ fn a_port_that_is_taken_is_said_in_one_line() {
 
 #[test]
 fn listening_to_others_without_a_ticket_is_refused_in_one_line() {
-    let _alone = alone();
+    let _beside = beside();
     expect_failure(&["gateway", "--listen", "0.0.0.0:0"], &["ticket"]);
 }
 
 #[test]
 fn wrong_addresses_tickets_and_sessions_are_said_in_one_line() {
-    let _alone = alone();
+    let _beside = beside();
     let gateway = Gateway::start(&[]);
     let view = |address: &str, words: &[&str]| {
         for road in ["quic", "websocket"] {
@@ -91,7 +91,7 @@ fn wrong_addresses_tickets_and_sessions_are_said_in_one_line() {
 
 #[test]
 fn a_host_with_a_wrong_address_or_no_secret_says_so_in_one_line() {
-    let _alone = alone();
+    let _beside = beside();
     let host = |gateway: &str, more: &[&str], words: &[&str]| {
         let arguments = ["host", "--display", ":1", "--name", "desk", "--gateway", gateway];
         expect_failure(&[&arguments[..], more].concat(), words);
@@ -103,7 +103,7 @@ fn a_host_with_a_wrong_address_or_no_secret_says_so_in_one_line() {
 
 #[test]
 fn without_its_x_server_the_gateway_says_what_it_waits_for_and_goes_on_once_it_is_there() {
-    let _alone = alone();
+    let _beside = beside();
     let display = Server::start(crate::server::Program::Xvfb, 640, 480, 24).display.clone();
     let gateway = Gateway::start(&[("desk", &display)]);
     let mut view = View::start(&gateway.page("desk"), "quic", &[]);

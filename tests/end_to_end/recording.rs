@@ -1,8 +1,8 @@
 //! A session that is recorded, and an auditor who watches it in a real browser.
 
-use crate::alone;
 use crate::browser::Browser;
 use crate::chevet::{Folder, PASSWORD, Program, free_port, settle, with_password};
+use crate::lanes::beside;
 use age::secrecy::ExposeSecret;
 use chevet::recording::{Keys, Replay};
 use std::path::Path;
@@ -30,7 +30,7 @@ fn sealed(directory: &Path) -> Option<std::path::PathBuf> {
 
 #[test]
 fn an_auditor_seeks_in_a_recording_in_chromium_and_sees_the_pixels_of_each_moment() {
-    let _alone = alone();
+    let _beside = beside();
     let (folder, port) = (Folder::new(), free_port());
     let ((public, secret), (_, wrong)) = (identity(&folder, "key.txt"), identity(&folder, "wrong.txt"));
     let text = format!(

@@ -1,12 +1,12 @@
 //! A session that follows its user from a browser to another place and back.
 
-use crate::alone;
 use crate::browser::Browser;
 use crate::chevet::{Folder, PASSWORD, Program, free_port, settle, with_password};
+use crate::lanes::beside;
 
 #[test]
 fn a_session_goes_dark_in_chromium_when_it_is_shown_elsewhere_and_comes_back_when_it_is_asked_for() {
-    let _alone = alone();
+    let _beside = beside();
     let (folder, port) = (Folder::new(), free_port());
     let config = folder.file("chevet.toml");
     let text = format!(

@@ -1,8 +1,8 @@
 //! A user in a browser lets somebody watch, gives them control, takes it back and sends them away.
 
-use crate::alone;
 use crate::browser::Browser;
 use crate::chevet::{Folder, PASSWORD, Program, free_port, settle, with_password};
+use crate::lanes::beside;
 
 /// A gateway with one session for Anne and an administrator, under these policies.
 fn ward(policies: &str) -> (Folder, Program, String) {
@@ -31,7 +31,7 @@ fn ward(policies: &str) -> (Folder, Program, String) {
 
 #[test]
 fn a_user_in_chromium_admits_a_watcher_gives_control_takes_it_back_and_is_alone_again() {
-    let _alone = alone();
+    let _beside = beside();
     let (folder, gateway, page) = ward("[[policy]]\nwatermark = \"viewer\"");
     let mut browser = Browser::start("chromium", &page, &["share", "anne", PASSWORD], &[]);
     let told = browser.step("code")["text"].as_str().unwrap().to_owned();
@@ -53,7 +53,7 @@ fn a_user_in_chromium_admits_a_watcher_gives_control_takes_it_back_and_is_alone_
 
 #[test]
 fn an_administrator_in_chromium_watches_a_session_from_its_button_under_a_mark_of_their_own() {
-    let _alone = alone();
+    let _beside = beside();
     let policy = "[[policy]]\nusers = [\"anne\"]\nshadow = \"tell\"\n[[policy]]\nusers = [\"vera\"]\nwatermark = \"viewer\"";
     let (folder, _gateway, page) = ward(policy);
     let arguments = ["view", "--headless", "--user", "anne", "--seat", "room 1", "--duration", "60", &page];
@@ -71,7 +71,7 @@ fn an_administrator_in_chromium_watches_a_session_from_its_button_under_a_mark_o
 
 #[test]
 fn a_page_that_nobody_touches_is_marked_then_locked_and_shows_nothing_of_the_session() {
-    let _alone = alone();
+    let _beside = beside();
     let policy = "[[policy]]\nwatermark = \"viewer\"\nidle_lock_minutes = 0.05";
     let (_folder, _gateway, page) = ward(policy);
     let mut browser = Browser::start("chromium", &page, &["locked", "anne", PASSWORD], &[]);

@@ -1,7 +1,7 @@
 //! Traces in a real collector: from the request for a ticket to the screen that it brought.
 
-use crate::alone;
 use crate::chevet::{Folder, Program, free_port, settle, with_password};
+use crate::lanes::beside;
 use chevet::client::seat::{How, Seat, SeatFile, Tapped};
 use chevet::gateway::{Config, kept_keys};
 use chevet::identity::{Hasher, new_id, new_seat_code};
@@ -141,7 +141,7 @@ fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
 
 #[test]
 fn a_trace_leads_from_the_request_for_a_ticket_to_the_screen_that_it_brought_and_names_nobody() {
-    let _alone = alone();
+    let _beside = beside();
     let mut traced = Traced::start();
     traced.run("view", &["view", "--headless", "--user", "anne", "--duration", "1", &traced.page()]);
     let written = traced.collected("first screen");
@@ -158,7 +158,7 @@ fn a_trace_leads_from_the_request_for_a_ticket_to_the_screen_that_it_brought_and
 #[test]
 fn a_seats_page_is_told_the_trace_of_the_tap_that_it_goes_on_with() {
     const BADGE: &str = "04A22F91";
-    let _alone = alone();
+    let _beside = beside();
     let mut traced = Traced::start();
     let claim = tokio::runtime::Runtime::new().unwrap().block_on(async {
         let config = Config::read(&traced.config).unwrap();

@@ -8,7 +8,7 @@ use crate::path::{Conditions, Ordered, Updates};
 use crate::random::Random;
 use crate::totals::Totals;
 use bytes::Bytes;
-use chevet::codec::{Beginning, Encoder};
+use chevet::codec::{Beginning, Encoder, Reach};
 use chevet::screen::{HashKey, Rect, TileId, hash_tile};
 use chevet::sync::{Applied, Attachment, Delivery, Exactness, Identity, Micros, Pointer, Scene, Viewer};
 use chevet::wire::{
@@ -118,8 +118,9 @@ impl World {
                 0,
                 features::H264,
                 features::PARTS,
+                features::PARTS | features::FAR,
                 features::PARTS | features::SHORT,
-                features::H264 | features::PARTS | features::SHORT,
+                features::H264 | features::PARTS | features::FAR | features::SHORT,
             ]),
             missed: false,
             applied_updates: 0,
@@ -241,7 +242,8 @@ impl World {
         let tiles = self.scene.grid().len();
         let mut delivery = Delivery::new(&self.scene, attach.cache_bytes, attach.screen.as_ref(), self.now);
         if attach.features & features::PARTS != 0 {
-            delivery.take_parts();
+            let is_far = attach.features & features::FAR != 0;
+            delivery.take_parts(if is_far { Reach::Far } else { Reach::Near });
         }
         if attach.features & features::SHORT != 0 {
             delivery.take_short();
@@ -303,11 +305,14 @@ impl World {
             let mut payload = frame.unwrap_or_default().to_vec();
             if header.video.is_none() && !header.tiles.is_empty() {
                 let screen = self.scene.framebuffer();
+                let reach = end.delivery.reach();
                 match end.delivery.teaching() {
-                    Some(teaching) => teaching.encode(&mut self.encoder, screen, &mut header, &mut payload),
+                    Some(teaching) => {
+                        teaching.encode(&mut self.encoder, screen, &mut header, reach, &mut payload)
+                    }
                     None => {
                         let alone = Beginning::Alone;
-                        self.encoder.encode_parts(screen, header.places(), alone, &mut payload);
+                        self.encoder.encode_parts(screen, header.places(), reach, alone, &mut payload);
                     }
                 }
             }

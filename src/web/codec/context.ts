@@ -1,17 +1,27 @@
 // Small interface content: each pixel is guessed from those around it. docs/codec.md is the format.
 
 import { CodecError, type Reader } from "./reader.ts";
-import { type Placed, TILE, type TileSink } from "./tile.ts";
+import { FAR_CONTEXT, type Placed, TILE, type TileSink } from "./tile.ts";
 
 const MOST_PIXELS = 8192;
 const MOST_LIVE_PIXELS = 12_288;
 const MOST_COLOURS = 255;
-/** What stands above the first row: no colour. */
+/** What stands outside: no colour. */
 const OUTSIDE = 1 << 24;
+/** Columns on either side and rows above that stand outside. */
+const MARGIN = 3;
+/** Multiplies what is mixed into a surrounding. */
+const MIXER = 0x9e3779b1;
+/** How the next guess stands to one: there is none; the same, or another, each hardly sure, rather, or very. */
+const RELATIONS = 7;
 const SLOT_BITS = 12;
 const SUREST = 15;
 const SURE = 65536 - 64;
 const SLOWEST = 30;
+
+/** Powers of the mixer, from the first on. */
+const POWERS = new Int32Array(10);
+for (let at = 0, power = 1; at < POWERS.length; at++) POWERS[at] = power = Math.imul(power, MIXER);
 
 const misfit = () => new CodecError("a context-coded part of a tile payload is damaged");
 
@@ -54,12 +64,41 @@ class Slots {
 
   learn(surrounding: number, colour: number): void {
     const at = surrounding >>> (32 - SLOT_BITS);
+    if (this.isOf(at, surrounding)) this.learnAt(at, colour);
+    else this.put(at, surrounding, colour, 1);
+  }
+
+  /** Where a surrounding stands that may also be in the other slot of its pair; -1 if it does not. */
+  placeInPair(surrounding: number): number {
+    const at = surrounding >>> (32 - SLOT_BITS);
+    return this.isOf(at, surrounding) ? at : this.isOf(at ^ 1, surrounding) ? at ^ 1 : -1;
+  }
+
+  /** A new surrounding takes the place of the less sure of its pair. */
+  learnInPair(surrounding: number, colour: number): void {
+    const at = surrounding >>> (32 - SLOT_BITS);
+    const other = at ^ 1;
+    if (this.isOf(at, surrounding)) return this.learnAt(at, colour);
+    const isInOther = this.isOf(other, surrounding);
+    const [found, known, sure] = [this.surroundings[other]!, this.colours[other]!, this.sure[other]!];
+    if (isInOther || this.sure[at]! >= sure) this.put(other, this.surroundings[at]!, this.colours[at]!, this.sure[at]!);
+    this.put(at, isInOther ? found : surrounding, isInOther ? known : colour, isInOther ? sure : 1);
+    if (isInOther) this.learnAt(at, colour);
+  }
+
+  private isOf(at: number, surrounding: number): boolean {
+    return this.sure[at]! > 0 && this.surroundings[at] === surrounding;
+  }
+
+  private put(at: number, surrounding: number, colour: number, sure: number): void {
+    this.surroundings[at] = surrounding;
+    this.colours[at] = colour;
+    this.sure[at] = sure;
+  }
+
+  private learnAt(at: number, colour: number): void {
     const sure = this.sure[at]!;
-    if (sure === 0 || this.surroundings[at] !== surrounding) {
-      this.surroundings[at] = surrounding;
-      this.colours[at] = colour;
-      this.sure[at] = 1;
-    } else if (this.colours[at] === colour) {
+    if (this.colours[at] === colour) {
       this.sure[at] = Math.min(sure + 1, SUREST + 1);
     } else if (sure > 2) {
       this.sure[at] = ((sure - 1) >>> 1) + 1;
@@ -71,7 +110,7 @@ class Slots {
 }
 
 function mixed(surrounding: number, colour: number): number {
-  const product = Math.imul(surrounding ^ colour, 0x9e3779b1);
+  const product = Math.imul(surrounding ^ colour, MIXER);
   return (product ^ (product >>> 15)) >>> 0;
 }
 
@@ -88,10 +127,19 @@ export interface Beginning {
 }
 
 export class ContextDecoder {
-  private readonly pixels = new Uint32Array(TILE * TILE);
+  /** An area and its margins. */
+  private pixels = new Uint32Array(0);
   private readonly shown = new Uint32Array(TILE * TILE);
   private readonly wide = new Slots();
   private readonly narrow = new Slots();
+  private readonly far = new Slots();
+  /** By sixteen neighbours, by six and by two. */
+  private readonly levels = [this.far, this.wide, this.narrow];
+  private readonly surroundings = new Uint32Array(3);
+  /** Where each of the three guesses stands; -1 if there is none. */
+  private readonly places = new Int32Array(3);
+  /** Of each of the three, how many were tried before it, how the next one stands to it, and how sure it is. */
+  private readonly hits = new Chances(3 * 3 * RELATIONS * 16);
   private readonly wideHits = new Chances(16);
   /** Of the narrow guess: when there was no wide one, and 16 further when that failed. */
   private readonly narrowHits = new Chances(32);
@@ -102,11 +150,11 @@ export class ContextDecoder {
   private readonly red = new Chances(256);
   private readonly blue = new Chances(256);
   private readonly all = [
-    ...[this.wideHits, this.narrowHits, this.isNew, this.isGrey],
+    ...[this.hits, this.wideHits, this.narrowHits, this.isNew, this.isGrey],
     ...[this.ranks, this.green, this.red, this.blue],
   ];
   private readonly tables = [
-    ...[this.wide, this.narrow].flatMap((slots) => [slots.surroundings, slots.colours, slots.sure]),
+    ...this.levels.flatMap((slots) => [slots.surroundings, slots.colours, slots.sure]),
     ...this.all.flatMap((chances) => [chances.yes, chances.seen]),
   ];
   private colours: number[] = [];
@@ -129,9 +177,13 @@ export class ContextDecoder {
     this.low = 0;
     this.high = 0xffffffff;
     for (let byte = 0; byte < 4; byte++) this.nextByte();
-    for (const { index, x, y, width, height } of tiles) {
-      this.rect(width, height);
-      sink(index, x, y, width, height, this.shown.subarray(0, width * height));
+    for (let first = 0; first < tiles.length; ) {
+      let width = 0;
+      let after = first;
+      do width += tiles[after++]!.width;
+      while (joins(tiles[after - 1]!, tiles[after]));
+      this.area(width, tiles[first]!.height, tiles[first]!.kind === FAR_CONTEXT);
+      for (let left = 0; first < after; left += tiles[first++]!.width) this.show(tiles[first]!, left, width, sink);
     }
     // Four bytes are read ahead, and one is written at the end.
     if (this.next !== this.bytes.length + 3) throw misfit();
@@ -143,7 +195,7 @@ export class ContextDecoder {
     this.colours = base === null ? [] : [...base.colours];
     this.wasNew = base?.wasNew ?? 0;
     if (base === null) {
-      for (const slots of [this.wide, this.narrow]) slots.start();
+      for (const slots of this.levels) slots.start();
       for (const chances of this.all) chances.start();
     } else {
       this.tables.forEach((table, index) => table.set(base.tables[index]!));
@@ -184,26 +236,104 @@ export class ContextDecoder {
     return node & 0xff;
   }
 
-  private rect(width: number, height: number): void {
-    const { pixels, shown } = this;
-    for (let start = 0; start < width * height; start += width) {
+  /** Reads the pixels of an area, row by row. */
+  private area(width: number, height: number, isFar: boolean): void {
+    const stride = width + 2 * MARGIN;
+    const length = stride * (height + MARGIN);
+    if (this.pixels.length < length) this.pixels = new Uint32Array(length);
+    this.pixels.fill(OUTSIDE, 0, length);
+    for (let y = 0; y < height; y++) {
+      const start = (y + MARGIN) * stride + MARGIN;
       for (let x = 0; x < width; x++) {
-        const at = start + x;
-        const north = start > 0 ? pixels[at - width]! : OUTSIDE;
-        const west = x > 0 ? pixels[at - 1]! : north;
-        const northWest = x > 0 && start > 0 ? pixels[at - width - 1]! : north;
-        const northEast = x + 1 < width && start > 0 ? pixels[at - width + 1]! : north;
-        const westWest = x > 1 ? pixels[at - 2]! : west;
-        const northNorth = start > width ? pixels[at - 2 * width]! : OUTSIDE;
-        const narrow = mixed(mixed(0, west), north);
-        const wide = mixed(mixed(mixed(mixed(narrow, northEast), northWest), westWest), northNorth);
-        const pixel = this.pixel(wide, narrow);
-        this.wide.learn(wide, pixel);
-        this.narrow.learn(narrow, pixel);
-        pixels[at] = pixel;
-        shown[at] = 0xff000000 | ((pixel & 0xff) << 16) | (pixel & 0xff00) | (pixel >>> 16);
+        this.pixels[start + x] = isFar ? this.farPixel(start + x, stride) : this.nearPixel(start + x, stride, x, y, width);
       }
     }
+  }
+
+  /** Gives away a tile of an area that is `width` pixels wide. */
+  private show(tile: Placed, left: number, width: number, sink: TileSink): void {
+    const stride = width + 2 * MARGIN;
+    const { shown, pixels } = this;
+    let at = 0;
+    for (let y = 0; y < tile.height; y++) {
+      const start = (y + MARGIN) * stride + MARGIN + left;
+      for (let x = 0; x < tile.width; x++) {
+        const pixel = pixels[start + x]!;
+        shown[at++] = 0xff000000 | ((pixel & 0xff) << 16) | (pixel & 0xff00) | (pixel >>> 16);
+      }
+    }
+    sink(tile.index, tile.x, tile.y, tile.width, tile.height, shown.subarray(0, at));
+  }
+
+  /** Of six neighbours; where there is none, one nearby takes its place. */
+  private nearPixel(at: number, stride: number, x: number, y: number, width: number): number {
+    const { pixels } = this;
+    const north = pixels[at - stride]!;
+    const west = x > 0 ? pixels[at - 1]! : north;
+    const northWest = x > 0 && y > 0 ? pixels[at - stride - 1]! : north;
+    const northEast = x + 1 < width && y > 0 ? pixels[at - stride + 1]! : north;
+    const westWest = x > 1 ? pixels[at - 2]! : west;
+    const narrow = mixed(mixed(0, west), north);
+    const wide = mixed(mixed(mixed(mixed(narrow, northEast), northWest), westWest), pixels[at - 2 * stride]!);
+    const pixel = this.pixel(wide, narrow);
+    this.wide.learn(wide, pixel);
+    this.narrow.learn(narrow, pixel);
+    return pixel;
+  }
+
+  /** Of sixteen neighbours, six and two. */
+  private farPixel(at: number, stride: number): number {
+    const { pixels, surroundings, places, levels } = this;
+    const first = at - stride;
+    const second = first - stride;
+    const narrow = mixed(mixed(0, pixels[at - 1]!), pixels[first]!);
+    const wide = mixed(mixed(mixed(mixed(narrow, pixels[first + 1]!), pixels[first - 1]!), pixels[at - 2]!), pixels[second]!);
+    const sum =
+      Math.imul(pixels[at - 3]!, POWERS[0]!) +
+      Math.imul(pixels[first - 2]!, POWERS[1]!) +
+      Math.imul(pixels[first + 2]!, POWERS[2]!) +
+      Math.imul(pixels[second + 1]!, POWERS[3]!) +
+      Math.imul(pixels[second - 1]!, POWERS[4]!) +
+      Math.imul(pixels[second - stride]!, POWERS[5]!) +
+      Math.imul(pixels[first + 3]!, POWERS[6]!) +
+      Math.imul(pixels[first - 3]!, POWERS[7]!) +
+      Math.imul(pixels[second + 2]!, POWERS[8]!) +
+      Math.imul(pixels[second - 2]!, POWERS[9]!);
+    surroundings[0] = mixed(wide, sum);
+    surroundings[1] = wide;
+    surroundings[2] = narrow;
+    for (let level = 0; level < 3; level++) places[level] = levels[level]!.placeInPair(surroundings[level]!);
+    const pixel = this.guessed() ?? this.colour();
+    // Where the many neighbours knew, the fewer need not learn what is particular to them.
+    let right = 0;
+    while (right < 3 && (places[right]! < 0 || levels[right]!.colours[places[right]!] !== pixel)) right++;
+    for (let level = 0; level < Math.min(right + 2, 3); level++) levels[level]!.learnInPair(surroundings[level]!, pixel);
+    return pixel;
+  }
+
+  /** The first guess that is right; null if none is. */
+  private guessed(): number | null {
+    const { levels, places } = this;
+    let [tried, before, last] = [0, -1, -1];
+    for (let level = 0; level < 3; level++) {
+      const at = places[level]!;
+      if (at < 0) continue;
+      const guess = levels[level]!.colours[at]!;
+      if (guess === before || guess === last) continue;
+      const chance = ((level * 3 + tried) * RELATIONS + this.relation(guess, level + 1)) * 16 + levels[level]!.sure[at]! - 1;
+      if (this.decision(this.hits, chance)) return guess;
+      tried++;
+      before = last;
+      last = guess;
+    }
+    return null;
+  }
+
+  private relation(guess: number, level: number): number {
+    const at = level < 3 ? this.places[level]! : -1;
+    if (at < 0) return 0;
+    const sure = this.levels[level]!.sure[at]! - 1;
+    return (this.levels[level]!.colours[at] === guess ? 1 : 4) + (sure >= 3 ? 1 : 0) + (sure >= 12 ? 1 : 0);
   }
 
   private pixel(wide: number, narrow: number): number {
@@ -240,4 +370,9 @@ export class ContextDecoder {
     colours.unshift(colour);
     return colour;
   }
+}
+
+/** Whether a tile is coded in one area with the one before it. */
+function joins(before: Placed, next: Placed | undefined): boolean {
+  return next?.kind === FAR_CONTEXT && next.x === before.x + before.width && next.y === before.y && next.height === before.height;
 }

@@ -4,7 +4,7 @@ import { type Beginning, ContextDecoder, type ContextModel } from "./context.ts"
 import { InterfaceDecoder } from "./interface.ts";
 import { NaturalDecoder } from "./natural.ts";
 import { CodecError, Reader } from "./reader.ts";
-import { CONTEXT, INTERFACE, type Placed, TILE, type TileSink } from "./tile.ts";
+import { FAR_CONTEXT, INTERFACE, NEAR_CONTEXT, type Placed, TILE, type TileSink } from "./tile.ts";
 
 /** A screen's size in pixels. */
 export interface GridSize {
@@ -57,10 +57,11 @@ export function decode(
     const placed = part === undefined
       ? { index, x, y, width: Math.min(TILE, grid.width - x), height: Math.min(TILE, grid.height - y), kind }
       : { index, x: x + part.x, y: y + part.y, width: part.width, height: part.height, kind };
-    (kind === INTERFACE ? interfaceTiles : kind === CONTEXT ? contextTiles : naturalTiles).push(placed);
+    (kind === INTERFACE ? interfaceTiles : kind >= NEAR_CONTEXT ? contextTiles : naturalTiles).push(placed);
   }
   if (interfaceTiles.length > 0) interfaceDecoder.decode(reader, interfaceTiles, sink);
   if (naturalTiles.length > 0) naturalDecoder.decode(reader, naturalTiles, sink);
+  if (contextTiles.some(({ kind }) => kind !== contextTiles[0]!.kind)) throw new CodecError("a tile payload has context-coded tiles of two classes");
   if (contextTiles.length > 0) contextDecoder.decode(reader, contextTiles, beginning, sink);
   reader.end();
   lastWasContext = contextTiles.length === tiles.length && contextTiles.length > 0;
@@ -79,7 +80,7 @@ function readClasses(reader: Reader, tiles: number): Uint8Array {
   while (done < tiles) {
     const byte = reader.byte();
     const kind = byte & 7;
-    if (kind > CONTEXT) throw new CodecError(`tile class ${kind} is unknown: this page is older than its gateway`);
+    if (kind > FAR_CONTEXT) throw new CodecError(`tile class ${kind} is unknown: this page is older than its gateway`);
     let run = (byte >>> 3) + 1;
     if (run === 32) run += reader.varint(2 ** 35, "a run of tiles");
     if (run > tiles - done) throw new CodecError(`the classes of a tile payload cover more than its ${tiles} tiles`);

@@ -11,7 +11,8 @@ export type TileSink = (index: number, x: number, y: number, width: number, heig
 export const INTERFACE = 0;
 export const GREY = 1;
 export const COLOUR = 2;
-export const CONTEXT = 3;
+export const NEAR_CONTEXT = 3;
+export const FAR_CONTEXT = 4;
 
 /** A tile of a payload. */
 export interface Placed {

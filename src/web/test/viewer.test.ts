@@ -410,7 +410,7 @@ const frame = (number: number, at: number, first = 0): Uint8Array =>
   });
 
 test("only a viewer that decodes H.264 says so", () => {
-  for (const [openDecoder, features] of [[null, 126n], [blueDecoder, 127n]] as const) {
+  for (const [openDecoder, features] of [[null, 254n], [blueDecoder, 255n]] as const) {
     const far = new Bench(true, null, openDecoder).newest("webtransport");
     far.open();
     assert.equal(far.last("Attach")?.features, features);

@@ -386,7 +386,7 @@ export class Viewer implements AttachmentOwner {
       width,
       height,
       cacheBytes: CACHE_BYTES,
-      features: Feature.parts | Feature.short | Feature.share | Feature.clip | Feature.gateways | (this.openDecoder === null ? 0n : Feature.h264) |
+      features: Feature.parts | Feature.far | Feature.short | Feature.share | Feature.clip | Feature.gateways | (this.openDecoder === null ? 0n : Feature.h264) |
         (this.environment.playsSound ? Feature.sound : 0n),
       token: this.token,
       screen: screen?.shownHashes() ?? null,

@@ -5,10 +5,10 @@ import * as limits from "./limits.ts";
 import { type SoundFormat, readSoundFormat, writeSoundFormat } from "./sound.ts";
 
 export const MAJOR = 1;
-export const MINOR = 6;
+export const MINOR = 7;
 
 /** Bits of Attach's features: what a viewer can do. */
-export const Feature = { h264: 1n, sound: 2n, parts: 4n, share: 8n, clip: 16n, short: 32n, gateways: 64n } as const;
+export const Feature = { h264: 1n, sound: 2n, parts: 4n, share: 8n, clip: 16n, short: 32n, gateways: 64n, far: 128n } as const;
 
 /** Who writes what over the picture, by the numbers of the wire. Since 1.3. */
 export const MARKINGS = ["none", "viewer", "burnt-in"] as const;
