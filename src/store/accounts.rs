@@ -2,10 +2,10 @@
 //! by its own site alone.
 
 use super::{Store, StoreError, User, failed};
-use sqlx::{Any, FromRow, Transaction};
+use sqlx::{Any, Transaction};
 
 /// An account of this site, as it is now, or that it was removed.
-#[derive(Clone, FromRow)]
+#[derive(Clone)]
 pub struct AccountRow {
     /// The number of its last change.
     pub version: i64,
@@ -21,6 +21,8 @@ pub struct AccountRow {
     /// 1: it is gone.
     pub removed: i64,
 }
+
+row!(AccountRow { version, id, name, title, enabled, password, totp, totp_step, removed });
 
 /// What is kept of another site's account.
 pub struct AccountCopy<'a> {
@@ -45,7 +47,7 @@ pub struct AccountCopy<'a> {
 pub const ASKED: i64 = -1;
 
 /// How far another site's accounts are known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SitePulled {
     pub version: i64,
     /// When all up to then was known. 0: never.
@@ -54,13 +56,17 @@ pub struct SitePulled {
     pub terms: String,
 }
 
+row!(SitePulled { version, pulled_at, terms });
+
 /// A sign-in at another site that belongs to one here.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Visit {
     pub sign_in: String,
     pub site: String,
     pub there: String,
 }
+
+row!(Visit { sign_in, site, there });
 
 /// Changes whose marks are kept: a site that is further behind hears all anew.
 const MARKS_KEPT: i64 = 10_000;

@@ -1,16 +1,17 @@
 //! What only administrators ask.
 
 use super::{SignIn, Store, StoreError, failed};
-use sqlx::FromRow;
 
 /// Who a badge let in at a seat.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AtSeat {
     pub seat: String,
     pub name: String,
     pub title: String,
     pub begun_at: i64,
 }
+
+row!(AtSeat { seat, name, title, begun_at });
 
 impl Store {
     /// A user's sign-ins that have not ended, the newest first, at most `most`.

@@ -1,8 +1,7 @@
 use super::{Store, StoreError, failed};
-use sqlx::FromRow;
 
 /// One hour of one application at one site, by one gateway.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AvailabilityRow {
     /// Hours since 1970.
     pub hour: i64,
@@ -19,6 +18,22 @@ pub struct AvailabilityRow {
     pub screens: String,
     pub taps: String,
 }
+
+row!(AvailabilityRow {
+    hour,
+    application,
+    site,
+    gateway,
+    in_time,
+    late,
+    failed,
+    minutes,
+    minutes_degraded,
+    screen_target,
+    tap_target,
+    screens,
+    taps
+});
 
 const COLUMNS: &str = "hour, application, site, gateway, in_time, late, failed, minutes, minutes_degraded, \
     screen_target, tap_target, screens, taps";

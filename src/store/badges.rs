@@ -1,6 +1,5 @@
 use super::users::wait_after;
 use super::{Store, StoreError, failed};
-use sqlx::FromRow;
 
 /// Wrong PINs in a row after which none is looked at until a new one is set: a PIN has few digits.
 pub const MOST_WRONG_PINS: i64 = 10;
@@ -27,13 +26,14 @@ pub enum PinAttempt {
     None,
 }
 
-#[derive(FromRow)]
 struct Row {
     id: String,
     user_id: String,
     created_at: i64,
     revoked_at: i64,
 }
+
+row!(Row { id, user_id, created_at, revoked_at });
 
 impl Row {
     fn badge(self) -> Badge {
@@ -46,12 +46,13 @@ impl Row {
     }
 }
 
-#[derive(FromRow)]
 struct PinRow {
     pin: String,
     attempts: i64,
     retry_at: i64,
 }
+
+row!(PinRow { pin, attempts, retry_at });
 
 impl Store {
     /// Gives a badge to a user, by the hash of its number. A revoked one may be given again.

@@ -1,8 +1,7 @@
 use super::{Store, StoreError, failed};
-use sqlx::FromRow;
 
 /// A certificate that a host without chevet showed at first use.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownCertificate {
     /// rdp or vnc
     pub protocol: String,
@@ -14,6 +13,8 @@ pub struct KnownCertificate {
     /// The gateway that saw it; empty: the only one.
     pub gateway: String,
 }
+
+row!(KnownCertificate { protocol, host, fingerprint, first_at, gateway });
 
 impl Store {
     /// Keeps a host's certificate, unless one is kept: the first one stays. Whether it is kept from now on, and else the one

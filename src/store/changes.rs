@@ -1,8 +1,7 @@
 use super::{Store, StoreError, failed};
-use sqlx::FromRow;
 
 /// Something that was changed by command, beside the gateway that keeps the audit journal.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     pub id: String,
     pub changed_at: i64,
@@ -12,6 +11,8 @@ pub struct Change {
     pub whom: String,
     pub what: String,
 }
+
+row!(Change { id, changed_at, kind, whom, what });
 
 impl Store {
     /// Notes a change, for the next gateway that looks.

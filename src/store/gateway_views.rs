@@ -3,10 +3,9 @@
 
 use super::gateways::NOW;
 use super::{Store, StoreError, failed};
-use sqlx::FromRow;
 
 /// A gateway that is there, or was not long ago.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayRow {
     pub name: String,
     pub start_id: String,
@@ -21,12 +20,16 @@ pub struct GatewayRow {
     pub view_ms: i64,
 }
 
+row!(GatewayRow { name, start_id, address, draining, silent_ms, view, view_ms });
+
 /// Something that is asked of a gateway.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     pub id: String,
     pub text: String,
 }
+
+row!(Order { id, text });
 
 impl Store {
     /// Keeps what a gateway tells of itself.

@@ -2,7 +2,6 @@
 //! database's clock alone says what has run out.
 
 use super::{Store, StoreError, failed};
-use sqlx::FromRow;
 use sqlx::postgres::PgListener;
 
 /// Milliseconds since 1970 by the database's clock.
@@ -11,7 +10,7 @@ pub(super) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bi
 const CHANNEL: &str = "chevet";
 
 /// A gateway that is there.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedGateway {
     pub name: String,
     pub start_id: String,
@@ -23,14 +22,18 @@ pub struct SharedGateway {
     pub offers: String,
 }
 
+row!(SharedGateway { name, start_id, address, draining, offers });
+
 /// A session and the gateway that has it.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     pub session: String,
     pub title: String,
     pub start_id: String,
     pub fence: i64,
 }
+
+row!(Lease { session, title, start_id, fence });
 
 impl Store {
     /// Whether several gateways can share this store.

@@ -1,8 +1,7 @@
 use super::{Store, StoreError, failed};
-use sqlx::FromRow;
 
 /// Who holds a session, by which grant.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holding {
     pub session: String,
     pub grant_number: i64,
@@ -10,6 +9,8 @@ pub struct Holding {
     pub seat: String,
     pub granted_at: i64,
 }
+
+row!(Holding { session, grant_number, user_id, seat, granted_at });
 
 impl Store {
     /// Gives a session to somebody: the grant's number is higher than all before it, also of those asked for at the same

@@ -1,8 +1,7 @@
 use super::{Store, StoreError, failed};
-use sqlx::FromRow;
 
 /// A host that was enrolled.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnrolledHost {
     pub name: String,
     /// Its Ed25519 public key, in base64url.
@@ -13,6 +12,8 @@ pub struct EnrolledHost {
     /// 1: it is given no new sessions.
     pub drained: i64,
 }
+
+row!(EnrolledHost { name, host_key, enrolled_at, seen_at, drained });
 
 const COLUMNS: &str = "name, host_key, enrolled_at, seen_at, drained";
 

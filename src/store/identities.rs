@@ -1,9 +1,9 @@
 use super::users::insert_user;
 use super::{NewUser, SignIn, Store, StoreError, User, failed};
-use sqlx::{Any, FromRow, Transaction};
+use sqlx::{Any, Transaction};
 
 /// A sign-in that an OpenID provider vouched for.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderSignIn {
     pub sign_in_id: String,
     pub issuer: String,
@@ -13,6 +13,8 @@ pub struct ProviderSignIn {
     /// Sealed by the gateway.
     pub id_token: String,
 }
+
+row!(ProviderSignIn { sign_in_id, issuer, subject, sid, id_token });
 
 impl Store {
     /// The user who is this subject at this issuer.

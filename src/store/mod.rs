@@ -4,6 +4,9 @@
 //! The schema knows only text and 64-bit integers, which both databases read alike. Times are milliseconds since 1970
 //! and are passed in.
 
+#[macro_use]
+mod rows;
+
 mod accounts;
 mod administration;
 mod availability;
@@ -17,6 +20,7 @@ mod holdings;
 mod hosts;
 mod identities;
 mod remote_hosts;
+mod schema;
 mod seats;
 mod sign_ins;
 mod started;
@@ -40,14 +44,12 @@ pub use started::StartedSession;
 pub use users::{Attempt, NewUser, Password, Role, User};
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
-
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
 
 /// A database that does not answer for this long is taken for absent.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -142,7 +144,7 @@ impl Store {
             true => StoreError::Damaged { place: place.clone(), reason: source.to_string() },
             false => StoreError::Open { place: place.clone(), source },
         })?;
-        MIGRATIONS.run(&pool).await.map_err(|source| match source {
+        schema::migrator().run(&pool).await.map_err(|source| match source {
             MigrateError::VersionMissing(version) => StoreError::Newer { place, version },
             MigrateError::VersionMismatch(version) => {
                 StoreError::Damaged { place, reason: format!("schema {version} is not what it was made as") }

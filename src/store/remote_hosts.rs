@@ -1,8 +1,7 @@
 use super::{Store, StoreError, failed};
-use sqlx::FromRow;
 
 /// A host without chevet, as an administrator added it.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteHostRow {
     pub name: String,
     /// JSON, without a password.
@@ -11,6 +10,8 @@ pub struct RemoteHostRow {
     pub sealed: String,
     pub changed_at: i64,
 }
+
+row!(RemoteHostRow { name, settings, sealed, changed_at });
 
 const COLUMNS: &str = "name, settings, sealed, changed_at";
 

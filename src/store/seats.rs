@@ -1,5 +1,4 @@
 use super::{Store, StoreError, failed};
-use sqlx::FromRow;
 
 /// How a seat's badges work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -49,14 +48,15 @@ pub struct Seat {
 }
 
 /// What a code lets a workstation become.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatCode {
     pub name: String,
     pub zone: String,
     pub mode: String,
 }
 
-#[derive(FromRow)]
+row!(SeatCode { name, zone, mode });
+
 struct Row {
     id: String,
     name: String,
@@ -67,6 +67,8 @@ struct Row {
     revoked_at: i64,
     used_at: i64,
 }
+
+row!(Row { id, name, public_key, zone, mode, created_at, revoked_at, used_at });
 
 impl Row {
     fn seat(self) -> Seat {

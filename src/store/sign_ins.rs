@@ -1,8 +1,7 @@
 use super::{Store, StoreError, failed};
-use sqlx::FromRow;
 
 /// Somebody is signed in, at a seat or elsewhere, until then.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignIn {
     pub id: String,
     pub user_id: String,
@@ -13,6 +12,8 @@ pub struct SignIn {
     pub seen_at: i64,
     pub ends_at: i64,
 }
+
+row!(SignIn { id, user_id, method, seat, begun_at, seen_at, ends_at });
 
 const COLUMNS: &str = "id, user_id, method, seat, begun_at, seen_at, ends_at";
 

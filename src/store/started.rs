@@ -3,10 +3,9 @@
 
 use super::gateways::NOW;
 use super::{Store, StoreError, failed};
-use sqlx::FromRow;
 
 /// A session that a host is to start, runs, or ran.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartedSession {
     pub session: String,
     pub application: String,
@@ -20,6 +19,8 @@ pub struct StartedSession {
     /// Why it has ended.
     pub reason: String,
 }
+
+row!(StartedSession { session, application, user_id, title, slot, host, state, reason });
 
 const COLUMNS: &str = "session, application, user_id, title, slot, host, state, reason";
 /// Ends are told of for this long, and remembered for a day.

@@ -1,7 +1,7 @@
 use super::accounts::{changes, next_version};
 use super::{Store, StoreError, failed};
 use sqlx::query::Query;
-use sqlx::{Any, Database, FromRow, Transaction};
+use sqlx::{Any, Database, Transaction};
 
 /// What somebody may do beside using sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -91,7 +91,6 @@ pub(super) fn wait_after(attempts: i64) -> i64 {
     }
 }
 
-#[derive(FromRow)]
 struct Row {
     id: String,
     name: String,
@@ -106,6 +105,8 @@ struct Row {
     created_at: i64,
     home: String,
 }
+
+row!(Row { id, name, title, role, enabled, password, totp, totp_step, attempts, retry_at, created_at, home });
 
 const COLUMNS: &str =
     "id, name, title, role, enabled, password, totp, totp_step, attempts, retry_at, created_at, home";
