@@ -197,8 +197,8 @@ fn write_the_vectors() {
     block(&mut text, "an unknown class", grid, &tiles, &[5], "refused");
     let cut = &small[..small.len() - 1];
     block(&mut text, "context-coded tiles that end early", Grid::new(80, 30), &[0, 1], cut, "refused");
-    let cut = &far[..far.len() - 1];
-    block(&mut text, "sixteen neighbours that end early", Grid::new(190, 30), &[0, 1, 2], cut, "refused");
+    let longer: Vec<u8> = far.iter().copied().chain([0]).collect();
+    block(&mut text, "sixteen neighbours and a byte", Grid::new(190, 30), &[0, 1, 2], &longer, "refused");
     block(&mut text, "both context-coded classes", Grid::new(80, 30), &[0, 1], &[3, 4, 0], "refused");
     let longer: Vec<u8> = small.iter().copied().chain([0]).collect();
     block(&mut text, "context-coded tiles and a byte", Grid::new(80, 30), &[0, 1], &longer, "refused");

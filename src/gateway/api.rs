@@ -414,8 +414,8 @@ pub(super) fn shown_session(listed: &Listed, person: &Person) -> Value {
     let mut shown = json!(listed);
     shown["holder"] = match &listed.held_by {
         Some(held_by) => json!({
-            "title": held_by.title,
-            "seat": held_by.seat,
+            "title": &*held_by.title,
+            "seat": &*held_by.seat,
             "you": *held_by.sign_in == *person.sign_in.id,
         }),
         None => Value::Null,

@@ -109,7 +109,9 @@ impl Grant {
 /// Who holds a session now.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct HeldBy {
+    #[serde(serialize_with = "as_text")]
     pub title: Arc<str>,
+    #[serde(serialize_with = "as_text")]
     pub seat: Arc<str>,
     #[serde(skip)]
     pub sign_in: Arc<str>,
@@ -119,4 +121,8 @@ pub struct HeldBy {
     /// Whether the user may invite somebody to watch.
     #[serde(skip)]
     pub may_share: bool,
+}
+
+fn as_text<S: serde::Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
 }

@@ -19,6 +19,29 @@ const PASSWORD: &str = "Correct-Horse-9";
 const USERS: &str = "aroy:::e05afee4e22b6fe7e11549e2193c8202:::\n";
 const HERE: &str = "a long enough password";
 
+/// A gateway whose application `ts`, on this host, Anne may open.
+pub async fn open_to_anne(folder: &Folder, host: &str) -> (Gateway, PathBuf, Site) {
+    let port = free_port();
+    let text = format!(
+        "listen = ['127.0.0.1:{port}']\nstate_directory = '{}'\n[sign_in]\n[[application]]\nname = 'ts'\n\
+         title = {{ fr = 'Dossier', en = 'Record' }}\nusers = ['anne']\nwidth = 800\nheight = 600\n{host}\n",
+        folder.path().join("state").display(),
+    );
+    let config = folder.write("gateway.toml", &text);
+    let read = Config::read(&config).unwrap();
+    let gateway = Gateway::start(&read).await.unwrap();
+    let store = Store::open(&read.store_url().unwrap()).await.unwrap();
+    let hash = Hasher::default().hash(HERE).await.unwrap();
+    let id = add_user(&store, "anne", "Anne Roy", Role::User, &[], 0).await.unwrap();
+    store.set_password(&id, &hash).await.unwrap();
+    let site = Site { host: "127.0.0.1".into(), port, tls: false, pins: Vec::new(), proxy: None };
+    (gateway, config, site)
+}
+
+pub async fn anne(site: &Site) -> SignedIn {
+    SignedIn::with_password(site.clone(), "anne", HERE, None, "").await.unwrap()
+}
+
 /// A gateway with an application `ts` on a host that lets `aroy` in, and Anne, who may open it.
 struct Ward {
     gateway: Gateway,
@@ -34,27 +57,14 @@ impl Ward {
         let server = Server::start(Program::Xvfb, 800, 600, 24);
         scribble(&server.display, 21, 30);
         let shadow = Shadow::start_for(&server.display, USERS);
-        let (folder, port) = (Folder::new(name), free_port());
-        let text = format!(
-            "listen = ['127.0.0.1:{port}']\nstate_directory = '{}'\n[sign_in]\n[[application]]\nname = 'ts'\n\
-             title = {{ fr = 'Dossier', en = 'Record' }}\nusers = ['anne']\nwidth = 800\nheight = 600\n{credentials}\n\
-             rdp = {{ address = 'localhost:{}', domain = '' }}\n",
-            folder.path().join("state").display(),
-            shadow.port,
-        );
-        let config = folder.write("gateway.toml", &text);
-        let read = Config::read(&config).unwrap();
-        let gateway = Gateway::start(&read).await.unwrap();
-        let store = Store::open(&read.store_url().unwrap()).await.unwrap();
-        let hash = Hasher::default().hash(HERE).await.unwrap();
-        let id = add_user(&store, "anne", "Anne Roy", Role::User, &[], 0).await.unwrap();
-        store.set_password(&id, &hash).await.unwrap();
-        let site = Site { host: "127.0.0.1".into(), port, tls: false, pins: Vec::new(), proxy: None };
+        let folder = Folder::new(name);
+        let host = format!("{credentials}\nrdp = {{ address = 'localhost:{}', domain = '' }}", shadow.port);
+        let (gateway, config, site) = open_to_anne(&folder, &host).await;
         Ward { gateway, folder, config, site, server, shadow }
     }
 
     async fn anne(&self) -> SignedIn {
-        SignedIn::with_password(self.site.clone(), "anne", HERE, None, "").await.unwrap()
+        anne(&self.site).await
     }
 
     /// What an administrator keeps for Anne.
@@ -101,7 +111,7 @@ impl Ward {
     }
 }
 
-fn login(password: &str, remember: bool) -> HostLogin {
+pub fn login(password: &str, remember: bool) -> HostLogin {
     HostLogin { user: "aroy".into(), domain: String::new(), password: password.to_owned().into(), remember }
 }
 

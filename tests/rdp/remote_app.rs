@@ -1,9 +1,12 @@
 //! One application of a host instead of its desktop (RemoteApp), where the host has that; else the session is one without.
 
+use crate::asking::{anne, login, open_to_anne};
 use crate::peers::{Channels, Desktop, Folder, Shadow, XorgSession, Xrdp, screen};
 use crate::server::{Program, Server};
 use crate::session::{keys, scribble, symbol};
+use crate::through::{journal_with, until};
 use crate::{Shown, eventually, nla_settings, show, xrdp_settings};
+use chevet::client::{Client, Roads};
 use chevet::source::Source;
 use chevet::source::rdp::{Notice, RdpSettings};
 use chevet::wire::{Button, InputEvent};
@@ -217,6 +220,55 @@ fn a_user_who_closes_the_application_is_told_so_and_has_it_again_by_a_click() {
     expect_colour(&shown, &session.display, AT_FIRST);
     expect_alone(&shown, &session.display);
     assert_eq!((reason(&shown), painter.starts()), (None, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_session_of_an_application_ends_when_its_user_closes_it_and_a_new_one_begins_at_the_next_wish() {
+    let session = XorgSession::start(800, 600);
+    let channels = Channels::start(&session.display);
+    let xrdp = Xrdp::start_before_xorg_and(&session, &channels);
+    let (painter, folder) = (Painter::new("over"), Folder::new("over"));
+    let program = painter.0.path().join("painter");
+    let host = format!(
+        "rdp = {{ address = 'localhost:{}', screen_sign_in = true, remote_app = '{}' }}",
+        xrdp.port,
+        program.display()
+    );
+    let (gateway, _, site) = open_to_anne(&folder, &host).await;
+    let person = anne(&site).await;
+    let mut last = String::new();
+    for starts in 1..=2 {
+        let opened = person.give("ts", &login("any", false)).await.unwrap();
+        assert_ne!(opened, last);
+        let address = person.address(&opened).await.unwrap();
+        let mut client = Client::connect_by(address, Roads::default(), (0, 0)).await.unwrap();
+        until(&mut client, "Anne sees the application", |_, client| {
+            let painted = |pixels: &[u32]| pixels.iter().filter(|&&pixel| pixel == AT_FIRST).count();
+            client.screen().is_some_and(|screen| painted(screen.pixels()) > 5_000)
+        })
+        .await;
+        assert_eq!(painter.starts(), starts);
+        for event in [
+            InputEvent::KeyDown { key: KEY_Q, keysym: symbol('q') },
+            InputEvent::KeyUp { key: KEY_Q, keysym: symbol('q') },
+        ] {
+            assert!(client.input(event));
+        }
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+            loop {
+                if let Err(ended) = client.next().await {
+                    return ended.to_string();
+                }
+            }
+        });
+        let ended = ended.await.expect("the session ends");
+        assert!(ended.contains("ended"), "{ended}");
+        let told = journal_with(&folder, "session_ended", starts).await;
+        assert!(told.lines().any(|line| line.contains("session_ended") && line.contains(&opened)), "{told}");
+        assert!(gateway.registry().session(&opened).is_none());
+        last = opened;
+    }
+    gateway.stop().await;
 }
 
 #[test]
