@@ -241,7 +241,7 @@ impl Client {
 
     fn on_message(&mut self, message: Incoming) -> Result<(), ClientError> {
         self.note_ticket(&message);
-        self.note_gateways(&message, true);
+        self.note_gateways(&message, true, self.attachment.is_attached());
         if self.silent && !self.moving {
             // It was only slow: the old link wakes up, and what is being dialled is not needed.
             self.silent = false;
@@ -297,7 +297,7 @@ impl Client {
     fn on_beside(&mut self, at: usize, message: Result<Incoming, Closed>) -> Result<(), ClientError> {
         if let Ok(message) = &message {
             self.note_ticket(message);
-            self.note_gateways(message, self.link.is_none());
+            self.note_gateways(message, self.link.is_none(), false);
         }
         let candidate = &mut self.candidates[at];
         let closed = match message {

@@ -248,12 +248,21 @@ async fn the_session_of_an_application_ends_when_its_user_closes_it_and_a_new_on
         })
         .await;
         assert_eq!(painter.starts(), starts);
-        for event in [
-            InputEvent::KeyDown { key: KEY_Q, keysym: symbol('q') },
-            InputEvent::KeyUp { key: KEY_Q, keysym: symbol('q') },
-        ] {
-            assert!(client.input(event));
+        // Without a window manager keys go where the pointer is.
+        let (left, top, ..) = windows(&session.display)[0];
+        let (x, y, button) = (left as u16 + 20, top as u16 + 20, Button::Left);
+        assert!(client.input(InputEvent::PointerMove { x, y }));
+        for down in [true, false] {
+            assert!(client.input(InputEvent::PointerButton { button, down, x, y }));
         }
+        until(&mut client, "the application has heard of the pointer", |_, client| {
+            let painted = |pixels: &[u32]| pixels.iter().filter(|&&pixel| pixel == CLICKED_LEFT).count();
+            client.screen().is_some_and(|screen| painted(screen.pixels()) > 5_000)
+        })
+        .await;
+        let (key, keysym) = (KEY_Q, symbol('q'));
+        assert!(client.input(InputEvent::KeyDown { key, keysym }));
+        assert!(client.input(InputEvent::KeyUp { key, keysym }));
         let ended = tokio::time::timeout(std::time::Duration::from_secs(20), async {
             loop {
                 if let Err(ended) = client.next().await {

@@ -171,10 +171,10 @@ fn in_chromium_another_sites_session_is_opened_by_keyboard_outlives_its_gateway_
         (!audit.contains("signed_out")).then_some(audit)
     });
     let audit = place.audit();
-    assert!(
-        !audit.contains("attach_refused"),
-        "who looks for the nearest gateway was refused nothing: {audit}"
-    );
+    // The page may come to this gateway before the desk's host has.
+    let refused = |line: &&str| line.contains("attach_refused") && !line.contains("no such session");
+    let refused: Vec<&str> = audit.lines().filter(refused).collect();
+    assert!(refused.is_empty(), "who looks for the nearest gateway was refused nothing: {refused:?}");
 }
 
 #[test]

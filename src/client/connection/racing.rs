@@ -8,6 +8,7 @@ use crate::clock;
 use crate::link::{Closed, Inbox, Incoming, Link, Road, Target, dial};
 use crate::screen::{HashKey, TILE};
 use crate::sync::{Attachment, Identity, Micros, Viewer};
+use crate::wire::limits::MAX_GATEWAYS;
 use crate::wire::{CloseCode, Control, GatewayAddress};
 use tokio::task::JoinSet;
 
@@ -110,12 +111,18 @@ impl Client {
         self.link.is_some() && now.saturating_sub(self.flow.heard.max(since)) > patience
     }
 
-    /// What a link says of other gateways. `shown`: it is the one that is shown, or there is none.
-    pub(super) fn note_gateways(&mut self, message: &Incoming, shown: bool) {
+    /// What a link says of other gateways. `shown`: it is the one that is shown, or there is none; `has_it`: it is to the gateway that
+    /// has the session.
+    pub(super) fn note_gateways(&mut self, message: &Incoming, shown: bool, has_it: bool) {
         match message {
             Incoming::Control(Control::Gateways(gateways)) => {
                 let known = gateways.iter().map(|gateway| target_of(gateway, &self.address.target));
-                self.others = known.filter(|target| *target != self.address.target).collect();
+                let told = known.filter(|target| *target != self.address.target).collect();
+                let mut kept = std::mem::replace(&mut self.others, told);
+                // One that lacks the session says where it was; it may come to any that is known, that one not least.
+                kept.retain(|target| !has_it && !self.others.contains(target));
+                self.others.extend(kept);
+                self.others.truncate(MAX_GATEWAYS);
                 if shown && !self.attachment.is_attached() {
                     // It does not have the session: the first one does, as far as it knows.
                     self.dial_first_other();

@@ -14,7 +14,7 @@ const MIXER: u32 = 0x9E37_79B1;
 const RELATIONS: usize = 7;
 
 /// Guesses for each pixel, by sixteen neighbours, by six and by two, and the colours seen so far. Begins anew with every
-/// payload, or goes on from what was learnt of an earlier one. 108 KiB.
+/// payload, or goes on from what was learnt of an earlier one. 104 KiB.
 #[derive(Clone)]
 pub struct ContextModel {
     far: Slots,

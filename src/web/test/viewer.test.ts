@@ -502,6 +502,26 @@ test("what is typed and not answered has another gateway dialled, which goes on 
   assert.equal(bench.viewer.phase, "live");
 });
 
+test("a gateway that has not got the session yet is asked again, though it told of the one that had it", async () => {
+  const bench = new Bench();
+  const here = bench.newest("webtransport");
+  bench.exactOver(here);
+  const first = { ...other, host: "gw-1.example" };
+  here.say({ type: "Gateways", gateways: [other] });
+  const asked = (): number => bench.dialled.filter((far) => far.gateway === "gw-2.example").length;
+  // The first one says nothing any more.
+  for (let waited = 0; asked() === 0 && waited < 10_000; waited += 100) await bench.pass(100);
+  for (let refusals = 1; refusals <= 4; refusals++) {
+    assert.equal(asked(), refusals);
+    const there = bench.dialled.filter((far) => far.gateway === "gw-2.example").at(-1) as Far;
+    there.open();
+    there.say({ type: "Gateways", gateways: [first] });
+    there.broken(CloseCode.noSuchSession, "there is no such session");
+    for (let waited = 0; asked() === refusals && waited < 5000; waited += 100) await bench.pass(100);
+  }
+  assert.notEqual(bench.viewer.phase, "ended");
+});
+
 test("a gateway that goes is left when the other one shows all, and never before", async () => {
   const bench = new Bench();
   const here = bench.newest("webtransport");

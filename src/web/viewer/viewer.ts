@@ -5,6 +5,7 @@ import type { Link, LinkListener, Road } from "../link/link.ts";
 import { CloseCode, Feature, type Gateway, type Message } from "../wire/control.ts";
 import { type InputEvent, encodePointerDatagram } from "../wire/input.ts";
 import { Attachment, type Attach, type Attached, type AttachmentOwner } from "./attachment.ts";
+import { MAX_GATEWAYS } from "../wire/limits.ts";
 import { InputLog } from "./input-log.ts";
 import { type RoadMemory, Roads, WEBSOCKET_HEAD_START_MS } from "./roads.ts";
 import { TicketInHand } from "./ticket.ts";
@@ -214,7 +215,10 @@ export class Viewer implements AttachmentOwner {
 
   private gatewaysTold(attachment: Attachment, gateways: Gateway[]): void {
     // One that is known stays the same, so that it is not dialled twice.
-    this.others = gateways.map((told) => this.others.find((known) => isSameGateway(known, told)) ?? told);
+    const told = gateways.map((told) => this.others.find((known) => isSameGateway(known, told)) ?? told);
+    // One that lacks the session says where it was; it may come to any that is known, that one not least.
+    const kept = attachment === this.active ? [] : this.others.filter((known) => !told.includes(known));
+    this.others = [...told, ...kept].slice(0, MAX_GATEWAYS);
     const lacksIt = attachment.attachedAs === null && !this.isWorking;
     if (lacksIt) this.dialElsewhere(this.now(), 1);
   }
