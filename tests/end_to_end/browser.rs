@@ -3,7 +3,7 @@
 use crate::chevet::Folder;
 use crate::drawing::{Picture, picture_of};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -51,10 +51,16 @@ impl Browser {
         command.args(scenario.iter().map(|argument| argument.replace("{folder}", &place)));
         command.env("CHEVET_WIDTH", "1024").env("CHEVET_HEIGHT", "700").envs(environment.iter().copied());
         // The browser's profile goes away with the folder, even if the browser is killed.
-        command.env("TMPDIR", &place).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.env("TMPDIR", &place).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let steps = BufReader::new(child.stdout.take().unwrap()).lines();
         Browser { child, steps, heard: Vec::new(), _folder: folder }
+    }
+
+    /// Says that it is time for what the scenario waits for.
+    pub fn tell(&mut self) {
+        let said = self.child.stdin.as_mut().unwrap().write_all(b"now\n");
+        said.expect("the driver listens");
     }
 
     /// Waits for a step; fails with all that was said if it never comes.

@@ -95,6 +95,7 @@ fn watch_film(browser: &str, policy: &str, environment: &[(&str, &str)]) -> (Val
     let wrong = (0..screen.pixels.len()).filter(beside).find(|&at| canvas.pixels[at] != screen.pixels[at]);
     assert_eq!(wrong, None, "what stands beside the film is exact while it plays");
     film.rest();
+    browser.tell();
     expect_exact_after(&mut browser, &server);
     (playing, quality)
 }

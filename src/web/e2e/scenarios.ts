@@ -227,7 +227,7 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     await writePixels(run, path);
   },
 
-  /** film SECONDS FILE FILE: what is shown after that long, and again once it has been exact and at rest for a while. */
+  /** film SECONDS FILE FILE: what is shown after that long, and once the film is said to rest, what is when all has been exact for a while. */
   async film(run) {
     const seconds = Number(argument(run, 0, "how many seconds"));
     const [playing, resting] = [argument(run, 1, "where to write the first pixels"), argument(run, 2, "and the last")];
@@ -237,6 +237,8 @@ export const scenarios: Record<string, (run: Run) => Promise<void>> = {
     const [mark, decodesH264] = [await run.page.evaluate(POLICY_MARK), await run.page.evaluate(DECODES_H264)];
     run.say({ step: "playing", ...(await stateOf(run.page)), mark, decodesH264 });
     await writePixels(run, playing);
+    // Whoever plays the film says when its last picture is there.
+    await new Promise((resolve) => process.stdin.once("data", resolve));
     let last = await untilExact(run);
     for (let quietSince = Date.now(); Date.now() - quietSince < QUIET_MS; await sleep(LOOK_EVERY_MS)) {
       const state = await untilExact(run);
