@@ -199,6 +199,10 @@ impl Hands {
 
     /// Hears what the server tells unasked.
     fn listen(&mut self) -> Result<(), X11Error> {
+        // What came while keys were pressed has been heard by the keyboard alone.
+        for event in std::mem::take(&mut self.keyboard.passed_over) {
+            self.clipboard.note(&self.connection, &event)?;
+        }
         while let Some(event) = self.connection.poll_for_event()? {
             self.keyboard.note(&self.connection, &event)?;
             self.clipboard.note(&self.connection, &event)?;

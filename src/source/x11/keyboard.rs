@@ -56,6 +56,8 @@ pub(super) struct Keyboard {
     map: KeyMap,
     /// Somebody, perhaps we, changed the server's map since it was read.
     is_stale: bool,
+    /// Events that came while the map was looked at, and are others' to hear.
+    pub(super) passed_over: Vec<Event>,
     held: Vec<HeldKey>,
     spares: Spares,
     /// The source is being dropped: nothing is worth a long wait any more.
@@ -93,6 +95,7 @@ impl Keyboard {
         Ok(Keyboard {
             map: read_map(connection)?,
             is_stale: false,
+            passed_over: Vec::new(),
             held: Vec::new(),
             spares: Spares::default(),
             stopping,
@@ -319,6 +322,7 @@ impl Keyboard {
     fn refresh(&mut self, connection: &XConnection) -> Result<(), X11Error> {
         while let Some(event) = connection.poll_for_event()? {
             self.note(connection, &event)?;
+            self.passed_over.push(event);
         }
         if std::mem::take(&mut self.is_stale) {
             self.map = read_map(connection)?;

@@ -122,6 +122,11 @@ fn watch(shared: &Shared, outbox: &mut Outbox, was_live: &mut bool) -> Result<()
             news.size = true;
         } else if idle {
             connection.flush()?;
+            // What came while an answer was waited for is in the connection's queue, and its socket wakes nobody for it.
+            if let Some(event) = connection.poll_for_event()? {
+                news.note(&event, display.root);
+                continue;
+            }
             let handover = outbox.flush().then_some(HANDOVER);
             let timeout = handover.into_iter().chain(display.pointer_due_in()).min();
             shared.bell.wait(Some(connection.stream()), timeout).map_err(X11Error::Wait)?;
