@@ -40,7 +40,14 @@ x11rb::atom_manager! {
         UTF8_STRING,
         PLAIN: b"text/plain;charset=utf-8",
         PNG: b"image/png",
-        CHEVET_CLIP,
+        CHEVET_CLIP_0,
+        CHEVET_CLIP_1,
+        CHEVET_CLIP_2,
+        CHEVET_CLIP_3,
+        CHEVET_CLIP_4,
+        CHEVET_CLIP_5,
+        CHEVET_CLIP_6,
+        CHEVET_CLIP_7,
     }
 }
 
@@ -48,6 +55,32 @@ impl Atoms {
     /// How many bytes what is asked for in this form may have.
     fn most(&self, target: Atom) -> usize {
         if target == self.PNG { MAX_CLIP_PICTURE } else { MAX_CLIP_TEXT }
+    }
+
+    /// Where answers are put.
+    fn places(&self) -> [Atom; 8] {
+        let low = [self.CHEVET_CLIP_0, self.CHEVET_CLIP_1, self.CHEVET_CLIP_2, self.CHEVET_CLIP_3];
+        let high = [self.CHEVET_CLIP_4, self.CHEVET_CLIP_5, self.CHEVET_CLIP_6, self.CHEVET_CLIP_7];
+        std::array::from_fn(|at| if at < 4 { low[at] } else { high[at - 4] })
+    }
+}
+
+/// The properties of the window that answers are put into, each in its turn. One who is not listened to any more may still write
+/// to the one that it was asked to use, part after part: that one is left alone.
+#[derive(Default)]
+struct Places {
+    last: usize,
+    left: [bool; 8],
+}
+
+impl Places {
+    fn next(&mut self) -> usize {
+        if self.left.iter().all(|left| *left) {
+            self.left = [false; 8];
+        }
+        let turns = (1..=self.left.len()).map(|step| (self.last + step) % self.left.len());
+        self.last = turns.into_iter().find(|&place| !self.left[place]).unwrap_or(0);
+        self.last
     }
 }
 
@@ -80,6 +113,8 @@ impl Clips {
 /// What another client is asked for: the forms that it has, a text, or a picture.
 struct Fetch {
     target: Atom,
+    /// Of the places, the one that its answer is put into.
+    place: usize,
     at: Timestamp,
     /// Its parts so far, if it comes in parts.
     parts: Option<Vec<u8>>,
@@ -102,6 +137,7 @@ pub(super) struct Clipboard {
     /// What this client offers, and since when by the server's clock.
     owned: Option<(Clip, Timestamp)>,
     fetch: Option<Fetch>,
+    places: Places,
     takers: Vec<Taker>,
     found: Option<Clip>,
 }
@@ -120,8 +156,9 @@ impl Clipboard {
             | SelectionEventMask::SELECTION_WINDOW_DESTROY
             | SelectionEventMask::SELECTION_CLIENT_CLOSE;
         connection.xfixes_select_selection_input(window, atoms.CLIPBOARD, told)?;
+        let (fetch, places) = (None, Places::default());
         let mut clipboard =
-            Clipboard { window, atoms, owned: None, fetch: None, takers: Vec::new(), found: None };
+            Clipboard { window, atoms, owned: None, fetch, places, takers: Vec::new(), found: None };
         if connection.get_selection_owner(clipboard.atoms.CLIPBOARD)?.reply()?.owner != x11rb::NONE {
             clipboard.ask(connection, clipboard.atoms.TARGETS, x11rb::CURRENT_TIME)?;
         }
@@ -135,7 +172,7 @@ impl Clipboard {
 
     /// The clipboard holds this from now on.
     pub fn own(&mut self, connection: &XConnection, clip: Clip) -> Result<(), X11Error> {
-        self.fetch = None;
+        self.leave();
         self.owned = Some((clip, x11rb::CURRENT_TIME));
         connection.set_selection_owner(self.window, self.atoms.CLIPBOARD, x11rb::CURRENT_TIME)?;
         connection.flush()?;
@@ -144,7 +181,8 @@ impl Clipboard {
 
     /// The clipboard holds nothing from now on, whoever owned it.
     pub fn empty(&mut self, connection: &XConnection) -> Result<(), X11Error> {
-        (self.owned, self.fetch, self.found) = (None, None, None);
+        self.leave();
+        (self.owned, self.found) = (None, None);
         self.takers.clear();
         // Only who owns it can give it up.
         for owner in [self.window, x11rb::NONE] {
@@ -163,7 +201,8 @@ impl Clipboard {
                 }
             }
             Event::XfixesSelectionNotify(event) => {
-                (self.owned, self.fetch) = (None, None);
+                self.leave();
+                self.owned = None;
                 if event.owner != x11rb::NONE {
                     self.ask(connection, self.atoms.TARGETS, event.selection_timestamp)?;
                 }
@@ -182,20 +221,23 @@ impl Clipboard {
     }
 
     fn ask(&mut self, connection: &XConnection, target: Atom, at: Timestamp) -> Result<(), X11Error> {
-        let (selection, property) = (self.atoms.CLIPBOARD, self.atoms.CHEVET_CLIP);
+        let (selection, place) = (self.atoms.CLIPBOARD, self.places.next());
+        let property = self.atoms.places()[place];
         connection.convert_selection(self.window, selection, target, property, at)?;
         connection.flush()?;
-        self.fetch = Some(Fetch { target, at, parts: None, heard: Instant::now() });
+        self.fetch = Some(Fetch { target, place, at, parts: None, heard: Instant::now() });
         Ok(())
     }
 
     /// The owner has answered.
     fn answered(&mut self, connection: &XConnection, event: &SelectionNotifyEvent) -> Result<(), X11Error> {
-        let Some(fetch) =
-            self.fetch.as_mut().filter(|fetch| fetch.target == event.target || event.property == 0)
-        else {
-            return Ok(());
+        let places = self.atoms.places();
+        // An earlier owner may answer late.
+        let is_it = |fetch: &&mut Fetch| match event.property {
+            x11rb::NONE => true,
+            property => fetch.target == event.target && places[fetch.place] == property,
         };
+        let Some(fetch) = self.fetch.as_mut().filter(is_it) else { return Ok(()) };
         let (target, at) = (fetch.target, fetch.at);
         if event.property == x11rb::NONE {
             self.fetch = None;
@@ -248,18 +290,17 @@ impl Clipboard {
 
     /// A part of what comes in parts; an empty one is its end.
     fn part_came(&mut self, connection: &XConnection, event: &PropertyNotifyEvent) -> Result<(), X11Error> {
-        if event.state != Property::NEW_VALUE || event.atom != self.atoms.CHEVET_CLIP {
+        let most = self.fetch.as_ref().map_or(0, |fetch| self.atoms.most(fetch.target));
+        let Some(Fetch { parts: Some(parts), heard, place, .. }) = &mut self.fetch else { return Ok(()) };
+        if event.state != Property::NEW_VALUE || event.atom != self.atoms.places()[*place] {
             return Ok(());
         }
-        let most = self.fetch.as_ref().map_or(0, |fetch| self.atoms.most(fetch.target));
-        let Some(Fetch { parts: Some(parts), heard, .. }) = &mut self.fetch else { return Ok(()) };
         let longs = (most / 4 + 1) as u32;
         let part =
             connection.get_property(true, self.window, event.atom, AtomEnum::ANY, 0, longs)?.reply()?;
         let waited = heard.elapsed();
         *heard = Instant::now();
         if part.bytes_after > 0 || parts.len() + part.value.len() > most || waited > PATIENCE {
-            connection.delete_property(self.window, event.atom)?;
             self.give_up("it is too long, or comes too slowly");
         } else if part.value.is_empty() {
             let whole = std::mem::take(parts);
@@ -272,7 +313,14 @@ impl Clipboard {
 
     fn give_up(&mut self, why: &str) {
         tracing::debug!(why, "what a program has copied is not sent on");
-        self.fetch = None;
+        self.leave();
+    }
+
+    /// What is not answered to its end is not listened to any more.
+    fn leave(&mut self) {
+        if let Some(fetch) = self.fetch.take() {
+            self.places.left[fetch.place] = true;
+        }
     }
 
     fn find(&mut self, bytes: Vec<u8>) {
