@@ -18,7 +18,7 @@ mod payload;
 pub mod video;
 
 pub use classify::is_natural;
-pub use context::{Beginning, ContextModel, MOST_LIVE_PIXELS, Reach};
+pub use context::{Beginning, ContextModel, MOST_LIVE_PIXELS, MOST_PIXELS, Reach};
 pub use decoder::Decoder;
 pub use encoder::{EncodeStats, Encoder};
 pub use packed::Packed;

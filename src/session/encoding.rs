@@ -41,7 +41,8 @@ impl Encoding {
         }
         let generation = scene.generation();
         let known = self.recent.iter().find(|p| {
-            p.generation == generation && p.tiles == *tiles && p.parts == *parts && p.reach == reach
+            let same_reach = parts.is_empty() || p.reach == reach;
+            p.generation == generation && p.tiles == *tiles && p.parts == *parts && same_reach
         });
         if let Some(known) = known {
             return known.bytes.clone();

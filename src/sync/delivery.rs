@@ -16,7 +16,7 @@ use super::budget::{Budget, Sent};
 use super::motion::MOST_REGIONS;
 use super::tile_bytes::TileBytes;
 use super::{CacheMirror, Change, Micros, Scene, Teaching, root};
-use crate::codec::{MOST_LIVE_PIXELS, Reach};
+use crate::codec::{MOST_LIVE_PIXELS, MOST_PIXELS, Reach};
 use crate::screen::{Framebuffer, Grid, HashKey, Move, Rect, TILE, TileHash, TileId, TileSet, hash_tile};
 use crate::wire::limits::{MAX_COPIED_SCREENS, MAX_COPIES, MAX_UPDATE_TILES, MAX_WAITING};
 use crate::wire::{CachedTile, CopyRect, KnownScreen, TilePart, UpdateHeader, WireError};
@@ -329,7 +329,9 @@ impl Delivery {
             }
         }
         let area: u64 = header.parts.iter().map(|part| part.within.area()).sum();
-        level(&mut header.parts, self.grid, MOST_LIVE_PIXELS.saturating_sub(area));
+        // Of more pixels zstd would take more bytes than a level row saves.
+        let most = if self.takes_short { MOST_LIVE_PIXELS } else { MOST_PIXELS };
+        level(&mut header.parts, self.grid, most.saturating_sub(area));
         self.built_upon = self.built_upon.max(header.after);
         self.tile_bytes.expect(scene, &header.tiles);
         self.note_as_had(scene, &chosen, header.keep, now);

@@ -15,7 +15,7 @@ use crate::screen::{Framebuffer, Rect};
 pub use self::model::ContextModel;
 
 /// More pixels than this in one payload are better left to zstd, which takes less time for each.
-const MOST_PIXELS: u64 = 8_192;
+pub const MOST_PIXELS: u64 = 8_192;
 /// The same where a payload goes on from what others taught, which saves more.
 pub const MOST_LIVE_PIXELS: u64 = 12_288;
 

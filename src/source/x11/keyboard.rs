@@ -56,7 +56,7 @@ pub(super) struct Keyboard {
     map: KeyMap,
     /// Somebody, perhaps we, changed the server's map since it was read.
     is_stale: bool,
-    /// Events that came while the map was looked at, and are others' to hear.
+    /// What came for the clipboard while the map was looked at.
     pub(super) passed_over: Vec<Event>,
     held: Vec<HeldKey>,
     spares: Spares,
@@ -322,7 +322,15 @@ impl Keyboard {
     fn refresh(&mut self, connection: &XConnection) -> Result<(), X11Error> {
         while let Some(event) = connection.poll_for_event()? {
             self.note(connection, &event)?;
-            self.passed_over.push(event);
+            if matches!(
+                event,
+                Event::XfixesSelectionNotify(_)
+                    | Event::SelectionNotify(_)
+                    | Event::SelectionRequest(_)
+                    | Event::PropertyNotify(_)
+            ) {
+                self.passed_over.push(event);
+            }
         }
         if std::mem::take(&mut self.is_stale) {
             self.map = read_map(connection)?;
