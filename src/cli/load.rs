@@ -80,7 +80,7 @@ pub struct Load {
     /// Write a page with figures and plots to this file
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     html: Option<PathBuf>,
-    /// Fail if this holds: METRIC>VALUE or METRIC>=VALUE with p50, p90, p99, p99.9, max (us, ms, s), errors or
+    /// Fail if this holds: METRIC>VALUE or METRIC>=VALUE with p50, p90, p95, p99, p99.9, max (us, ms, s), errors or
     /// failed-attaches. May be given several times
     #[arg(long, value_name = "CONDITION", help_heading = "Report")]
     fail_if: Vec<Threshold>,

@@ -18,8 +18,8 @@ pub struct Outcome {
 }
 
 /// Parts of all latencies that are told, with their names.
-pub(super) const QUANTILES: [(&str, f64); 5] =
-    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
+pub(super) const QUANTILES: [(&str, f64); 6] =
+    [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
 
 impl Outcome {
     pub fn errors(&self) -> u64 {

@@ -12,9 +12,10 @@ enum Metric {
     FailedAttaches,
 }
 
-const METRICS: [(&str, Metric); 7] = [
+const METRICS: [(&str, Metric); 8] = [
     ("p50", Metric::Quantile(0.5)),
     ("p90", Metric::Quantile(0.9)),
+    ("p95", Metric::Quantile(0.95)),
     ("p99", Metric::Quantile(0.99)),
     ("p99.9", Metric::Quantile(0.999)),
     ("max", Metric::Quantile(1.0)),
@@ -37,7 +38,7 @@ pub struct Threshold {
 pub enum ThresholdError {
     #[error("{0:?} has no comparison: write METRIC>VALUE or METRIC>=VALUE, such as p99>50ms or errors>0")]
     NoComparison(String),
-    #[error("{0:?} is not a metric: there are p50, p90, p99, p99.9, max, errors and failed-attaches")]
+    #[error("{0:?} is not a metric: there are p50, p90, p95, p99, p99.9, max, errors and failed-attaches")]
     NoMetric(String),
     #[error("{0:?} is not a time: write a number and its unit, us, ms or s, such as 50ms")]
     NoTime(String),
