@@ -8,6 +8,7 @@ mod config;
 mod guard;
 mod health;
 mod hello;
+mod joined;
 mod tcp;
 mod tunnels;
 mod udp;

@@ -1,11 +1,13 @@
 //! The gateways that have dialled in, and which of them a client goes to.
 
 use super::admissions::Admissions;
+use super::joined::Joined;
 use super::udp::Fronts;
 use super::{Config, EdgeError};
 use crate::link::{self, Identity, Tag, TlsError, tunnel_transport};
 use crate::wire::{CONNECTION_ID, TAG_KEY, TUNNEL_ALPN, TunnelMessage, household, read_head};
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -204,15 +206,26 @@ async fn hear(
     }
 }
 
-/// Brings what the gateway sends to clients.
+/// Brings what the gateway sends to clients: what has come already goes together.
 async fn relay(tunnel: &Tunnel, fronts: &Fronts) -> String {
+    let mut joined = Joined::default();
+    let send = |client, packets: &[u8], length| fronts.send(client, packets, length);
     loop {
-        let datagram = match tunnel.connection.read_datagram().await {
+        let datagram = match tunnel.connection.read_datagram().now_or_never() {
+            Some(datagram) => datagram,
+            None => {
+                joined.flush(send);
+                tunnel.connection.read_datagram().await
+            }
+        };
+        let datagram = match datagram {
             Ok(datagram) => datagram,
             Err(error) => return error.to_string(),
         };
         match read_head(&datagram) {
-            Ok((client, head)) => fronts.send(client, &datagram[head..]),
+            Ok((client, head)) => {
+                joined.add(client, &datagram[head..], fronts.most_at_once(client), send);
+            }
             Err(error) => return error.to_string(),
         }
     }

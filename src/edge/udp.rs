@@ -46,14 +46,23 @@ impl Fronts {
         self.sockets.iter().map(|(_, socket)| socket.clone()).collect()
     }
 
-    /// A packet that the network does not take at once is lost, as it might be later on the way.
-    pub(super) fn send(&self, client: SocketAddr, packet: &[u8]) {
-        let Some((_, socket)) = self.sockets.iter().find(|(is_ipv4, _)| *is_ipv4 == client.is_ipv4()) else {
-            return;
-        };
+    /// How many packets to a client the kernel takes at once.
+    pub(super) fn most_at_once(&self, client: SocketAddr) -> usize {
+        self.towards(client).map_or(1, |socket| socket.max_transmit_segments())
+    }
+
+    /// Packets of `length` bytes, of which the last may have fewer. What the network does not take at once is lost, as it
+    /// might be later on the way.
+    pub(super) fn send(&self, client: SocketAddr, packets: &[u8], length: usize) {
+        let Some(socket) = self.towards(client) else { return };
+        let segment_size = (packets.len() > length).then_some(length);
         let transmit =
-            Transmit { destination: client, ecn: None, contents: packet, segment_size: None, src_ip: None };
+            Transmit { destination: client, ecn: None, contents: packets, segment_size, src_ip: None };
         let _ = socket.try_send(&transmit);
+    }
+
+    fn towards(&self, client: SocketAddr) -> Option<&Socket> {
+        self.sockets.iter().find(|(is_ipv4, _)| *is_ipv4 == client.is_ipv4()).map(|(_, socket)| socket)
     }
 }
 
