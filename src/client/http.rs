@@ -79,7 +79,7 @@ impl Site {
         let request = request.body(Full::new(bytes))?;
         let stream = connect_tcp(&self.host, self.port, self.proxy.as_deref()).await?;
         if !self.tls {
-            return exchange(stream, request).await;
+            return exchange(stream, request).await.map_err(in_clear);
         }
         let mut config = tcp_client_config(&self.pins)?;
         if let Some(shows) = shows {
@@ -95,6 +95,16 @@ async fn within<T>(patience: Duration, asked: impl Future<Output = Result<T, Fau
     match tokio::time::timeout(patience, asked).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", patience.as_secs())),
+    }
+}
+
+/// What answers a plain question in no HTTP mostly speaks TLS.
+fn in_clear(fault: Fault) -> Fault {
+    match fault.downcast_ref::<hyper::Error>() {
+        Some(error) if error.is_parse() => {
+            "what answers does not speak plain HTTP; if it speaks TLS, give the fingerprint of its certificate (`pin`)".into()
+        }
+        _ => fault,
     }
 }
 

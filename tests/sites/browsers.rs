@@ -221,3 +221,56 @@ fn in_chromium_without_webtransport_another_sites_session_is_shown_by_the_neares
         browser.step("picture");
     }
 }
+
+#[test]
+fn in_chromium_another_sites_application_is_begun_for_its_visitor_goes_on_after_a_reload_and_ends_at_sign_out()
+ {
+    let folder = std::env::temp_dir().join(format!("chevet-sites-application-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    // The application's user writes there what comes.
+    std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let typed = folder.join("typed");
+    let script = format!("stty -icanon -echo; exec tee -a {}", typed.display());
+    let both = format!("{COPIED}\n{ACCEPTED}");
+    let south = format!(
+        "{TAKES_HOSTS}[[application]]\nname = \"record\"\ntitle = {{ fr = \"Dossier\", en = \"Record\" }}\n\
+         hosts = [\"app-*\"]\ngroups = [\"nurses\"]\nwidth = 640\nheight = 480\nend_at_sign_out = true\n\
+         command = [\"xterm\", \"-geometry\", \"100x30+0+0\", \"-e\", \"sh\", \"-c\", {script:?}]\n"
+    );
+    let plan = Plan {
+        south: &south,
+        of_south: &both,
+        of_north: &both,
+        believe_minutes: 60,
+        south_too: Some(&south),
+        ..Plan::default()
+    };
+    let mut stage = Stage::set("page-application", plan);
+    stage.offer("anne@north", "record");
+    stage.north.user(&["add", "anne", "--title", "Anne Roy", "--group", "nurses"]);
+    settle("the host has come to both gateways", || {
+        let log = stage.host_log();
+        (log.matches("connected to the gateway").count() < 2).then_some(log)
+    });
+    let pictures = std::env::var("CHEVET_PICTURES").unwrap_or_else(|_| folder.to_str().unwrap().to_owned());
+    let scenario = ["roam", "anne", PASSWORD, "record@south", "by keyboard", "-", &pictures];
+    let mut browser = Chromium::start(&stage.north.page(), &scenario, &folder, &[("CHEVET_LANGUAGE", "fr")]);
+    let listed = browser.step("listed");
+    assert_eq!(listed["list"], json!(["Vos sessions", "Au site south", "Dossier"]));
+    let shown = browser.step("shown");
+    assert_eq!((&shown["stayed"], &shown["site"]), (&json!(true), &json!("south")));
+    browser.step("reloaded");
+    settle("what was typed arrives", || {
+        let there = std::fs::read_to_string(&typed).unwrap_or_default();
+        (there != "by keyboard").then_some(there)
+    });
+    assert_eq!(stage.host_log().matches("a session is started").count(), 1, "{}", stage.host_log());
+    browser.tell();
+    browser.step("pixels");
+    browser.step("out");
+    settle("the application ends with its visitor's sign-in", || {
+        let log = stage.host_log();
+        (!log.contains("a session ends")).then_some(log)
+    });
+    let _ = std::fs::remove_dir_all(&folder);
+}

@@ -133,6 +133,40 @@ impl Stage {
         self.host = Some(command.spawn().unwrap());
     }
 
+    /// A host of the second site that starts an application for this visitor, as somebody of the system.
+    pub fn offer(&mut self, visitor: &str, application: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        // Sessions' users pass through.
+        std::fs::set_permissions(&self.folder, PermissionsExt::from_mode(0o755)).unwrap();
+        let own = || printed(Command::new("id").arg("-un"));
+        // Of root there are no sessions.
+        let account = if rustix::process::geteuid().is_root() { "nobody".to_owned() } else { own() };
+        let ports = [Some(self.south.port), self.south_too.as_ref().map(|place| place.port)];
+        let gateways: Vec<String> = ports.iter().flatten().map(|port| format!("127.0.0.1:{port}")).collect();
+        let places = [Some(&self.south), self.south_too.as_ref()];
+        let pins: Vec<String> = places.iter().flatten().map(|place| fingerprint_text(&place.pin())).collect();
+        let config = self.folder.join("app-1.toml");
+        let text = format!(
+            "gateway = {gateways:?}\npin = {pins:?}\nname = \"app-1\"\noffers = [{application:?}]\nstate_directory = {:?}\n\
+             runtime_directory = {:?}\n[users]\n{visitor:?} = {account:?}\n",
+            self.folder.join("app-1.state"),
+            self.folder.join("app-1.run")
+        );
+        std::fs::write(&config, text).unwrap();
+        let chevet = || Command::new(env!("CARGO_BIN_EXE_chevet"));
+        let key = printed(chevet().args(["host", "key", "--config"]).arg(&config));
+        printed(self.south.chevet(&["hosts"]).args(["add", "app-1", &key]));
+        let log = File::create(self.folder.join("host.log")).unwrap();
+        let mut command = chevet();
+        command.args(["host", "--config"]).arg(&config).env("NO_COLOR", "1").env_remove("CHEVET_LOG");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.host = Some(command.spawn().unwrap());
+    }
+
+    pub fn host_log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("host.log")).unwrap_or_default()
+    }
+
     /// Kills the gateway of the second site that listens on this port.
     pub fn kill_at(&mut self, port: u16) {
         let mut places = [Some(&mut self.south), self.south_too.as_mut()].into_iter().flatten();
@@ -153,6 +187,7 @@ impl Drop for Stage {
         if std::thread::panicking() {
             eprintln!("--- north\n{}\n--- south\n{}", self.north.log(), self.south.log());
             self.south_too.iter().for_each(|place| eprintln!("--- south, too\n{}", place.log()));
+            eprintln!("--- host\n{}", self.host_log());
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
@@ -186,9 +221,7 @@ impl Place {
     }
 
     fn key(&self) -> String {
-        let printed = self.chevet(&["site", "key"]).output().unwrap();
-        assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
-        String::from_utf8(printed.stdout).unwrap().trim().to_owned()
+        printed(&mut self.chevet(&["site", "key"]))
     }
 
     pub fn start(&mut self) {
@@ -320,6 +353,13 @@ impl Place {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
+}
+
+/// What a program prints, which must not fail.
+fn printed(command: &mut Command) -> String {
+    let done = command.env("NO_COLOR", "1").env_remove("CHEVET_LOG").output().unwrap();
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap().trim().to_owned()
 }
 
 /// A port from which this one is so much further away, in both directions, for as long as the test lasts.
