@@ -1,6 +1,7 @@
 //! What an edge costs: the same gateway straight and through an edge on the loopback, by turns, each a process of its own: from
-//! an event to its update with two viewers, and with more than the machine can serve; and through an edge that strangers at another
-//! address flood with first packets of QUIC and with TCP connections.
+//! an event to its update with few viewers and with many; and through an edge that strangers at another address flood with first
+//! packets of QUIC and with TCP connections. Then ever more viewers of one session, which is encoded once for all, until the
+//! machine is full: how much of what they are brought straight comes through an edge, too.
 //!
 //! `cargo bench --bench edge`
 
@@ -17,13 +18,17 @@ const ROUNDS: usize = 3;
 const SECONDS: u32 = 4;
 /// Stacks of slices, 15 a second: the most that a viewer is brought.
 const PROFILE: &str = "imaging";
+const SESSIONS: usize = 8;
 const TICKET: &str = "the ticket of this bench";
 
 fn main() {
     if std::env::args().any(|word| word == "--test") {
         return;
     }
-    measure(&Stage::set());
+    latencies(&Stage::set(""));
+    println!();
+    // All viewers are at one address, which may have and begin less than this otherwise.
+    at_the_limit(&Stage::set("[limits]\nconnections_of_address = 512\nbegun_a_second = 512\n"));
 }
 
 struct Program(Child);
@@ -61,8 +66,10 @@ struct Stage {
 }
 
 impl Stage {
-    fn set() -> Stage {
-        let folder = std::env::temp_dir().join(format!("chevet-bench-edge-{}", std::process::id()));
+    /// `limits` is the edge's section of that name.
+    fn set(limits: &str) -> Stage {
+        let folder =
+            std::env::temp_dir().join(format!("chevet-bench-edge-{}-{}", std::process::id(), limits.len()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let free = || {
             std::net::UdpSocket::bind("127.0.0.1:0")
@@ -79,7 +86,7 @@ impl Stage {
         std::fs::write(&gateway, &base).expect("a file");
         let ours = said(&["gateway", "--config", text(&gateway), "--identity"]);
         let outer = format!(
-            "listen = [\"127.0.0.1:{outside}\"]\ninside = \"127.0.0.1:{between}\"\nstate_directory = {:?}\ngateways = [{ours:?}]\n",
+            "listen = [\"127.0.0.1:{outside}\"]\ninside = \"127.0.0.1:{between}\"\nstate_directory = {:?}\ngateways = [{ours:?}]\n{limits}",
             folder.join("edge")
         );
         std::fs::write(&edge, outer).expect("a file");
@@ -92,10 +99,20 @@ impl Stage {
         while ask(inside).is_none() {
             std::thread::sleep(Duration::from_millis(50));
         }
-        let offered = ["load", "--serve", "--sessions", "8", "--profile", PROFILE, "--gateway", &gateway];
+        let sessions = SESSIONS.to_string();
+        let offered =
+            ["load", "--serve", "--sessions", &sessions, "--profile", PROFILE, "--gateway", &gateway];
         let offering = chevet(&offered).env("CHEVET_HOST_SECRET", TICKET).stdout(Stdio::null()).spawn();
         programs.push(Program(offering.expect("chevet")));
-        Stage { folder, inside, outside, programs }
+        let stage = Stage { folder, inside, outside, programs };
+        let end = std::time::Instant::now() + Duration::from_secs(60);
+        // Whoever was let in over TCP may come by QUIC. Until all sessions are offered, somebody is refused.
+        while stage.load(true, "websocket", (SESSIONS, 8), 1).is_none()
+            || stage.load(true, "quic", (SESSIONS, 8), 1).is_none()
+        {
+            assert!(std::time::Instant::now() < end, "the sessions do not come");
+        }
+        stage
     }
 
     /// The sessions' address, straight or through the edge.
@@ -143,11 +160,17 @@ struct Run {
 }
 
 impl Stage {
-    fn load(&self, through: bool, road: &str, viewers: usize, seconds: u32) -> Option<Run> {
+    fn load(
+        &self,
+        through: bool,
+        road: &str,
+        (sessions, viewers): (usize, usize),
+        seconds: u32,
+    ) -> Option<Run> {
         let report = self.folder.join("report.json");
         let _ = std::fs::remove_file(&report);
         let address = self.address(through)?;
-        let (viewers, time) = (viewers.to_string(), format!("{seconds}s"));
+        let (sessions, viewers, time) = (sessions.to_string(), viewers.to_string(), format!("{seconds}s"));
         let before = [0, 1].map(|at: usize| processor_s(self.programs[at].0.id()));
         let began = std::time::Instant::now();
         let words = [
@@ -155,7 +178,7 @@ impl Stage {
             "--profile",
             PROFILE,
             "--sessions",
-            "8",
+            &sessions,
             "--viewers",
             &viewers,
             "--road",
@@ -179,7 +202,7 @@ impl Stage {
             return None;
         };
         let latency =
-            ["p50", "p90", "p99"].map(|name| figures["latency_us"][name].as_f64().unwrap_or(f64::NAN) / 1e3);
+            ["p50", "p95", "p99"].map(|name| figures["latency_us"][name].as_f64().unwrap_or(f64::NAN) / 1e3);
         let megabytes_a_second = figures["bytes"].as_f64()? / figures["seconds"].as_f64()? / 1e6;
         let [edge_cores, gateway_cores] = [0, 1].map(|at| (after[at] - before[at]) / took);
         Some(Run { latency, megabytes_a_second, edge_cores, gateway_cores })
@@ -237,40 +260,64 @@ impl Flood {
     }
 }
 
-fn measure(stage: &Stage) {
-    let end = std::time::Instant::now() + Duration::from_secs(60);
-    // Whoever was let in over TCP may come by QUIC. Until all sessions are offered, somebody is refused.
-    while stage.load(true, "websocket", 8, 1).is_none() || stage.load(true, "quic", 8, 1).is_none() {
-        assert!(std::time::Instant::now() < end, "the sessions do not come");
-    }
-    println!("| road | viewers | way | p50, ms | p90 | p99 | MB/s | edge, cores | gateway, cores |");
+fn middle(of: impl Iterator<Item = f64>) -> f64 {
+    let mut all: Vec<f64> = of.collect();
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn latencies(stage: &Stage) {
+    println!("| road | viewers | way | p50, ms | p95 | p99 | MB/s | edge, cores | gateway, cores |");
     println!("|---|---|---|---|---|---|---|---|---|");
     for road in ["quic", "websocket"] {
-        for viewers in [2, 32] {
+        for viewers in [2, 8, 32] {
             let mut runs: [Vec<Run>; 3] = Default::default();
             for _ in 0..ROUNDS {
-                runs[0].extend(stage.load(false, road, viewers, SECONDS));
-                runs[1].extend(stage.load(true, road, viewers, SECONDS));
+                runs[0].extend(stage.load(false, road, (SESSIONS, viewers), SECONDS));
+                runs[1].extend(stage.load(true, road, (SESSIONS, viewers), SECONDS));
                 let flood = Flood::start(stage.outside);
-                runs[2].extend(stage.load(true, road, viewers, SECONDS));
+                runs[2].extend(stage.load(true, road, (SESSIONS, viewers), SECONDS));
                 println!("{}", flood.stop());
             }
             for (way, runs) in ["straight", "edge", "edge, flooded"].into_iter().zip(&runs) {
-                let middle = |of: &dyn Fn(&Run) -> f64| {
-                    let mut all: Vec<f64> = runs.iter().map(of).collect();
-                    all.sort_by(f64::total_cmp);
-                    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
-                };
+                let of = |figure: &dyn Fn(&Run) -> f64| middle(runs.iter().map(figure));
                 println!(
                     "| {road} | {viewers} | {way} | {:.2} | {:.2} | {:.2} | {:.1} | {:.2} | {:.2} |",
-                    middle(&|run| run.latency[0]),
-                    middle(&|run| run.latency[1]),
-                    middle(&|run| run.latency[2]),
-                    middle(&|run| run.megabytes_a_second),
-                    middle(&|run| run.edge_cores),
-                    middle(&|run| run.gateway_cores),
+                    of(&|run| run.latency[0]),
+                    of(&|run| run.latency[1]),
+                    of(&|run| run.latency[2]),
+                    of(&|run| run.megabytes_a_second),
+                    of(&|run| run.edge_cores),
+                    of(&|run| run.gateway_cores),
                 );
             }
+        }
+    }
+}
+
+fn at_the_limit(stage: &Stage) {
+    println!("| road | viewers | straight, MB/s | edge, MB/s | ratio | edge, cores | gateway, cores |");
+    println!("|---|---|---|---|---|---|---|");
+    for road in ["quic", "websocket"] {
+        for viewers in [32, 64, 128, 256] {
+            let mut pairs = Vec::new();
+            for _ in 0..ROUNDS {
+                pairs.extend(stage.load(false, road, (1, viewers), SECONDS).zip(stage.load(
+                    true,
+                    road,
+                    (1, viewers),
+                    SECONDS,
+                )));
+            }
+            let of = |figure: &dyn Fn(&(Run, Run)) -> f64| middle(pairs.iter().map(figure));
+            println!(
+                "| {road} | {viewers} | {:.1} | {:.1} | {:.2} | {:.2} | {:.2} |",
+                of(&|(straight, _)| straight.megabytes_a_second),
+                of(&|(_, through)| through.megabytes_a_second),
+                of(&|(straight, through)| through.megabytes_a_second / straight.megabytes_a_second),
+                of(&|(_, through)| through.edge_cores),
+                of(&|(_, through)| through.gateway_cores),
+            );
         }
     }
 }
