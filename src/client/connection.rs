@@ -13,6 +13,7 @@ use crate::sync::{Applied, Attachment, Exactness, Identity, Micros, News, Viewer
 use crate::wire::{
     self, Attach, ClipText, CloseCode, Control, InputEvent, Motion, Policy, Role, WatcherOrder,
 };
+use futures_util::future::BoxFuture;
 use futures_util::future::select_all;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -82,12 +83,21 @@ pub struct Client {
 
 impl Client {
     /// Connects by whichever road is there first.
-    pub async fn connect(address: Address) -> Result<Client, ClientError> {
-        Client::connect_by(address, Roads::All, (0, 0)).await
+    pub fn connect(address: Address) -> BoxFuture<'static, Result<Client, ClientError>> {
+        Client::connect_by(address, Roads::All, (0, 0))
     }
 
     /// Connects by the given roads; `size` is the screen wanted, in pixels, 0 to leave it.
-    pub async fn connect_by(address: Address, roads: Roads, size: (u32, u32)) -> Result<Client, ClientError> {
+    pub fn connect_by(
+        address: Address,
+        roads: Roads,
+        size: (u32, u32),
+    ) -> BoxFuture<'static, Result<Client, ClientError>> {
+        // Boxed, so that it is compiled here, and not again for each program that awaits it.
+        Box::pin(Client::open(address, roads, size))
+    }
+
+    async fn open(address: Address, roads: Roads, size: (u32, u32)) -> Result<Client, ClientError> {
         let now = clock::now_us();
         let viewer = Viewer::new(HashKey::default(), CACHE_BYTES as usize);
         let quic = roads != Roads::OnlyWebSocket && address.target.udp_port.is_some();

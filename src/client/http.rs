@@ -2,6 +2,7 @@
 
 use crate::link::{Proxy, connect_tcp, tcp_client_config};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
@@ -45,7 +46,19 @@ impl Site {
     ) -> Result<(StatusCode, Value), String> {
         let slow = matches!(path, "/api/tickets" | "/api/credentials");
         let patience = if slow { TICKET_PATIENCE } else { PATIENCE };
-        within(patience, self.try_ask(method, path, bearer, body, None)).await
+        // Boxed, so that it is compiled here, and not again for each program that awaits it.
+        self.ask_within(patience, method, path, bearer, body).await
+    }
+
+    fn ask_within<'a>(
+        &'a self,
+        patience: Duration,
+        method: Method,
+        path: &'a str,
+        bearer: Option<&'a str>,
+        body: Option<&'a Value>,
+    ) -> BoxFuture<'a, Result<(StatusCode, Value), String>> {
+        Box::pin(within(patience, self.try_ask(method, path, bearer, body, None)))
     }
 
     /// The same with a certificate in the handshake, whose key may have to wait for somebody.

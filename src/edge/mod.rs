@@ -17,6 +17,7 @@ pub use config::{Config, ConfigError, DEFAULT_CONFIG, Limits};
 
 use crate::link::{Identity, IdentityError, TlsError, udp_socket};
 use crate::metrics::{Counter, Gauge};
+use futures_util::future::BoxFuture;
 use guard::{Allowance, Guard};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -67,7 +68,12 @@ struct Counters {
 }
 
 impl Edge {
-    pub async fn start(config: &Config) -> Result<Edge, EdgeError> {
+    // Boxed, so that it is compiled here, and not again for each program that awaits it.
+    pub fn start(config: &Config) -> BoxFuture<'_, Result<Edge, EdgeError>> {
+        Box::pin(Edge::open(config))
+    }
+
+    async fn open(config: &Config) -> Result<Edge, EdgeError> {
         let gateways = config.check()?;
         let identity = Identity::kept(&config.key_file()?)?;
         let counters = Arc::new(Counters::default());

@@ -53,6 +53,7 @@ use crate::broker::Applications;
 use crate::link::{Certificate, Gate, IdentityError, TlsError, fingerprint_text};
 use aws_lc_rs::hmac;
 use edges::Edges;
+use futures_util::future::BoxFuture;
 use listen::{Entrance, Place, Sockets, Way};
 use people::People;
 use std::net::SocketAddr;
@@ -150,12 +151,20 @@ impl Shared {
 
 impl Gateway {
     /// Opens the listeners and starts the configured sessions.
-    pub async fn start(config: &Config) -> Result<Gateway, GatewayError> {
-        Gateway::follow(config, None).await
+    pub fn start(config: &Config) -> BoxFuture<'_, Result<Gateway, GatewayError>> {
+        Gateway::follow(config, None)
     }
 
     /// The same in the place of the gateway that served before on this machine, if there is one.
-    pub async fn follow(config: &Config, mut before: Option<Predecessor>) -> Result<Gateway, GatewayError> {
+    // Boxed, as what else programs await of a gateway: it is then compiled here, and not again for each of them.
+    pub fn follow(
+        config: &Config,
+        before: Option<Predecessor>,
+    ) -> BoxFuture<'_, Result<Gateway, GatewayError>> {
+        Box::pin(Gateway::open(config, before))
+    }
+
+    async fn open(config: &Config, mut before: Option<Predecessor>) -> Result<Gateway, GatewayError> {
         config.check()?;
         let certificate = Arc::new(keep::certificate(config)?);
         let (door, key_secret) = Door::new(config)?;
@@ -351,7 +360,11 @@ impl Gateway {
 
     /// Has sessions, viewers and hosts go on at other gateways, if there are some, and waits for that, not for ever. Then
     /// this gateway is to be stopped.
-    pub async fn drain(&self) {
+    pub fn drain(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.leave())
+    }
+
+    async fn leave(&self) {
         if let Some(siblings) = &self.shared.siblings {
             self.edges.iter().for_each(|(edges, _)| edges.leave());
             siblings::drain(&self.shared, siblings).await;
@@ -367,7 +380,11 @@ impl Gateway {
     }
 
     /// Ends all sessions and links; what was said to viewers still goes out.
-    pub async fn stop(mut self) {
+    pub fn stop(self) -> BoxFuture<'static, ()> {
+        Box::pin(self.end())
+    }
+
+    async fn end(mut self) {
         if let Some(recorder) = self.shared.availability.clone() {
             let last = availability::minute(&self.shared, &recorder);
             let _ = tokio::time::timeout(LAST_RECORD, last).await;

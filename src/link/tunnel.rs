@@ -267,12 +267,14 @@ impl AsyncUdpSocket for TunnelSocket {
         let Some(tunnel) = ways.of.get(&client).map(|way| way.tunnel.clone()) else { return Ok(()) };
         drop(ways);
         let size = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
-        for packet in transmit.contents.chunks(size) {
-            let mut datagram = Vec::with_capacity(MAX_HEAD + packet.len());
-            put_head(&mut datagram, client);
-            datagram.extend_from_slice(packet);
+        let packets = transmit.contents.chunks(size);
+        // One piece of memory for all of them.
+        let mut datagrams = BytesMut::with_capacity(transmit.contents.len() + packets.len() * MAX_HEAD);
+        for packet in packets {
+            put_head(&mut datagrams, client);
+            datagrams.extend_from_slice(packet);
             // What is too large is a probe of the path's size; what is lost otherwise is lost as in a network.
-            let _ = tunnel.send_datagram(datagram.into());
+            let _ = tunnel.send_datagram(datagrams.split().freeze());
         }
         Ok(())
     }

@@ -43,6 +43,7 @@ pub use sign_ins::SignIn;
 pub use started::StartedSession;
 pub use users::{Attempt, NewUser, Password, Role, User};
 
+use futures_util::future::BoxFuture;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::MigrateError;
 use sqlx::{AnyConnection, AnyPool, Connection, Executor};
@@ -95,7 +96,12 @@ pub struct Store {
 
 impl Store {
     /// Opens `sqlite:///PATH` (made if it is not there) or `postgres://…`, and brings its schema up to date.
-    pub async fn open(url: &str) -> Result<Store, StoreError> {
+    // Boxed, so that it is compiled here, and not again for each program that awaits it.
+    pub fn open(url: &str) -> BoxFuture<'_, Result<Store, StoreError>> {
+        Box::pin(Store::open_at(url))
+    }
+
+    async fn open_at(url: &str) -> Result<Store, StoreError> {
         sqlx::any::install_default_drivers();
         let sqlite = url.starts_with("sqlite:");
         if !sqlite && !url.starts_with("postgres://") && !url.starts_with("postgresql://") {

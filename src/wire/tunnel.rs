@@ -3,7 +3,7 @@
 
 use super::limits::{MAX_NAME, MAX_TUNNEL_MESSAGE};
 use super::value::{Reader, WireError, put_bytes, put_text, put_varint};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The ALPN of the tunnel.
@@ -114,15 +114,15 @@ impl TunnelMessage {
     }
 }
 
-fn put_address(out: &mut Vec<u8>, address: IpAddr) {
+fn put_address(out: &mut impl BufMut, address: IpAddr) {
     match address.to_canonical() {
         IpAddr::V4(address) => {
-            out.push(4);
-            out.extend_from_slice(&address.octets());
+            out.put_u8(4);
+            out.put_slice(&address.octets());
         }
         IpAddr::V6(address) => {
-            out.push(6);
-            out.extend_from_slice(&address.octets());
+            out.put_u8(6);
+            out.put_slice(&address.octets());
         }
     }
 }
@@ -140,9 +140,9 @@ fn read_address(reader: &mut Reader<'_>) -> Result<IpAddr, WireError> {
 }
 
 /// Appends what stands in front of a client's datagram, and at the beginning of a stream that carries its TCP connection.
-pub fn put_head(out: &mut Vec<u8>, client: SocketAddr) {
+pub fn put_head(out: &mut impl BufMut, client: SocketAddr) {
     put_address(out, client.ip());
-    out.extend_from_slice(&client.port().to_be_bytes());
+    out.put_u16(client.port());
 }
 
 /// The client that a datagram or stream is of, and how many bytes that took.
