@@ -1,12 +1,12 @@
-//! What an edge costs: the same gateway straight and through an edge on the loopback, by turns, each a process of its own: from
+//! What an edge costs: the same gateway straight and through an edge on the loopback, by turns, both with TLS, each a process of its own: from
 //! an event to its update with few viewers and with many; and through an edge that strangers at another address flood with first
 //! packets of QUIC and with TCP connections. Then ever more viewers of one session, which is encoded once for all, until the
 //! machine is full: how much of what they are brought straight comes through an edge, too.
 //!
 //! `cargo bench --bench edge`
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, UdpSocket};
+use chevet::link::{Certificate, fingerprint_text};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl Stage {
         let (inside, outside, between) = (free(), free(), free());
         let (gateway, edge) = (folder.join("gateway.toml"), folder.join("edge.toml"));
         let base = format!(
-            "listen = [\"127.0.0.1:{inside}\"]\nstate_directory = {:?}\n[access]\nticket = {TICKET:?}\nhost_secret = {TICKET:?}\n",
+            "listen = [\"0.0.0.0:{inside}\"]\nstate_directory = {:?}\n[access]\nticket = {TICKET:?}\nhost_secret = {TICKET:?}\n",
             folder.join("gateway")
         );
         std::fs::write(&gateway, &base).expect("a file");
@@ -96,12 +96,12 @@ impl Stage {
         let mut programs =
             vec![start(&["edge", "--config", text(&edge)]), start(&["gateway", "--config", text(&gateway)])];
         let gateway = format!("127.0.0.1:{inside}");
-        while ask(inside).is_none() {
+        while TcpStream::connect(("127.0.0.1", inside)).is_err() {
             std::thread::sleep(Duration::from_millis(50));
         }
         let sessions = SESSIONS.to_string();
-        let offered =
-            ["load", "--serve", "--sessions", &sessions, "--profile", PROFILE, "--gateway", &gateway];
+        let (begun, pin) = (["load", "--serve", "--profile", PROFILE, "--gateway", &gateway], pin(&folder));
+        let offered = [&begun[..], &["--sessions", &sessions, "--pin", &pin]].concat();
         let offering = chevet(&offered).env("CHEVET_HOST_SECRET", TICKET).stdout(Stdio::null()).spawn();
         programs.push(Program(offering.expect("chevet")));
         let stage = Stage { folder, inside, outside, programs };
@@ -116,15 +116,21 @@ impl Stage {
     }
 
     /// The sessions' address, straight or through the edge.
-    fn address(&self, through: bool) -> Option<String> {
-        let told = ask(self.inside)?;
-        let pin = told.split("certificate_sha256\":[\"").nth(1)?.split('"').next()?;
-        let (port, tls) = if through { (self.outside, "&tls=1") } else { (self.inside, "") };
-        Some(format!(
-            "chevet://127.0.0.1:{port}/imaging-*?ticket={}&pin={pin}{tls}",
-            TICKET.replace(' ', "+")
-        ))
+    fn address(&self, through: bool) -> String {
+        let port = if through { self.outside } else { self.inside };
+        format!(
+            "chevet://127.0.0.1:{port}/imaging-*?ticket={}&pin={}&tls=1",
+            TICKET.replace(' ', "+"),
+            pin(&self.folder)
+        )
     }
+}
+
+/// By what the gateway's certificate is known.
+fn pin(folder: &Path) -> String {
+    let kept = std::fs::read_to_string(folder.join("gateway/certificate.pem")).expect("a certificate");
+    let (_, body) = kept.split_once('\n').expect("a line of its lifetime");
+    fingerprint_text(&Certificate::from_self_signed(body).expect("a certificate").fingerprint())
 }
 
 impl Drop for Stage {
@@ -132,15 +138,6 @@ impl Drop for Stage {
         self.programs.clear();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-/// How the gateway is reached, as its page is told.
-fn ask(port: u16) -> Option<String> {
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
-    write!(stream, "GET /api/connect HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    Some(answer)
 }
 
 /// Processor time of a process so far, in seconds.
@@ -169,7 +166,7 @@ impl Stage {
     ) -> Option<Run> {
         let report = self.folder.join("report.json");
         let _ = std::fs::remove_file(&report);
-        let address = self.address(through)?;
+        let address = self.address(through);
         let (sessions, viewers, time) = (sessions.to_string(), viewers.to_string(), format!("{seconds}s"));
         let before = [0, 1].map(|at: usize| processor_s(self.programs[at].0.id()));
         let began = std::time::Instant::now();
@@ -296,10 +293,12 @@ fn latencies(stage: &Stage) {
 }
 
 fn at_the_limit(stage: &Stage) {
-    println!("| road | viewers | straight, MB/s | edge, MB/s | ratio | edge, cores | gateway, cores |");
-    println!("|---|---|---|---|---|---|---|");
+    println!(
+        "| road | viewers | straight, MB/s | edge, MB/s | ratio | gateway, cores | with an edge | edge, cores |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     for road in ["quic", "websocket"] {
-        for viewers in [32, 64, 128, 256] {
+        for viewers in [4, 8, 16, 32, 64] {
             let mut pairs = Vec::new();
             for _ in 0..ROUNDS {
                 pairs.extend(stage.load(false, road, (1, viewers), SECONDS).zip(stage.load(
@@ -311,12 +310,13 @@ fn at_the_limit(stage: &Stage) {
             }
             let of = |figure: &dyn Fn(&(Run, Run)) -> f64| middle(pairs.iter().map(figure));
             println!(
-                "| {road} | {viewers} | {:.1} | {:.1} | {:.2} | {:.2} | {:.2} |",
+                "| {road} | {viewers} | {:.1} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} |",
                 of(&|(straight, _)| straight.megabytes_a_second),
                 of(&|(_, through)| through.megabytes_a_second),
                 of(&|(straight, through)| through.megabytes_a_second / straight.megabytes_a_second),
-                of(&|(_, through)| through.edge_cores),
+                of(&|(straight, _)| straight.gateway_cores),
                 of(&|(_, through)| through.gateway_cores),
+                of(&|(_, through)| through.edge_cores),
             );
         }
     }

@@ -11,6 +11,7 @@ use chevet::source::Source;
 use chevet::source::rdp::{Notice, RdpSettings};
 use chevet::wire::{Button, InputEvent};
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{ConnectionExt as _, MapState};
 use x11rb::rust_connection::RustConnection;
@@ -32,20 +33,40 @@ fn windows(display: &str) -> Vec<(u32, u32, u32, u32)> {
 
 /// Waits until one program's window is shown, to the pixel, and all around it is dark.
 fn expect_alone(shown: &Shown, display: &str) {
-    eventually("the application is shown alone", || {
-        let [window] = windows(display)[..] else { return false };
-        let (width, height, there) = screen(display);
-        let (w, h, here) = shown.pixels();
-        let inside = |x: u32, y: u32| {
-            (window.0..window.0 + window.2).contains(&x) && (window.1..window.1 + window.3).contains(&y)
-        };
-        let is_right = |at: usize| {
-            let (x, y) = (at as u32 % width, at as u32 / width);
-            here[at] == if inside(x, y) { there[at] } else { 0 }
-        };
-        (w, h) == (width, height) && (0..there.len()).all(is_right)
-    });
-    assert!(shown.pixels().2.iter().any(|&pixel| pixel != 0));
+    let end = Instant::now() + Duration::from_secs(20);
+    while let Some(difference) = not_alone(shown, display) {
+        assert!(Instant::now() < end, "{difference}; {:?}", shown.notices.lock().unwrap());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What is not as it is when one program's window is shown alone.
+fn not_alone(shown: &Shown, display: &str) -> Option<String> {
+    let all = windows(display);
+    let [window] = all[..] else { return Some(format!("the host shows {all:?}")) };
+    let (width, height, there) = screen(display);
+    let (w, h, here) = shown.pixels();
+    if (w, h) != (width, height) {
+        return Some(format!("{w}x{h} are shown of {width}x{height}"));
+    }
+    let inside = |x: u32, y: u32| {
+        (window.0..window.0 + window.2).contains(&x) && (window.1..window.1 + window.3).contains(&y)
+    };
+    let is_wrong = |at: &usize| {
+        let (x, y) = (*at as u32 % width, *at as u32 / width);
+        here[*at] != if inside(x, y) { there[*at] } else { 0 }
+    };
+    let wrong: Vec<usize> = (0..there.len()).filter(is_wrong).collect();
+    if let Some(&at) = wrong.first() {
+        let (x, y) = (at as u32 % width, at as u32 / width);
+        let (count, here, there) = (wrong.len(), here[at], there[at]);
+        return Some(format!(
+            "{count} pixels of {window:?}, the first at {x}, {y}: {here:06x}, at the host {there:06x}"
+        ));
+    }
+    // A host that has just set its screen up has the window's place before its program has painted it.
+    let is_dark = here.iter().all(|&pixel| pixel == 0);
+    is_dark.then(|| format!("{window:?} is dark there, too"))
 }
 
 fn reason(shown: &Shown) -> Option<String> {
