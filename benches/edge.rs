@@ -1,7 +1,7 @@
 //! What an edge costs: the same gateway straight and through an edge on the loopback, by turns, both with TLS, each a process of its own: from
 //! an event to its update with few viewers and with many; and through an edge that strangers at another address flood with first
-//! packets of QUIC and with TCP connections. Then ever more viewers of one session, which is encoded once for all, until the
-//! machine is full: how much of what they are brought straight comes through an edge, too.
+//! packets of QUIC and with TCP connections. Then ever more viewers of one session, which is encoded once for all: how
+//! much of what they are brought straight comes through an edge, too.
 //!
 //! `cargo bench --bench edge`
 

@@ -114,8 +114,9 @@ async fn within<T>(patience: Duration, asked: impl Future<Output = Result<T, Fau
 /// What answers a plain question in no HTTP mostly speaks TLS.
 fn in_clear(fault: Fault) -> Fault {
     match fault.downcast_ref::<hyper::Error>() {
-        Some(error) if error.is_parse() => {
-            "what answers does not speak plain HTTP; if it speaks TLS, give the fingerprint of its certificate (`pin`)".into()
+        Some(error) if error.is_parse() && !error.is_parse_too_large() => {
+            format!("{error}; if it speaks TLS, write https:// or give its certificate's fingerprint (`pin`)")
+                .into()
         }
         _ => fault,
     }
@@ -131,4 +132,24 @@ async fn exchange(
     let status = answer.status();
     let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await?.to_bytes();
     Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::Certificate;
+
+    #[tokio::test]
+    async fn who_asks_a_server_of_tls_in_clear_is_told_that_it_may_be_one() {
+        let certificate = Certificate::self_signed(&["localhost".into()]).unwrap().0;
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(certificate.tcp_server().unwrap()));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving =
+            tokio::spawn(async move { acceptor.accept(listener.accept().await.unwrap().0).await.is_ok() });
+        let site = Site { host: "127.0.0.1".into(), port, tls: false, pins: Vec::new(), proxy: None };
+        let told = site.ask(Method::GET, "/api/connect", None, None).await.unwrap_err();
+        assert!(told.contains("if it speaks TLS, write https://"), "{told}");
+        assert!(!serving.await.unwrap());
+    }
 }

@@ -210,7 +210,7 @@ async fn hear(
 async fn relay(tunnel: &Tunnel, fronts: &Fronts) -> String {
     let mut joined = Joined::default();
     let send = |client, packets: &[u8], length| fronts.send(client, packets, length);
-    loop {
+    let reason = loop {
         let datagram = match tunnel.connection.read_datagram().now_or_never() {
             Some(datagram) => datagram,
             None => {
@@ -220,13 +220,18 @@ async fn relay(tunnel: &Tunnel, fronts: &Fronts) -> String {
         };
         let datagram = match datagram {
             Ok(datagram) => datagram,
-            Err(error) => return error.to_string(),
+            Err(error) => break error.to_string(),
         };
         match read_head(&datagram) {
             Ok((client, head)) => {
                 joined.add(client, &datagram[head..], fronts.most_at_once(client), send);
             }
-            Err(error) => return error.to_string(),
+            Err(error) => break error.to_string(),
         }
-    }
+        // What the gateway says of addresses is heard in between.
+        tokio::task::consume_budget().await;
+    };
+    // A gateway's farewell to its clients is among the last.
+    joined.flush(send);
+    reason
 }
