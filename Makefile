@@ -3,8 +3,6 @@
 CARGO ?= cargo
 # How long each fuzz target runs.
 SECONDS_EACH ?= 20
-# Tests wait for other programs, mostly, and not for a processor.
-export RUST_TEST_THREADS ?= 4
 # How long everything goes wrong in the soak.
 SOAK_SECONDS ?= 3600
 CARGO_FUZZ_VERSION = 0.13.2

@@ -22,6 +22,9 @@ const BATCH: usize = 1_024;
 const RETRY: Duration = Duration::from_millis(500);
 /// How often an idle journal looks whether something was lost.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often a lock is tried that is held.
+const LOCK_TRIES: u32 = 20;
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 /// When the gateway ends while nothing can be written.
 const LAST_TRIES: u32 = 4;
 
@@ -65,6 +68,17 @@ struct State {
     written: AtomicU64,
 }
 
+/// Takes the lock unless another gateway keeps it. A process that this one starts holds a copy of the file, and so the lock of an
+/// earlier journal, until it has become another program: a moment.
+fn is_taken(lock: &File) -> bool {
+    (0..LOCK_TRIES).any(|at| {
+        if at > 0 {
+            std::thread::sleep(LOCK_RETRY);
+        }
+        rustix::fs::flock(lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok()
+    })
+}
+
 impl Journal {
     /// Opens the journal of a directory, which is made if it is not there, and mends its end after a crash.
     pub fn open(directory: &Path, file_bytes: u64, key: Option<SealKey>) -> Result<Journal, JournalError> {
@@ -80,8 +94,9 @@ impl Journal {
         let failed = |source| JournalError::Open { path: directory.to_owned(), source };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
         let lock = create(&directory.join("lock")).map_err(failed)?;
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| JournalError::InUse(directory.to_owned()))?;
+        if !is_taken(&lock) {
+            return Err(JournalError::InUse(directory.to_owned()));
+        }
         let (writer, mended) = Writer::open(directory, file_bytes, key, lock).map_err(failed)?;
         let state = Arc::new(State {
             lost: AtomicU64::new(0),

@@ -65,7 +65,15 @@ struct Card(TcpStream);
 
 impl Card {
     fn insert() -> Card {
-        let stream = TcpStream::connect(READER).unwrap();
+        // The reader takes one connection after the other, and needs a moment in between.
+        let end = Instant::now() + Duration::from_secs(10);
+        let stream = loop {
+            match TcpStream::connect(READER) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(Instant::now() < end, "the virtual reader: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
         let mut card = stream.try_clone().unwrap();
         std::thread::spawn(move || {
             while let Some(asked) = hear(&mut card) {
