@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 /// A host that has not greeted by then waits to be asked, as xrdp does; and one that has shown no window of what runs there
 /// already has none.
 const GREETING: Duration = Duration::from_secs(3);
+/// A host that was woken and has not greeted is slow; asked too early it would start the application once more.
+const WAKING: Duration = Duration::from_secs(12);
 /// A host that says nothing and shows nothing for so long after it was asked has no such application.
 const START: Duration = Duration::from_secs(20);
 
@@ -17,7 +19,9 @@ const NEXT_WINDOW: Duration = Duration::from_secs(10);
 
 pub struct RemoteApp {
     pub windows: Windows,
+    /// The connection, or what was said last of those it was woken and it has greeted.
     begun: Instant,
+    greeted: bool,
     asked: Option<Instant>,
     came: bool,
     closed: Option<Instant>,
@@ -29,6 +33,7 @@ impl RemoteApp {
         RemoteApp {
             windows: Windows::default(),
             begun: now,
+            greeted: false,
             asked: None,
             came: false,
             closed: None,
@@ -68,7 +73,11 @@ impl RemoteApp {
                 false => Err(Failure::NoRemoteApp("it did not start the application".into())),
             };
         }
-        if now.duration_since(self.begun) < GREETING {
+        if rail.is_greeted() && !self.greeted {
+            (self.greeted, self.begun) = (true, now);
+        }
+        let patience = if rail.is_woken() && !self.greeted { WAKING } else { GREETING };
+        if now.duration_since(self.begun) < patience {
             return Ok(Vec::new());
         }
         if rail.resumes() && !rail.is_greeted() && !rail.is_woken() {
@@ -131,9 +140,20 @@ mod tests {
         let (mut app, mut rail, now) = both(true);
         assert_eq!(app.due(&mut rail, after(4, now)).unwrap().len(), 1);
         assert!(rail.is_woken() && !rail.is_asked());
-        assert!(app.due(&mut rail, after(5, now)).unwrap().is_empty());
-        assert_eq!(app.due(&mut rail, after(8, now)).unwrap().len(), 1);
+        assert!(app.due(&mut rail, after(15, now)).unwrap().is_empty());
+        assert_eq!(app.due(&mut rail, after(17, now)).unwrap().len(), 1);
         assert!(rail.is_asked());
+    }
+
+    #[test]
+    fn a_host_that_greets_late_has_as_long_as_any_to_show_what_runs_already() {
+        let (mut app, mut rail, now) = both(true);
+        assert_eq!(app.due(&mut rail, after(4, now)).unwrap().len(), 1);
+        rail.process(&[5, 0, 8, 0, 1, 0, 0, 0]).unwrap();
+        assert!(app.due(&mut rail, after(14, now)).unwrap().is_empty());
+        assert!(app.due(&mut rail, after(16, now)).unwrap().is_empty());
+        assert!(!rail.is_asked());
+        assert_eq!(app.due(&mut rail, after(18, now)).unwrap().len(), 1);
     }
 
     #[test]
