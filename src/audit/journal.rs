@@ -70,7 +70,7 @@ struct State {
 
 /// Takes the lock unless another gateway keeps it. A process that this one starts holds a copy of the file, and so the lock of an
 /// earlier journal, until it has become another program: a moment.
-fn is_taken(lock: &File) -> bool {
+fn take(lock: &File) -> bool {
     (0..LOCK_TRIES).any(|at| {
         if at > 0 {
             std::thread::sleep(LOCK_RETRY);
@@ -94,7 +94,7 @@ impl Journal {
         let failed = |source| JournalError::Open { path: directory.to_owned(), source };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
         let lock = create(&directory.join("lock")).map_err(failed)?;
-        if !is_taken(&lock) {
+        if !take(&lock) {
             return Err(JournalError::InUse(directory.to_owned()));
         }
         let (writer, mended) = Writer::open(directory, file_bytes, key, lock).map_err(failed)?;

@@ -37,27 +37,16 @@ pub struct Site {
 
 impl Site {
     /// Asks, and returns the status with the answer, or why there is none. `bearer` is the secret of a sign-in.
-    pub async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        bearer: Option<&str>,
-        body: Option<&Value>,
-    ) -> Result<(StatusCode, Value), String> {
-        let slow = matches!(path, "/api/tickets" | "/api/credentials");
-        let patience = if slow { TICKET_PATIENCE } else { PATIENCE };
-        // Boxed, so that it is compiled here, and not again for each program that awaits it.
-        self.ask_within(patience, method, path, bearer, body).await
-    }
-
-    fn ask_within<'a>(
+    // Boxed, so that it is compiled here, and not again for each program that awaits it.
+    pub fn ask<'a>(
         &'a self,
-        patience: Duration,
         method: Method,
         path: &'a str,
         bearer: Option<&'a str>,
         body: Option<&'a Value>,
     ) -> BoxFuture<'a, Result<(StatusCode, Value), String>> {
+        let slow = matches!(path, "/api/tickets" | "/api/credentials");
+        let patience = if slow { TICKET_PATIENCE } else { PATIENCE };
         Box::pin(within(patience, self.try_ask(method, path, bearer, body, None)))
     }
 

@@ -19,7 +19,7 @@ const NEXT_WINDOW: Duration = Duration::from_secs(10);
 
 pub struct RemoteApp {
     pub windows: Windows,
-    /// The connection, or what was said last of those it was woken and it has greeted.
+    /// Since when it is waited: it was connected, then woken, then it greeted.
     begun: Instant,
     greeted: bool,
     asked: Option<Instant>,
